@@ -1,0 +1,204 @@
+"""The contract between operations and back ends: every kernel function, once, with what it reads and writes.
+
+A back end implements these names. ``numpy/`` implements them as plain functions on ndarrays, ``cpu/`` as functions
+that choose Numba kernels, cut the work into tasks and append rows to a program; what ``cpu/`` lacks (or declines,
+with a reason) runs there as a host call of the NumPy kernel. A test holds every implementation to these signatures.
+
+Shapes are written behind the argument. Outputs come first and are allocated by the caller. Unless ``strided`` names
+an argument, it is row-major contiguous; ``inplace`` lists the inputs that may share memory with the output.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class KernelFunction:
+    """One line of the contract."""
+
+    name: str
+    signature: inspect.Signature
+    inplace: tuple[str, ...]
+    strided: tuple[str, ...]
+    summary: str
+
+
+CONTRACT: dict[str, KernelFunction] = {}
+
+
+def declare(*, inplace: tuple[str, ...] = (), strided: tuple[str, ...] = ()) -> Callable:
+    """Enter a function of the contract; its body is its docstring."""
+
+    def enter(function: Callable) -> KernelFunction:
+        summary = inspect.getdoc(function) or ""
+        line = KernelFunction(function.__name__, inspect.signature(function), inplace, strided, summary)
+        CONTRACT[line.name] = line
+        return line
+
+    return enter
+
+
+# --- copy and pointwise ------------------------------------------------------------------------------------------
+@declare(strided=("out", "x"))
+def copy(out, x):
+    """out = x, any strides (0 broadcasts x), cast to out's dtype."""
+
+
+@declare(strided=("out",))
+def fill(out, value: float):
+    """out = value."""
+
+
+@declare(inplace=("x",), strided=("out", "x"))
+def unary(out, x, function: str):
+    """out = function(x); neg abs exp log sqrt square reciprocal sign tanh sigmoid relu sin cos floor ceil round logical_not isnan isinf."""
+
+
+@declare(inplace=("x", "y"), strided=("out", "x", "y"))
+def binary(out, x, y, function: str):
+    """out = function(x, y), all of out's shape (stride 0 broadcasts); add sub mul div pow maximum minimum floor_divide remainder
+    logical_and logical_or logical_xor, and into bool: eq ne lt le gt ge."""
+
+
+@declare(inplace=("x", "y"), strided=("out", "condition", "x", "y"))
+def where(out, condition, x, y):
+    """out = x where condition (bool) else y; all of out's shape (stride 0 broadcasts)."""
+
+
+@declare(inplace=("grad",))
+def relu_backward(out, grad, y):
+    """out = grad where y > 0 else 0; y is the output (or the input) of the ReLU, where NaN it gives grad's share NaN-free as PyTorch."""
+
+
+# --- reductions and indexing -------------------------------------------------------------------------------------
+@declare(strided=("x",))
+def reduce(out, x, axes: tuple[int, ...], function: str):
+    """out = function over axes of x, out with these axes kept as 1; sum prod max min any all (NaN passes through max and min)."""
+
+
+@declare(strided=("x",))
+def argreduce(out, x, axis: int, function: str):
+    """out (int64, axis kept as 1) = first index of the argmax or argmin along axis; a NaN counts as the extreme."""
+
+
+@declare(strided=("x",))
+def take(out, x, indices: tuple):
+    """out = x[indices] with NumPy's advanced indexing; indices holds Arrays (int64 or bool), slices, ints and None."""
+
+
+@declare(strided=("out", "values"))
+def put(out, values, indices: tuple, accumulate: bool):
+    """out[indices] = values, or += in index order (duplicates add up) when accumulate."""
+
+
+@declare(strided=("inputs",))
+def concatenate(out, inputs: tuple, axis: int):
+    """out = inputs joined along axis."""
+
+
+# --- products ----------------------------------------------------------------------------------------------------
+@declare(strided=("out", "a", "b"))
+def matmul(out, a, b, bias=None, activation: str | None = None, accumulate: bool = False):
+    """out (…, m, n) = activation(a (…, m, k) @ b (…, k, n) + bias (n,)); leading axes equal (stride 0 broadcasts).
+
+    activation: None or "relu". With accumulate the finished product is added to out (no bias, no activation)."""
+
+
+@declare()
+def conv2d(
+    out, x, weight, bias, stride: Pair, padding: Pair, dilation: Pair, groups: int, activation: str | None = None
+):
+    """out (n, o, oh, ow) = activation(x (n, c, h, w) ⋆ weight (o, c/groups, kh, kw) + bias (o,) or None)."""
+
+
+@declare()
+def conv2d_input_grad(out, grad, weight, stride: Pair, padding: Pair, dilation: Pair, groups: int):
+    """out (n, c, h, w) = gradient of conv2d with respect to x, from grad (n, o, oh, ow)."""
+
+
+@declare()
+def conv2d_weight_grad(
+    out, bias_out, grad, x, stride: Pair, padding: Pair, dilation: Pair, groups: int
+):
+    """out (o, c/groups, kh, kw) and bias_out (o,) or None: gradients of conv2d with respect to weight and bias."""
+
+
+# --- pooling -----------------------------------------------------------------------------------------------------
+@declare()
+def max_pool2d(out, indices, x, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
+    """out (n, c, oh, ow) = maximum of each window of x (n, c, h, w); indices (int32) = where in the plane h·w: the first maximum,
+    or the last NaN of the window (as PyTorch)."""
+
+
+@declare()
+def max_pool2d_backward(out, grad, indices, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
+    """out (n, c, h, w) = grad (n, c, oh, ow) added up at indices, 0 elsewhere."""
+
+
+@declare()
+def avg_pool2d(out, x, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool):
+    """out (n, c, oh, ow) = mean of each window of x (n, c, h, w) zero-padded."""
+
+
+@declare()
+def avg_pool2d_backward(out, grad, kernel: Pair, stride: Pair, padding: Pair, count_include_pad: bool):
+    """out (n, c, h, w) = gradient of avg_pool2d."""
+
+
+# --- softmax and losses ------------------------------------------------------------------------------------------
+@declare(inplace=("x",))
+def softmax(out, x, log: bool):
+    """out (rows, c) = softmax, or log-softmax, of each row of x (rows, c), safe for large x."""
+
+
+@declare(inplace=("grad",))
+def softmax_backward(out, grad, y, log: bool):
+    """Gradient of softmax from its output y: y·(grad − Σ grad·y), or grad − exp(y)·Σ grad for log-softmax."""
+
+
+@declare()
+def cross_entropy(out, logsumexp, logits, target, reduction: str, ignore_index: int, label_smoothing: float):
+    """out () for reduction "mean" or "sum", (n,) for "none"; logsumexp (n,); logits (n, c); target (n,) int64.
+
+    A row's loss is (1−ε)·(lse − logits[target]) + ε·(lse − mean(logits)), ε = label_smoothing, 0 where target is ignore_index;
+    the mean divides by the number of rows that count (none: NaN). A target outside 0 … c−1 raises IndexError naming value and row."""
+
+
+@declare()
+def cross_entropy_backward(
+    out, grad, logits, logsumexp, target, reduction: str, ignore_index: int, label_smoothing: float
+):
+    """out (n, c) = gradient for logits, from grad () or (n,)."""
+
+
+# --- optimiser updates: all parameters of a group in one call -------------------------------------------------------
+@declare()
+def sgd_update(parameters: tuple, gradients: tuple, momentum_buffers: tuple, hyper):
+    """PyTorch's SGD. hyper (6,) float32 or float64: lr, momentum, dampening, weight_decay, nesterov (0/1), first step (0/1).
+
+    g += weight_decay·p; v = g on the first step else momentum·v + (1−dampening)·g; g = g + momentum·v if nesterov else v; p −= lr·g.
+    momentum_buffers is empty when momentum is 0."""
+
+
+@declare()
+def adam_update(parameters: tuple, gradients: tuple, exp_avgs: tuple, exp_avg_sqs: tuple, hyper):
+    """Adam and AdamW. hyper (8,): lr, beta1, beta2, eps, weight_decay, decoupled (0/1), 1 − beta1^t, sqrt(1 − beta2^t).
+
+    decoupled: p −= lr·weight_decay·p, else g += weight_decay·p; m = β1·m + (1−β1)·g; v = β2·v + (1−β2)·g²;
+    p −= (lr / (1−β1^t)) · m / (sqrt(v) / sqrt(1−β2^t) + eps)."""
+
+
+# --- random numbers: Philox4x32-10 by (seed, stream, offset) --------------------------------------------------------
+@declare()
+def uniform(out, low: float, high: float, seed: int, stream: int, offset: int):
+    """out = low + (high − low)·u, u in [0, 1) with 24 bits (float32) or 53 bits (float64)."""
+
+
+@declare()
+def normal(out, mean: float, std: float, seed: int, stream: int, offset: int):
+    """out = mean + std·z, z standard normal by Box–Muller."""

@@ -1,0 +1,120 @@
+"""The NumPy back end: every function of the contract, readable; the fallback and the reference.
+
+Each function takes ndarrays where the contract has Arrays. A program is a list of calls with their ndarrays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.contract import CONTRACT
+from numbanet.kernels.numpy import conv, gemm, indexing, optim, pointwise, pool, random, reduce, softmax
+
+ALIGNMENT = 64
+
+_MODULES = (pointwise, reduce, indexing, gemm, conv, pool, softmax, optim, random)
+
+
+def _collect() -> dict[str, Callable]:
+    kernels = {}
+    for name in CONTRACT:
+        kernels[name] = next(vars(module)[name] for module in _MODULES if name in vars(module))
+    return kernels
+
+
+def as_ndarray(value: object) -> object:
+    """The ndarray of an Array, the tuple of ndarrays of a tuple; everything else as it is."""
+    kind = type(value)
+    if kind is Array:
+        if value.size == 0:
+            return np.empty(value.shape, value.dtype)
+        itemsize = value.dtype.itemsize
+        if value.is_contiguous:
+            return np.ndarray(value.shape, value.dtype, value.storage.buffer, value.offset * itemsize)
+        strides = [stride * itemsize for stride in value.strides]
+        return np.ndarray(value.shape, value.dtype, value.storage.buffer, value.offset * itemsize, strides)
+    if kind is tuple:
+        return tuple(map(as_ndarray, value))
+    return value
+
+
+class NumpyProgram:
+    """A list of calls. Its methods are the functions of the contract: each appends a call."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Callable, list, dict]] = []
+
+    def run(self) -> None:
+        for function, arguments, keywords in self.calls:
+            function(*arguments, **keywords)
+
+    def clear(self) -> None:
+        self.calls.clear()
+
+
+def _appender(function: Callable) -> Callable:
+    def append(self: NumpyProgram, *arguments: object, **keywords: object) -> None:
+        if keywords:
+            keywords = {name: as_ndarray(value) for name, value in keywords.items()}
+        self.calls.append((function, [as_ndarray(value) for value in arguments], keywords))
+
+    append.__name__ = function.__name__
+    append.__doc__ = CONTRACT[function.__name__].summary
+    return append
+
+
+class NumpyBackend:
+    """Allocates aligned host memory and runs programs of NumPy calls."""
+
+    name = "numpy"
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def allocate(self, nbytes: int) -> Storage:
+        raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+        address = raw.__array_interface__["data"][0]
+        start = -address % ALIGNMENT
+        return Storage(self, raw[start : start + nbytes], address + start, nbytes)
+
+    def from_buffer(self, array: np.ndarray) -> Array:
+        return share(self, array)
+
+    def program(self) -> NumpyProgram:
+        return NumpyProgram()
+
+    def eager(self) -> NumpyProgram:
+        try:
+            return self._local.program
+        except AttributeError:
+            program = self._local.program = NumpyProgram()
+            return program
+
+
+def share(backend: object, array: np.ndarray) -> Array:
+    """An Array over the memory of an ndarray; a copy of what is read-only, byte-swapped or strided backwards."""
+    itemsize = array.dtype.itemsize
+    plain = array.flags.writeable and array.flags.aligned and array.dtype.isnative
+    if not plain or any(stride < 0 or stride % itemsize for stride in array.strides):
+        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
+    if array.size == 0:
+        return Array(Storage(backend, np.empty(0, np.uint8), array.ctypes.data, 0), array.shape, array.dtype)
+    strides = tuple(stride // itemsize for stride in array.strides)
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(array.shape, strides, strict=True))
+    flat = as_strided(array, (extent,), (itemsize,)).view(np.uint8)
+    storage = Storage(backend, flat, flat.__array_interface__["data"][0], flat.nbytes)
+    return Array(storage, array.shape, array.dtype, None if array.flags.c_contiguous else strides)
+
+
+KERNELS: dict[str, Callable] = _collect()
+for _name, _function in KERNELS.items():
+    setattr(NumpyProgram, _name, _appender(_function))
+
+BACKEND = NumpyBackend()

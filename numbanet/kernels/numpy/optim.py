@@ -1,0 +1,42 @@
+"""Optimiser updates, in place, for all parameters of a group."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numbanet.kernels.numpy.pointwise import quiet
+
+
+@quiet
+def sgd_update(parameters, gradients, momentum_buffers, hyper):
+    for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+        lr, momentum, dampening, weight_decay = (parameter.dtype.type(value) for value in hyper[:4])
+        nesterov, first = hyper[4] != 0, hyper[5] != 0
+        step = gradient
+        if weight_decay != 0:
+            step = step + weight_decay * parameter
+        if momentum_buffers:
+            buffer = momentum_buffers[i]
+            if first:
+                buffer[...] = step
+            else:
+                buffer *= momentum
+                buffer += (1 - dampening) * step
+            step = step + momentum * buffer if nesterov else buffer
+        parameter -= lr * step
+
+
+@quiet
+def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, hyper):
+    for parameter, gradient, mean, square in zip(parameters, gradients, exp_avgs, exp_avg_sqs, strict=True):
+        values = (parameter.dtype.type(value) for value in hyper)
+        lr, beta1, beta2, eps, weight_decay, decoupled, correction1, root_correction2 = values
+        if decoupled:
+            parameter *= 1 - lr * weight_decay
+        elif weight_decay != 0:
+            gradient = gradient + weight_decay * parameter
+        mean *= beta1
+        mean += (1 - beta1) * gradient
+        square *= beta2
+        square += (1 - beta2) * np.square(gradient)
+        parameter -= (lr / correction1) * mean / (np.sqrt(square) / root_correction2 + eps)
