@@ -15,7 +15,7 @@ def needs_numba(backend: str = "cpu") -> None:
         raise NotImplementedError("Numba is not installed")
 
 
-def best_seconds(call: Callable[[], object], budget: float = 0.5) -> float:
+def best_seconds(call: Callable[[], object], budget: float = 0.3) -> float:
     """Least seconds of one call, of as many as fit into the budget, at least three, after one that does not count."""
     call()
     best, ends, calls = float("inf"), time.perf_counter() + budget, 0
