@@ -1,0 +1,87 @@
+"""The table of data sets, and loading one of them by name."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from numbanet.data import PictureDataset
+from numbanet.datasets import files
+from numbanet.datasets.errors import UnknownDatasetError
+from numbanet.datasets.info import Arrays, DatasetInfo, DatasetSplits
+
+Reader = Callable[[DatasetInfo, dict[str, Path]], Arrays]
+
+
+class _Entry(NamedTuple):
+    info: DatasetInfo
+    read: Reader
+
+
+_ENTRIES: dict[str, _Entry] = {}
+
+
+def register_dataset(info: DatasetInfo, read: Reader) -> None:
+    """Add a data set to the table: ``read(info, paths)`` makes its arrays of the files of one of its layouts."""
+    _ENTRIES[info.name] = _Entry(info, read)
+
+
+def list_datasets(pattern: str = "*") -> list[str]:
+    """The names of the data sets that match a pattern such as ``"*mnist"``, sorted."""
+    return fnmatch.filter(sorted(_ENTRIES), pattern)
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """What is known about a data set; needs none of its files."""
+    return _entry(name).info
+
+
+def locate(name: str, data_dir: str | os.PathLike | None = None) -> dict[str, Path] | None:
+    """The files that :func:`load` would read, by name; None if they would have to be downloaded."""
+    return files.locate(_entry(name).info, data_dir)
+
+
+def fetch(name: str, data_dir: str | os.PathLike | None = None) -> dict[str, Path]:
+    """The files of a data set by name, downloaded if they are missing.
+
+    Raises:
+        UnknownDatasetError: there is no such data set.
+        DatasetError: the files are missing and cannot be downloaded.
+    """
+    return files.provide(_entry(name).info, data_dir, download=True)
+
+
+def load(name: str, data_dir: str | os.PathLike | None = None, download: bool = True) -> DatasetSplits:
+    """Load a data set.
+
+    Args:
+        name: one of :func:`list_datasets`.
+        data_dir: a folder that holds the files, directly or in a folder of the data set's name; else the one that the
+            environment variable NUMBANET_DATA names; and always the user's cache folder. Files may be gzipped or not.
+        download: whether to download what is missing, into ``data_dir`` if that is given and writable, else into the
+            cache folder.
+
+    Raises:
+        UnknownDatasetError: there is no such data set.
+        DatasetError: files are missing, cannot be downloaded or are damaged; the message names the file.
+    """
+    info, read = _entry(name)
+    paths = files.provide(info, data_dir, download)
+    arrays = read(info, paths)
+    train = PictureDataset(arrays.train_images, arrays.train_labels, info.mean, info.std, info.classes)
+    test = PictureDataset(arrays.test_images, arrays.test_labels, info.mean, info.std, info.classes)
+    return DatasetSplits(train, test, replace(info, n_train=len(train), n_test=len(test)), paths)
+
+
+def _entry(name: str) -> _Entry:
+    if name in _ENTRIES:
+        return _ENTRIES[name]
+    known = list_datasets()
+    close = difflib.get_close_matches(str(name).lower().replace("_", "-"), known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UnknownDatasetError(f"there is no data set {name!r}; {hint}Known: {', '.join(known)}")

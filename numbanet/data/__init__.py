@@ -1,0 +1,26 @@
+"""Samples on their way to the model: data sets, batches in a reproducible order, pictures from files."""
+
+from __future__ import annotations
+
+from numbanet.data.collate import default_collate
+from numbanet.data.dataset import Dataset, Subset, TensorDataset, random_split
+from numbanet.data.errors import DataError, PictureError
+from numbanet.data.loader import DataLoader
+from numbanet.data.normalise import Normalise
+from numbanet.data.picture_dataset import PictureDataset
+from numbanet.data.pictures import STYLES, read_pictures
+
+__all__ = [
+    "STYLES",
+    "DataError",
+    "DataLoader",
+    "Dataset",
+    "Normalise",
+    "PictureDataset",
+    "PictureError",
+    "Subset",
+    "TensorDataset",
+    "default_collate",
+    "random_split",
+    "read_pictures",
+]

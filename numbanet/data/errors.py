@@ -1,0 +1,11 @@
+"""Errors about data, written for the person who has to put the file right."""
+
+from __future__ import annotations
+
+
+class DataError(Exception):
+    """Something is wrong with data that came from outside; the message names the file and says what was expected."""
+
+
+class PictureError(DataError):
+    """A picture that cannot be read, or that does not fit the model."""

@@ -1,0 +1,165 @@
+"""Batches in a reproducible order, from a position that can be saved and taken up again."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from numbanet.data.collate import as_tensors, collate_arrays
+from numbanet.data.dataset import read_samples
+from numbanet.data.order import epoch_order
+from numbanet.data.prefetch import Prefetcher
+
+
+class DataLoader:
+    """Iterate over a data set in batches of Tensors.
+
+    Which samples a batch holds depends on (seed, epoch) alone: the same on every machine and for any number of
+    threads. The first iteration is epoch 0, each further one the next epoch, whether or not the one before went to
+    its end; :meth:`set_epoch` chooses. The loader knows how far the iteration that began last has come:
+    :meth:`state_dict` inside a loop, given to :meth:`load_state_dict` of a loader made alike, makes its next iteration
+    hand out exactly the batches that remain.
+
+    Args:
+        dataset: anything with ``len`` and ``[i]``; with ``get_batch(indices)`` whole batches are asked for.
+        batch_size: samples in a batch; the last one may be smaller.
+        shuffle: a new random order each epoch, else the order of the data set.
+        drop_last: leave out a last batch that is smaller than the rest.
+        seed: which random orders.
+        collate_fn: makes a batch of a list of samples (``dataset[i]``); its result is handed out as it is.
+        prefetch: how many batches a thread may read ahead. The thread only calls ``dataset[i]``; use it for data sets
+            that read files. Data sets that lie in memory never use it: it would take a core from the kernels.
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong kind or out of range, or no batch would be left.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        seed: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        prefetch: int = 0,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = _integer("batch_size", batch_size, 1)
+        self.shuffle = bool(shuffle)
+        self.drop_last = bool(drop_last)
+        self.seed = _integer("seed", seed, 0)
+        self.collate_fn = collate_fn
+        self.prefetch = _integer("prefetch", prefetch, 0)
+        size = len(dataset)
+        if size == 0:
+            raise ValueError("the data set is empty: there is nothing to load")
+        if self.drop_last and self.batch_size > size:
+            raise ValueError(
+                f"a batch size of {self.batch_size} is larger than the data set ({size} samples), "
+                f"so that with drop_last=True no batch is left"
+            )
+        self._restart(0, 0)
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        size = len(self.dataset)
+        return size // self.batch_size if self.drop_last else -(-size // self.batch_size)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the iteration that runs, else of the next one."""
+        return self._epoch
+
+    @property
+    def position(self) -> int:
+        """How many batches of :attr:`epoch` have been handed out."""
+        return self._position
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next iteration be this epoch, from its first batch."""
+        self._restart(_integer("epoch", epoch, 0), 0)
+
+    def state_dict(self) -> dict[str, int | bool]:
+        """Where the loader stands (``epoch``, ``position``) and what decides about its order, all plain numbers."""
+        return {"epoch": self._epoch, "position": self._position, **self._settings()}
+
+    def load_state_dict(self, state: dict[str, int | bool]) -> None:
+        """Go on where ``state`` was taken: the next iteration hands out the batches that remained.
+
+        Raises:
+            ValueError: the state belongs to a loader with another order or other data, or its position is impossible.
+        """
+        for name, mine in self._settings().items():
+            if name in state and state[name] != mine:
+                raise ValueError(
+                    f"the saved position belongs to a loader with {name}={state[name]}, this one has {name}={mine}"
+                )
+        epoch = _integer("epoch", state["epoch"], 0)
+        position = _integer("position", state["position"], 0)
+        if position > len(self):
+            raise ValueError(f"the saved position is batch {position}, but an epoch has {len(self)} batches")
+        self._restart(epoch, position)
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch, start = (self._epoch, self._position) if self._pending else (self._epoch + 1, 0)
+        self._restart(epoch, start)
+        return self._iterate(epoch, start, self._ticket)
+
+    def _restart(self, epoch: int, position: int) -> None:
+        self._epoch, self._position = epoch, position
+        self._pending = True  # the next iteration begins here, not at the next epoch
+        self._ticket = object()  # only the iteration that began last moves the position
+
+    def _settings(self) -> dict[str, int | bool]:
+        return {
+            "seed": self.seed,
+            "shuffle": self.shuffle,
+            "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
+            "samples": len(self.dataset),
+        }
+
+    def _iterate(self, epoch: int, start: int, ticket: object) -> Iterator[Any]:
+        with closing(self._batches(epoch, start)) as batches:
+            for position, batch in enumerate(batches, start + 1):
+                if ticket is self._ticket:
+                    self._position, self._pending = position, False
+                yield batch
+        if ticket is self._ticket:
+            self._restart(epoch + 1, 0)
+
+    def _batches(self, epoch: int, start: int) -> Iterator[Any]:
+        """The batches of an epoch from number ``start`` on."""
+        order = epoch_order(self.seed, epoch, len(self.dataset), self.shuffle)
+        size = self.batch_size
+        chunks = (order[i * size : (i + 1) * size] for i in range(start, len(self)))
+        if self.prefetch and not getattr(self.dataset, "in_memory", False):
+            with closing(Prefetcher(map(partial(read_samples, self.dataset), chunks), self.prefetch)) as ahead:
+                yield from map(self._collate, ahead)
+        elif self.collate_fn is None and hasattr(self.dataset, "get_batch"):
+            for chunk in chunks:
+                yield as_tensors(self.dataset.get_batch(chunk))
+        else:
+            for chunk in chunks:
+                yield self._collate(read_samples(self.dataset, chunk))
+
+    def _collate(self, samples: list[Any]) -> Any:
+        if self.collate_fn is not None:
+            return self.collate_fn(samples)
+        return as_tensors(collate_arrays(samples))
+
+
+def _integer(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value}")
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return value
