@@ -1,0 +1,374 @@
+"""Layers as functions: PyTorch's names and arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from numbanet import random
+from numbanet.autograd import apply, no_grad
+from numbanet.ops.base import INT64, normalise_axis
+from numbanet.ops.conv import Conv2d
+from numbanet.ops.indexing import Put
+from numbanet.ops.loss import CrossEntropy, Softmax
+from numbanet.ops.matmul import LINEAR
+from numbanet.ops.pool import AvgPool2d, MaxPool2d
+from numbanet.tensor import Tensor
+
+Size = int | Sequence[int]
+_REDUCTIONS = ("none", "mean", "sum")
+_SOFTMAX, _LOG_SOFTMAX = Softmax(False), Softmax(True)
+
+
+def pair(value: Size, name: str) -> tuple[int, int]:
+    """One int for both axes, or two. ValueError for anything else."""
+    if isinstance(value, int | np.integer):
+        return int(value), int(value)
+    values = tuple(int(one) for one in value)
+    if len(values) == 1:
+        return values * 2
+    if len(values) != 2:
+        raise ValueError(f"{name} should be an int or a pair of ints, got {value!r}")
+    return values
+
+
+def _check_reduction(reduction: str) -> None:
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"{reduction!r} is not a valid value for reduction; there are: {', '.join(_REDUCTIONS)}")
+
+
+# --- activations -----------------------------------------------------------------------------------------------------
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0)."""
+    return input.relu_() if inplace else input.relu()
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(−x))."""
+    return input.sigmoid()
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return input.tanh()
+
+
+def _along_last(op: Softmax, input: Tensor, dim: int) -> Tensor:
+    dim = normalise_axis(dim, input.ndim)
+    if input.ndim == 0:
+        return apply(op, input.reshape(1)).reshape(())
+    if dim == input.ndim - 1:
+        return apply(op, input)
+    return apply(op, input.movedim(dim, -1)).movedim(-1, dim)
+
+
+def softmax(input: Tensor, dim: int, dtype: object = None) -> Tensor:
+    """exp(x) / Σ exp(x) along dim."""
+    return _along_last(_SOFTMAX, input if dtype is None else input.to(dtype), dim)
+
+
+def log_softmax(input: Tensor, dim: int, dtype: object = None) -> Tensor:
+    """x − ln Σ exp(x) along dim."""
+    return _along_last(_LOG_SOFTMAX, input if dtype is None else input.to(dtype), dim)
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """While training each element is 0 with probability p, else divided by 1 − p (Srivastava et al. 2014).
+
+    The mask comes from the dropout stream of the random state."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0:
+        return input
+    with no_grad():
+        if p == 1:
+            mask = input.zeros_like()
+        else:
+            drawn = input.new_empty(input.shape).uniform_(stream=random.DROPOUT)
+            mask = (drawn >= p).to(input.dtype).mul_(1 / (1 - p))
+    return input.mul_(mask) if inplace else input * mask
+
+
+# --- layers ----------------------------------------------------------------------------------------------------------
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
+    """y (…, out) = x (…, in) Wᵀ + b with weight (out, in) and bias (out,); activation None or "relu", computed along."""
+    if activation not in LINEAR:
+        raise ValueError(f"linear: unknown activation {activation!r}; there are: None, 'relu'")
+    shape = input._array.shape
+    if not shape or shape[-1] != weight._array.shape[-1]:
+        raise RuntimeError(
+            f"linear: an input of shape {shape} does not fit a weight of shape {weight.shape} (out, in): its last dimension "
+            f"should be {weight.shape[-1]}"
+        )
+    rows = input if len(shape) == 2 else input.reshape((math.prod(shape[:-1]), shape[-1]))
+    if bias is None:
+        result = apply(LINEAR[activation], rows, weight)
+    else:
+        result = apply(LINEAR[activation], rows, weight, bias.contiguous())
+    return result if len(shape) == 2 else result.reshape((*shape[:-1], weight.shape[0]))
+
+
+def _pictures(input: Tensor, name: str) -> tuple[Tensor, bool]:
+    """input as (n, c, h, w), and whether it came as one picture (c, h, w)."""
+    if input.ndim == 3:
+        return input.unsqueeze(0), True
+    if input.ndim != 4:
+        raise RuntimeError(f"{name} expects (n, c, h, w) or (c, h, w), got shape {input.shape}")
+    return input, False
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> Tensor:
+    """Cross-correlation of input (n, c, h, w) with weight (o, c/groups, kh, kw), plus bias (o,); see ``ops.conv.Conv2d``.
+
+    padding may be "valid" (none) or "same" (output as large as input, with stride 1 and odd kernels)."""
+    if activation not in (None, "relu"):
+        raise ValueError(f"conv2d: unknown activation {activation!r}; there are: None, 'relu'")
+    stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
+    if isinstance(padding, str):
+        padding = _named_padding(padding, weight.shape[2:], stride, dilation)
+    pictures, single = _pictures(input, "conv2d")
+    op = Conv2d(stride, pair(padding, "padding"), dilation, groups, activation)
+    result = apply(op, pictures, weight) if bias is None else apply(op, pictures, weight, bias)
+    return result.squeeze(0) if single else result
+
+
+def _named_padding(name: str, kernel: Sequence[int], stride: tuple, dilation: tuple) -> tuple[int, ...]:
+    if name == "valid":
+        return (0, 0)
+    if name != "same":
+        raise ValueError(f"padding should be numbers, 'valid' or 'same', got {name!r}")
+    if stride != (1, 1):
+        raise ValueError("padding='same' is not supported for strided convolutions")
+    spans = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    if any(span % 2 for span in spans):
+        raise ValueError(f"padding='same' needs an odd kernel, got {tuple(kernel)}; pad the input with functional.pad")
+    return tuple(span // 2 for span in spans)
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The maximum of each window; with return_indices also where it is in its plane (int64)."""
+    pictures, single = _pictures(input, "max_pool2d")
+    kernel = pair(kernel_size, "kernel_size")
+    stride = kernel if stride is None or stride == () else pair(stride, "stride")
+    op = MaxPool2d(kernel, stride, pair(padding, "padding"), pair(dilation, "dilation"), bool(ceil_mode))
+    result, indices = apply(op, pictures)
+    if single:
+        result = result.squeeze(0)
+    if not return_indices:
+        return result
+    indices = indices.long()
+    return result, indices.squeeze(0) if single else indices
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window."""
+    pictures, single = _pictures(input, "avg_pool2d")
+    kernel = pair(kernel_size, "kernel_size")
+    stride = kernel if stride is None or stride == () else pair(stride, "stride")
+    op = AvgPool2d(kernel, stride, pair(padding, "padding"), bool(ceil_mode), bool(count_include_pad))
+    result = apply(op, pictures)
+    return result.squeeze(0) if single else result
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
+    """The mean of output_size windows that share the picture out: window i of n covers ⌊i·h/n⌋ … ⌈(i+1)·h/n⌉ − 1."""
+    pictures, single = _pictures(input, "adaptive_avg_pool2d")
+    sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    extents = pictures.shape[2:]
+    oh, ow = (extent if size is None else int(size) for extent, size in zip(extents, sizes, strict=True))
+    if oh < 1 or ow < 1:
+        raise RuntimeError(f"adaptive_avg_pool2d: output_size must be positive, got {output_size}")
+    if extents[0] % oh == 0 and extents[1] % ow == 0:
+        result = avg_pool2d(pictures, (extents[0] // oh, extents[1] // ow))
+    else:
+        rows, columns = _shares(pictures, extents[0], oh), _shares(pictures, extents[1], ow)
+        result = rows.matmul(pictures).matmul(columns.mT)
+    return result.squeeze(0) if single else result
+
+
+def _shares(like: Tensor, extent: int, parts: int) -> Tensor:
+    """The matrix (parts, extent) that takes the means of an adaptive pooling along one axis."""
+    matrix = np.zeros((parts, extent))
+    for part in range(parts):
+        start, stop = part * extent // parts, -(-(part + 1) * extent // parts)
+        matrix[part, start:stop] = 1 / (stop - start)
+    return like.new_tensor(matrix, like.dtype)
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+def _reduce(loss: Tensor, reduction: str) -> Tensor:
+    _check_reduction(reduction)
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Softmax cross-entropy of logits (n, c, …) for class numbers (n, …) int64, or for probabilities (n, c, …).
+
+    One op for class numbers without class weights; otherwise put together from log_softmax."""
+    _check_reduction(reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    if input.ndim == 1:
+        if target.ndim != (0 if target.dtype.kind != "f" else 1):
+            raise ValueError(f"cross_entropy: a target of shape {target.shape} does not fit logits of shape {input.shape}")
+        result = cross_entropy(
+            input.unsqueeze(0), target.unsqueeze(0), weight, ignore_index, reduction, label_smoothing
+        )
+        return result.squeeze(0) if reduction == "none" else result
+    if target.dtype.kind == "f":
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    if weight is not None:
+        return _weighted_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+    shape = target.shape
+    if input.ndim > 2:
+        if shape != (input.shape[0], *input.shape[2:]):
+            raise ValueError(f"cross_entropy: a target of shape {shape} does not fit logits of shape {input.shape}")
+        input = input.movedim(1, -1).reshape((-1, input.shape[1]))
+        target = target.reshape(-1)
+    loss = apply(CrossEntropy(reduction, int(ignore_index), float(label_smoothing)), input, target)[0]
+    return loss.reshape(shape) if reduction == "none" and loss.shape != shape else loss
+
+
+def _soft_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+) -> Tensor:
+    if target.shape != input.shape:
+        raise ValueError(f"cross_entropy: probabilities of shape {target.shape} do not fit logits of shape {input.shape}")
+    classes = input.shape[1]
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    weighted = log_softmax(input, 1) * target
+    if weight is not None:
+        weighted = weighted * weight.reshape((-1, *[1] * (input.ndim - 2)))
+    loss = -weighted.sum(1)
+    # the mean over samples, as PyTorch has it for probabilities
+    return loss.sum() / (input.numel() // classes) if reduction == "mean" else _reduce(loss, reduction)
+
+
+def _weighted_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor, ignore_index: int, reduction: str, label_smoothing: float
+) -> Tensor:
+    logs = log_softmax(input, 1)
+    if not label_smoothing:
+        return nll_loss(logs, target, weight, ignore_index, reduction)
+    classes = input.shape[1]
+    hard = nll_loss(logs, target, weight, ignore_index, "none")
+    counted = (target != ignore_index).to(input.dtype)
+    smooth = -(logs * weight.reshape((-1, *[1] * (input.ndim - 2)))).sum(1) * counted
+    loss = hard * (1 - label_smoothing) + smooth * (label_smoothing / classes)
+    if reduction != "mean":
+        return _reduce(loss, reduction)
+    return loss.sum() / (weight[(target != ignore_index).where(target, 0)] * counted).sum()
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """−input[target] of log-probabilities (n, c, …) for class numbers (n, …) int64; the mean is weighted by class weights."""
+    _check_reduction(reduction)
+    if input.ndim == 1:
+        result = nll_loss(input.unsqueeze(0), target.unsqueeze(0), weight, ignore_index, reduction)
+        return result.squeeze(0) if reduction == "none" else result
+    if target.shape != (input.shape[0], *input.shape[2:]):
+        raise ValueError(f"nll_loss: a target of shape {target.shape} does not fit an input of shape {input.shape}")
+    classes = input.shape[1]
+    counted = target != ignore_index
+    wrong = counted & ((target < 0) | (target >= classes))
+    if wrong.any():
+        raise IndexError(f"Target {target[wrong][0].item()} is out of bounds: there are {classes} classes, 0 to {classes - 1}")
+    chosen = counted.where(target, 0)
+    loss = -input.gather(1, chosen.unsqueeze(1)).squeeze(1)
+    shares = counted.to(input.dtype) if weight is None else weight[chosen] * counted.to(input.dtype)
+    loss = counted.where(loss * shares, loss.new_zeros(()))
+    return loss.sum() / shares.sum() if reduction == "mean" else _reduce(loss, reduction)
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(input − target)²."""
+    return _reduce((input - target).square(), reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """|input − target|."""
+    return _reduce((input - target).abs(), reduction)
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The dimensions start_dim … end_dim as one."""
+    return input.flatten(start_dim, end_dim)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """(…, num_classes) int64 with a 1 at the class number; num_classes −1 is one more than the largest."""
+    if tensor.dtype != INT64:
+        raise RuntimeError(f"one_hot is only applicable to index tensor of type int64, got {tensor.dtype}")
+    if tensor.numel() and int(tensor.min()) < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    largest = int(tensor.max()) if tensor.numel() else -1
+    if num_classes == -1:
+        if largest < 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        num_classes = largest + 1
+    if largest >= num_classes:
+        raise RuntimeError(f"Class values must be smaller than num_classes: {largest} with {num_classes} classes.")
+    return (tensor.unsqueeze(-1) == tensor.new_arange(num_classes)).long()
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """input with value around it: pad holds (before, after) for the last dimension, then the one before it, …
+
+    Negative numbers cut off."""
+    if mode != "constant":
+        raise NotImplementedError(f"pad: mode {mode!r} is not available; there is: 'constant'")
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise RuntimeError(f"pad needs a (before, after) pair a dimension, at most {input.ndim} pairs, got {tuple(pad)}")
+    borders = [(0, 0)] * (input.ndim - len(pad) // 2)
+    borders += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    inner, place, shape = [], [], []
+    for extent, (before, after) in zip(input.shape, borders, strict=True):
+        if extent + before + after < 0:
+            raise RuntimeError(f"pad {tuple(pad)} cuts off more than there is of shape {input.shape}")
+        inner.append(slice(max(0, -before), extent - max(0, -after), 1))
+        kept = inner[-1].stop - inner[-1].start
+        place.append(slice(max(0, before), max(0, before) + kept, 1))
+        shape.append(extent + before + after)
+    whole = input.new_full(shape, value)
+    return apply(Put(tuple(place), False), whole, input[tuple(inner)])

@@ -1,0 +1,20 @@
+"""Operations: shapes, kernels and gradients, one small class each.
+
+``OPS`` lists all of them; the tests demand a row in their table for each.
+"""
+
+from __future__ import annotations
+
+from numbanet.ops import conv, indexing, loss, matmul, optim, pointwise, pool, random, reduce, shape, transfer
+from numbanet.ops.base import Op, Spec, ViewOp
+
+_ABSTRACT = {"Op", "ViewOp", "Unary", "Binary", "Reduce", "_Update", "_RandomFill"}
+
+OPS: list[type[Op]] = [
+    kind
+    for module in (pointwise, reduce, shape, indexing, matmul, conv, pool, loss, optim, random, transfer)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, Op) and kind.__module__ == module.__name__ and name not in _ABSTRACT
+]
+
+__all__ = ["OPS", "Op", "Spec", "ViewOp"]

@@ -1,0 +1,151 @@
+"""Convolution, and its gradients as operations of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from numbanet.autograd import apply
+from numbanet.ops.base import Op, Shape, Spec, require_float
+from numbanet.ops.pointwise import RELU_BACKWARD
+
+Pair = tuple[int, int]
+
+
+def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """⌊(size + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@dataclass(slots=True)
+class Conv2d(Op):
+    """y (n, o, oh, ow) = activation(x (n, c, h, w) ⋆ weight (o, c/groups, kh, kw) + bias (o,)): cross-correlation.
+
+    y[n,o,i,j] = bias[o] + Σ x[n, c, i·stride + u·dilation − padding, …] · weight[o, c, u, v] over the channels of o's group.
+    bias is optional; activation is None or "relu". LeCun et al. 1998."""
+
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    activation: str | None = None
+
+    def infer(self, x, weight, bias=None):
+        arrays = (x, weight) if bias is None else (x, weight, bias)
+        require_float("conv2d", *arrays)
+        if x.ndim != 4 or weight.ndim != 4:
+            raise RuntimeError(f"conv2d needs (n, c, h, w) and a weight (o, c, kh, kw), got {x.shape} and {weight.shape}")
+        n, c, h, w = x.shape
+        o, channels, kh, kw = weight.shape
+        if self.groups < 1 or c != channels * self.groups or o % self.groups:
+            raise RuntimeError(
+                f"Given groups={self.groups}, weight of size {weight.shape}, expected input{x.shape} to have "
+                f"{channels * self.groups} channels, but got {c} channels instead"
+            )
+        if bias is not None and bias.shape != (o,):
+            raise RuntimeError(f"conv2d: expected bias of shape {(o,)}, got {bias.shape}")
+        if min(self.stride) < 1 or min(self.dilation) < 1 or min(self.padding) < 0:
+            raise RuntimeError(
+                f"conv2d: stride {self.stride} and dilation {self.dilation} must be positive, padding {self.padding} not negative"
+            )
+        oh = conv_output_size(h, kh, self.stride[0], self.padding[0], self.dilation[0])
+        ow = conv_output_size(w, kw, self.stride[1], self.padding[1], self.dilation[1])
+        if oh < 1 or ow < 1:
+            raise RuntimeError(
+                f"Calculated output size {(oh, ow)} is too small: the kernel {(kh, kw)} with dilation {self.dilation} does "
+                f"not fit into the picture {(h, w)} with padding {self.padding}"
+            )
+        return Spec((n, o, oh, ow), x.dtype)
+
+    def forward(self, program, out, x, weight, bias=None):
+        program.conv2d(
+            out, x, weight, bias, self.stride, self.padding, self.dilation, self.groups, self.activation
+        )
+
+    def saved_inputs(self, needs):
+        return (0, 1) if needs[0] and needs[1] else (1,) if needs[0] else (0,)
+
+    @property
+    def saves_outputs(self):
+        return (0,) if self.activation else ()
+
+    def backward(self, node, grad):
+        if self.activation:
+            grad = apply(RELU_BACKWARD, grad, node.output())
+        needs = node.needs
+        settings = (self.stride, self.padding, self.dilation, self.groups)
+        grad_x = grad_weight = grad_bias = None
+        if needs[0]:
+            grad_x = apply(Conv2dInputGrad(*settings, node.shapes[0]), grad, node.input(1))
+        with_bias = len(needs) == 3 and needs[2]
+        if needs[1]:
+            result = apply(Conv2dWeightGrad(*settings, node.shapes[1], with_bias), grad, node.input(0))
+            grad_weight, grad_bias = result if with_bias else (result, None)
+        elif with_bias:
+            grad_bias = grad.sum((0, 2, 3))
+        return (grad_x, grad_weight, grad_bias)[: len(needs)]
+
+
+@dataclass(slots=True)
+class Conv2dInputGrad(Op):
+    """∂x (n, c, h, w) from ∂y (n, o, oh, ow) and weight. Linear in both: ∂∂y = ∂∂x ⋆ weight, ∂weight as Conv2dWeightGrad."""
+
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    shape: Shape
+
+    def infer(self, grad, weight):
+        return Spec(self.shape, grad.dtype)
+
+    def forward(self, program, out, grad, weight):
+        program.conv2d_input_grad(out, grad, weight, self.stride, self.padding, self.dilation, self.groups)
+
+    def saved_inputs(self, needs):
+        return (0, 1) if needs[0] and needs[1] else (1,) if needs[0] else (0,)
+
+    def backward(self, node, grad):
+        settings = (self.stride, self.padding, self.dilation, self.groups)
+        return (
+            apply(Conv2d(*settings), grad, node.input(1)) if node.needs[0] else None,
+            apply(Conv2dWeightGrad(*settings, node.shapes[1], False), node.input(0), grad) if node.needs[1] else None,
+        )
+
+
+@dataclass(slots=True)
+class Conv2dWeightGrad(Op):
+    """∂weight (o, c/groups, kh, kw) and, with_bias, ∂bias (o,), from ∂y and x. Linear in both."""
+
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    shape: Shape
+    with_bias: bool
+
+    def infer(self, grad, x):
+        spec = Spec(self.shape, grad.dtype)
+        return (spec, Spec(self.shape[:1], grad.dtype)) if self.with_bias else spec
+
+    def forward(self, program, out, grad, x):
+        weight_out, bias_out = out if self.with_bias else (out, None)
+        program.conv2d_weight_grad(
+            weight_out, bias_out, grad, x, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def saved_inputs(self, needs):
+        return (0, 1) if needs[0] and needs[1] else (1,) if needs[0] else (0,)
+
+    def backward(self, node, grad_weight, grad_bias=None):
+        settings = (self.stride, self.padding, self.dilation, self.groups)
+        grad_grad = grad_x = None
+        if node.needs[0]:
+            if grad_weight is not None:
+                grad_grad = apply(Conv2d(*settings), node.input(1), grad_weight)
+            if grad_bias is not None:
+                shown = grad_bias.reshape((1, -1, 1, 1)).expand(node.shapes[0])
+                grad_grad = shown if grad_grad is None else grad_grad + shown
+        if node.needs[1] and grad_weight is not None:
+            grad_x = apply(Conv2dInputGrad(*settings, node.shapes[1]), node.input(0), grad_weight)
+        return grad_grad, grad_x

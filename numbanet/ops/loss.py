@@ -1,0 +1,120 @@
+"""Softmax and softmax cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from numbanet.autograd import apply
+from numbanet.kernels.array import Array
+from numbanet.ops.base import INT64, Op, Spec, require_float
+
+
+def _rows(array: Array) -> Array:
+    """The last axis as columns, all others as rows."""
+    columns = array.shape[-1]
+    return array.view((array.size // columns, columns))
+
+
+@dataclass(slots=True)
+class Softmax(Op):
+    """y = exp(x) / Σ exp(x) along the last axis, or with log x − ln Σ exp(x); safe for large x.
+
+    ∂x = y · (∂y − Σ ∂y·y), with log ∂y − exp(y) · Σ ∂y."""
+
+    saves_outputs: ClassVar = (0,)
+    log: bool
+
+    def infer(self, x):
+        require_float("log_softmax" if self.log else "softmax", x)
+        return Spec(x.shape, x.dtype)
+
+    def forward(self, program, out, x):
+        program.softmax(_rows(out), _rows(x), self.log)
+
+    def backward(self, node, grad):
+        return apply(SoftmaxBackward(self.log), grad, node.output())
+
+
+@dataclass(slots=True)
+class SoftmaxBackward(Op):
+    """∂x from ∂y and y, see Softmax. With g = ∂y, v the gradient of ∂x:
+
+    ∂g = y · (v − Σ v·y), ∂y = v · (g − Σ g·y) − g · Σ v·y; with log ∂g = v − Σ v·exp(y), ∂y = −v · exp(y) · Σ g."""
+
+    saves_inputs: ClassVar = (0, 1)
+    log: bool
+
+    def infer(self, grad, y):
+        return Spec(grad.shape, grad.dtype)
+
+    def forward(self, program, out, grad, y):
+        program.softmax_backward(_rows(out), _rows(grad), _rows(y), self.log)
+
+    def backward(self, node, v):
+        g, y = node.input(0), node.input(1)
+        if self.log:
+            weighted = v * y.exp()
+            return v - weighted.sum(-1, keepdim=True), -(weighted * g.sum(-1, keepdim=True))
+        mean = (v * y).sum(-1, keepdim=True)
+        return y * (v - mean), v * (g - (g * y).sum(-1, keepdim=True)) - g * mean
+
+
+@dataclass(slots=True)
+class CrossEntropy(Op):
+    """(loss, lse) of logits (n, c) for target (n,) int64: with lse = ln Σ exp(logits) and ε = label_smoothing,
+
+    a row's loss is (1 − ε)·(lse − logits[target]) + ε·(lse − mean(logits)), 0 where target is ignore_index. reduction: "mean" over the
+    rows that count (NaN if none), "sum" or "none". IndexError for a target outside 0 … c − 1. lse (n,) is for the gradient.
+    ∂logits = ∂loss · (softmax − (1 − ε)·onehot − ε/c)."""
+
+    saves_inputs: ClassVar = (0, 1)
+    saves_outputs: ClassVar = (1,)
+    reduction: str
+    ignore_index: int
+    label_smoothing: float
+
+    def infer(self, logits, target):
+        require_float("cross_entropy", logits)
+        if logits.ndim != 2 or target.shape != logits.shape[:1]:
+            raise ValueError(
+                f"cross_entropy needs logits (n, classes) and targets (n,), got shapes {logits.shape} and {target.shape}"
+            )
+        if target.dtype != INT64:
+            raise RuntimeError(f"cross_entropy needs int64 targets (class numbers), got {target.dtype}; use .long()")
+        rows = logits.shape[:1]
+        return Spec(rows if self.reduction == "none" else (), logits.dtype), Spec(rows, logits.dtype)
+
+    def forward(self, program, out, logits, target):
+        program.cross_entropy(
+            out[0], out[1], logits, target, self.reduction, self.ignore_index, self.label_smoothing
+        )
+
+    def backward(self, node, grad, grad_lse):
+        if grad_lse is not None:
+            raise RuntimeError("the second output of CrossEntropy has no gradient")
+        op = CrossEntropyBackward(self.reduction, self.ignore_index, self.label_smoothing)
+        return apply(op, grad, node.input(0), node.output(1), node.input(1)), None
+
+
+@dataclass(slots=True)
+class CrossEntropyBackward(Op):
+    """∂logits (n, c) from ∂loss, logits, lse and target, see CrossEntropy. It has no gradient of its own."""
+
+    reduction: str
+    ignore_index: int
+    label_smoothing: float
+
+    def infer(self, grad, logits, logsumexp, target):
+        return Spec(logits.shape, logits.dtype)
+
+    def forward(self, program, out, grad, logits, logsumexp, target):
+        program.cross_entropy_backward(
+            out, grad, logits, logsumexp, target, self.reduction, self.ignore_index, self.label_smoothing
+        )
+
+    def backward(self, node, grad):
+        raise RuntimeError(
+            "cross_entropy cannot be differentiated twice (create_graph); use nll_loss(log_softmax(logits, 1), target), "
+            "which can"
+        )

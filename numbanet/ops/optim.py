@@ -1,0 +1,94 @@
+"""Optimiser updates: one op for all parameters of a group, in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from numbanet.autograd import apply_mutating
+from numbanet.ops.base import Op
+
+if TYPE_CHECKING:
+    from numbanet.tensor import Tensor
+
+
+@dataclass(slots=True)
+class _Update(Op):
+    """Inputs: count parameters, their gradients, then kind after kind of buffers, then the hyperparameters."""
+
+    strided: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+    hyper_size: ClassVar[int]
+    count: int
+    buffers: int  # kinds of buffers
+
+    @property
+    def mutates(self):
+        return (*range(self.count), *range(2 * self.count, (2 + self.buffers) * self.count))
+
+    def split(self, arrays: Sequence) -> list[tuple]:
+        return [tuple(arrays[i * self.count : (i + 1) * self.count]) for i in range(2 + self.buffers)]
+
+    def infer(self, *arrays):
+        if len(arrays) != (2 + self.buffers) * self.count + 1:
+            raise RuntimeError(f"{type(self).__name__}: {len(arrays)} tensors for {self.count} parameters")
+        if arrays[-1].shape != (self.hyper_size,):
+            raise RuntimeError(
+                f"{type(self).__name__} needs {self.hyper_size} hyperparameters, got a tensor of shape {arrays[-1].shape}"
+            )
+        parameters, *others = self.split(arrays)
+        for other in others:
+            for parameter, array in zip(parameters, other, strict=True):
+                if array.shape != parameter.shape or array.dtype != parameter.dtype:
+                    raise RuntimeError(
+                        f"{type(self).__name__}: a parameter of shape {parameter.shape} and dtype {parameter.dtype} with a "
+                        f"gradient or buffer of shape {array.shape} and dtype {array.dtype}"
+                    )
+        return ()
+
+
+@dataclass(slots=True)
+class SGDUpdate(_Update):
+    """PyTorch's SGD, with hyper (6,): lr, momentum, dampening, weight_decay, nesterov (0/1), first step (0/1).
+
+    g += weight_decay·p; v = g on the first step, else momentum·v + (1 − dampening)·g; g = g + momentum·v if nesterov, else v;
+    p −= lr·g. buffers is 0 without momentum, else 1."""
+
+    hyper_size: ClassVar[int] = 6
+
+    def forward(self, program, out, *arrays):
+        parameters, gradients, *buffers = self.split(arrays)
+        program.sgd_update(parameters, gradients, buffers[0] if buffers else (), arrays[-1])
+
+
+@dataclass(slots=True)
+class AdamUpdate(_Update):
+    """Adam (Kingma, Ba 2015) and AdamW, with hyper (8,): lr, β1, β2, eps, weight_decay, decoupled (0/1), 1 − β1^t, √(1 − β2^t).
+
+    decoupled: p −= lr·weight_decay·p, else g += weight_decay·p; m = β1·m + (1 − β1)·g; v = β2·v + (1 − β2)·g²;
+    p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)."""
+
+    hyper_size: ClassVar[int] = 8
+
+    def forward(self, program, out, *arrays):
+        program.adam_update(*self.split(arrays), arrays[-1])
+
+
+def sgd_update(
+    parameters: Sequence[Tensor], gradients: Sequence[Tensor], momentum_buffers: Sequence[Tensor], hyper: Tensor
+) -> None:
+    """One step of SGD for all parameters; ``momentum_buffers`` is empty when momentum is 0. See :class:`SGDUpdate`."""
+    op = SGDUpdate(len(parameters), 1 if momentum_buffers else 0)
+    apply_mutating(op, *parameters, *gradients, *momentum_buffers, hyper)
+
+
+def adam_update(
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    exp_avgs: Sequence[Tensor],
+    exp_avg_sqs: Sequence[Tensor],
+    hyper: Tensor,
+) -> None:
+    """One step of Adam or AdamW for all parameters. See :class:`AdamUpdate`."""
+    apply_mutating(AdamUpdate(len(parameters), 2), *parameters, *gradients, *exp_avgs, *exp_avg_sqs, hyper)

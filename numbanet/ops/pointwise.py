@@ -1,0 +1,503 @@
+"""Pointwise functions of one and two tensors, with broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from numbanet.autograd import apply
+from numbanet.ops.base import BOOL, Op, Spec, broadcast, broadcast_shapes, sum_to
+
+if TYPE_CHECKING:
+    from numbanet.autograd import Node
+    from numbanet.tensor import Tensor
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class Clone(Op):
+    """y = x in memory of its own, row-major contiguous. ∂x = ∂y."""
+
+    strided: ClassVar[bool] = True
+    inplace: ClassVar[bool] = True
+
+    def infer(self, x):
+        return Spec(x.shape, x.dtype)
+
+    def forward(self, program, out, x):
+        program.copy(out, x)
+
+    def backward(self, node, grad):
+        return grad
+
+
+@dataclass(slots=True)
+class Contiguous(Clone):
+    """y = x, row-major contiguous: what kernels that take no strides are given."""
+
+
+@dataclass(slots=True)
+class Cast(Op):
+    """y = x in another dtype. ∂x = ∂y in x's dtype."""
+
+    strided: ClassVar[bool] = True
+    dtype: np.dtype
+    source: np.dtype
+
+    def infer(self, x):
+        return Spec(x.shape, self.dtype)
+
+    def forward(self, program, out, x):
+        program.copy(out, x)
+
+    def backward(self, node, grad):
+        return grad.to(self.source)
+
+    def saved_inputs(self, needs):
+        return ()
+
+
+@dataclass(slots=True)
+class CopyFrom(Op):
+    """target ← x, broadcast to target and cast to its dtype; in place only. ∂x = ∂target, summed to x."""
+
+    strided: ClassVar[bool] = True
+    inplace: ClassVar[bool] = True
+    source: np.dtype
+
+    def infer(self, target, x):
+        if broadcast_shapes(target.shape, x.shape) != target.shape:
+            raise RuntimeError(f"a tensor of shape {x.shape} cannot be copied into one of shape {target.shape}")
+        return Spec(target.shape, target.dtype)
+
+    def forward(self, program, out, target, x):
+        program.copy(out, broadcast(x, out.shape))
+
+    def backward(self, node, grad):
+        return None, sum_to(grad, node.shapes[1]).to(self.source) if node.needs[1] else None
+
+
+@dataclass(slots=True)
+class Fill(Op):
+    """target ← value; in place only. The gradient ends here."""
+
+    strided: ClassVar[bool] = True
+    inplace: ClassVar[bool] = True
+    value: float
+
+    def infer(self, target):
+        return Spec(target.shape, target.dtype)
+
+    def forward(self, program, out, target):
+        program.fill(out, self.value)
+
+    def backward(self, node, grad):
+        return None
+
+
+# --- functions of one tensor -----------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class Unary(Op):
+    """y = function(x) in every element."""
+
+    strided: ClassVar[bool] = True
+    inplace: ClassVar[bool] = True
+    function: ClassVar[str]
+
+    def infer(self, x):
+        return Spec(x.shape, x.dtype)
+
+    def forward(self, program, out, x):
+        program.unary(out, x, self.function)
+
+
+@dataclass(slots=True)
+class Neg(Unary):
+    """y = −x. ∂x = −∂y."""
+
+    function: ClassVar[str] = "neg"
+
+    def infer(self, x):
+        if x.dtype == BOOL:
+            raise RuntimeError("a bool tensor has no negative; use logical_not() or ~")
+        return Spec(x.shape, x.dtype)
+
+    def backward(self, node, grad):
+        return -grad
+
+
+@dataclass(slots=True)
+class Abs(Unary):
+    """y = |x|. ∂x = ∂y · sign(x), 0 at 0."""
+
+    function: ClassVar[str] = "abs"
+    saves_inputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad * node.input(0).sign()
+
+
+@dataclass(slots=True)
+class Exp(Unary):
+    """y = exp(x). ∂x = ∂y · y."""
+
+    function: ClassVar[str] = "exp"
+    saves_outputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad * node.output()
+
+
+@dataclass(slots=True)
+class Log(Unary):
+    """y = ln(x). ∂x = ∂y / x."""
+
+    function: ClassVar[str] = "log"
+    saves_inputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad / node.input(0)
+
+
+@dataclass(slots=True)
+class Sqrt(Unary):
+    """y = √x. ∂x = ∂y / (2y)."""
+
+    function: ClassVar[str] = "sqrt"
+    saves_outputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad / (node.output() * 2)
+
+
+@dataclass(slots=True)
+class Square(Unary):
+    """y = x². ∂x = 2x · ∂y."""
+
+    function: ClassVar[str] = "square"
+    saves_inputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad * (node.input(0) * 2)
+
+
+@dataclass(slots=True)
+class Reciprocal(Unary):
+    """y = 1/x. ∂x = −∂y · y²."""
+
+    function: ClassVar[str] = "reciprocal"
+    saves_outputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return -(grad * node.output().square())
+
+
+@dataclass(slots=True)
+class Tanh(Unary):
+    """y = tanh(x). ∂x = ∂y · (1 − y²)."""
+
+    function: ClassVar[str] = "tanh"
+    saves_outputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad * (1 - node.output().square())
+
+
+@dataclass(slots=True)
+class Sigmoid(Unary):
+    """y = 1 / (1 + exp(−x)). ∂x = ∂y · y · (1 − y)."""
+
+    function: ClassVar[str] = "sigmoid"
+    saves_outputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        y = node.output()
+        return grad * ((1 - y) * y)
+
+
+@dataclass(slots=True)
+class Relu(Unary):
+    """y = max(x, 0), NaN where x is. ∂x = ∂y where y > 0, else 0."""
+
+    function: ClassVar[str] = "relu"
+    saves_outputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return apply(RELU_BACKWARD, grad, node.output())
+
+
+@dataclass(slots=True)
+class ReluBackward(Op):
+    """∂x = ∂y where y > 0, else 0; y is the ReLU's output (or input). Linear in ∂y; y's own derivative is 0."""
+
+    inplace: ClassVar[bool] = True
+    saves_inputs: ClassVar = (1,)
+
+    def infer(self, grad, y):
+        return Spec(grad.shape, grad.dtype)
+
+    def forward(self, program, out, grad, y):
+        program.relu_backward(out, grad, y)
+
+    def backward(self, node, grad):
+        return apply(RELU_BACKWARD, grad, node.input(1)), None
+
+
+@dataclass(slots=True)
+class Sin(Unary):
+    """y = sin(x). ∂x = ∂y · cos(x)."""
+
+    function: ClassVar[str] = "sin"
+    saves_inputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad * node.input(0).cos()
+
+
+@dataclass(slots=True)
+class Cos(Unary):
+    """y = cos(x). ∂x = −∂y · sin(x)."""
+
+    function: ClassVar[str] = "cos"
+    saves_inputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return -(grad * node.input(0).sin())
+
+
+@dataclass(slots=True)
+class Step(Unary):
+    """y = sign, floor, ceil or round (half to even) of x: its derivative is 0 wherever it has one."""
+
+    function: str  # type: ignore[misc]  (a field here)
+
+    def backward(self, node, grad):
+        return grad.zeros_like()
+
+
+@dataclass(slots=True)
+class Predicate(Op):
+    """y (bool) = isnan(x), isinf(x) or logical_not(x)."""
+
+    strided: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+    function: str
+
+    def infer(self, x):
+        return Spec(x.shape, BOOL)
+
+    def forward(self, program, out, x):
+        program.unary(out, x, self.function)
+
+
+# --- functions of two tensors ----------------------------------------------------------------------------------------
+@dataclass(slots=True)
+class Binary(Op):
+    """z = function(x, y), broadcast; x and y have one dtype. Gradients are summed to the input's shape."""
+
+    strided: ClassVar[bool] = True
+    inplace: ClassVar[bool] = True
+    function: ClassVar[str]
+
+    def infer(self, x, y):
+        return Spec(x.shape if x.shape == y.shape else broadcast_shapes(x.shape, y.shape), x.dtype)
+
+    def forward(self, program, out, x, y):
+        shape = out.shape
+        program.binary(
+            out, x if x.shape == shape else broadcast(x, shape), y if y.shape == shape else broadcast(y, shape), self.function
+        )
+
+    def backward(self, node: Node, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        need_x, need_y = node.needs
+        return (
+            sum_to(self.grad_x(node, grad), node.shapes[0]) if need_x else None,
+            sum_to(self.grad_y(node, grad), node.shapes[1]) if need_y else None,
+        )
+
+    def grad_x(self, node: Node, grad: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def grad_y(self, node: Node, grad: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Add(Binary):
+    """z = x + y. ∂x = ∂z, ∂y = ∂z."""
+
+    function: ClassVar[str] = "add"
+
+    def grad_x(self, node, grad):
+        return grad
+
+    def grad_y(self, node, grad):
+        return grad
+
+
+@dataclass(slots=True)
+class Sub(Binary):
+    """z = x − y. ∂x = ∂z, ∂y = −∂z."""
+
+    function: ClassVar[str] = "sub"
+
+    def infer(self, x, y):
+        if x.dtype == BOOL:
+            raise RuntimeError("subtraction of bool tensors is not defined; use logical_xor or ^")
+        return Spec(broadcast_shapes(x.shape, y.shape), x.dtype)
+
+    def grad_x(self, node, grad):
+        return grad
+
+    def grad_y(self, node, grad):
+        return -grad
+
+
+@dataclass(slots=True)
+class Mul(Binary):
+    """z = x · y. ∂x = ∂z · y, ∂y = ∂z · x."""
+
+    function: ClassVar[str] = "mul"
+
+    def saved_inputs(self, needs: tuple[bool, ...]) -> Sequence[int]:
+        return (1, 0) if needs[0] and needs[1] else (1,) if needs[0] else (0,)
+
+    def grad_x(self, node, grad):
+        return grad * node.input(1)
+
+    def grad_y(self, node, grad):
+        return grad * node.input(0)
+
+
+@dataclass(slots=True)
+class Div(Binary):
+    """z = x / y. ∂x = ∂z / y, ∂y = −∂z · x / y²."""
+
+    function: ClassVar[str] = "div"
+
+    def saved_inputs(self, needs: tuple[bool, ...]) -> Sequence[int]:
+        return (0, 1) if needs[1] else (1,)
+
+    def grad_x(self, node, grad):
+        return grad / node.input(1)
+
+    def grad_y(self, node, grad):
+        y = node.input(1)
+        return -(grad * (node.input(0) / y / y))
+
+
+@dataclass(slots=True)
+class Pow(Binary):
+    """z = x^y. ∂x = ∂z · y · x^(y−1), 0 where y is 0; ∂y = ∂z · z · ln(x), 0 where x is 0 and y ≥ 0."""
+
+    function: ClassVar[str] = "pow"
+    saves_inputs: ClassVar = (0, 1)
+    saves_outputs: ClassVar = (0,)
+
+    def grad_x(self, node, grad):
+        x, y = node.input(0), node.input(1)
+        return (y == 0).where(grad.zeros_like(), grad * (y * x ** (y - 1)))
+
+    def grad_y(self, node, grad):
+        x, y = node.input(0), node.input(1)
+        return ((x == 0) & (y >= 0)).where(grad.zeros_like(), grad * (node.output() * x.log()))
+
+
+@dataclass(slots=True)
+class Extreme(Binary):
+    """z = maximum or minimum of x and y, NaN where one is. The larger (smaller) one has the gradient; equals halve it."""
+
+    function: str  # type: ignore[misc]  (a field here)
+    saves_inputs: ClassVar = (0, 1)
+
+    def _share(self, node: Node, grad: Tensor, mine: int) -> Tensor:
+        x, y = node.input(mine), node.input(1 - mine)
+        wins = x > y if self.function == "maximum" else x < y
+        return wins.where(grad, (x == y).where(grad * 0.5, grad.zeros_like()))
+
+    def grad_x(self, node, grad):
+        return self._share(node, grad, 0)
+
+    def grad_y(self, node, grad):
+        return self._share(node, grad, 1)
+
+
+@dataclass(slots=True)
+class Rounded(Binary):
+    """z = floor_divide (⌊x / y⌋) or remainder (x − y·⌊x / y⌋, the sign of y). Only the remainder has a gradient, for x."""
+
+    function: str  # type: ignore[misc]  (a field here)
+
+    def grad_x(self, node, grad):
+        return grad if self.function == "remainder" else grad.zeros_like()
+
+    def grad_y(self, node, grad):
+        raise RuntimeError(f"the gradient of {self.function} for the divisor is not available; detach() the divisor")
+
+
+@dataclass(slots=True)
+class Compare(Op):
+    """z (bool) = eq, ne, lt, le, gt, ge, logical_and, logical_or or logical_xor of x and y, broadcast."""
+
+    strided: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+    function: str
+
+    def infer(self, x, y):
+        return Spec(broadcast_shapes(x.shape, y.shape), BOOL)
+
+    def forward(self, program, out, x, y):
+        program.binary(out, broadcast(x, out.shape), broadcast(y, out.shape), self.function)
+
+
+@dataclass(slots=True)
+class Where(Op):
+    """z = x where condition (bool), else y; all broadcast. ∂x = ∂z where condition, else 0; ∂y the other way."""
+
+    strided: ClassVar[bool] = True
+    saves_inputs: ClassVar = (0,)
+
+    def infer(self, condition, x, y):
+        if condition.dtype != BOOL:
+            raise RuntimeError(f"where needs a bool condition, got {condition.dtype}")
+        return Spec(broadcast_shapes(condition.shape, broadcast_shapes(x.shape, y.shape)), x.dtype)
+
+    def forward(self, program, out, condition, x, y):
+        shape = out.shape
+        program.where(out, broadcast(condition, shape), broadcast(x, shape), broadcast(y, shape))
+
+    def backward(self, node, grad):
+        condition = node.input(0)
+        zero = grad.new_zeros(())
+        return (
+            None,
+            sum_to(apply(WHERE, condition, grad, zero), node.shapes[1]) if node.needs[1] else None,
+            sum_to(apply(WHERE, condition, zero, grad), node.shapes[2]) if node.needs[2] else None,
+        )
+
+
+CLONE, CONTIGUOUS = Clone(), Contiguous()
+RELU_BACKWARD, WHERE = ReluBackward(), Where()
+UNARY: dict[str, Op] = {
+    op.function: op
+    for op in (
+        *(kind() for kind in (Neg, Abs, Exp, Log, Sqrt, Square, Reciprocal, Tanh, Sigmoid, Relu, Sin, Cos)),
+        *(Step(name) for name in ("sign", "floor", "ceil", "round")),
+        *(Predicate(name) for name in ("isnan", "isinf", "logical_not")),
+    )
+}
+BINARY: dict[str, Op] = {
+    op.function: op
+    for op in (
+        *(kind() for kind in (Add, Sub, Mul, Div, Pow)),
+        *(Extreme(name) for name in ("maximum", "minimum")),
+        *(Rounded(name) for name in ("floor_divide", "remainder")),
+    )
+}
+COMPARE: dict[str, Op] = {
+    name: Compare(name)
+    for name in ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor")
+}

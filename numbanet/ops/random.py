@@ -1,0 +1,47 @@
+"""Random fills, by (seed, stream, offset)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from numbanet.ops.base import Op, Spec, require_float
+
+
+@dataclass(slots=True)
+class _RandomFill(Op):
+    """Fills its input in place; the gradient ends here."""
+
+    inplace: ClassVar[bool] = True
+    seed: int
+    stream: int
+    offset: int
+
+    def infer(self, x):
+        require_float("a random fill", x)
+        return Spec(x.shape, x.dtype)
+
+    def backward(self, node, grad):
+        return None
+
+
+@dataclass(slots=True)
+class Uniform(_RandomFill):
+    """x ← low + (high − low)·u with u in [0, 1), 24 bits (float32) or 53 bits (float64) of Philox4x32-10."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def forward(self, program, out, x):
+        program.uniform(out, self.low, self.high, self.seed, self.stream, self.offset)
+
+
+@dataclass(slots=True)
+class Normal(_RandomFill):
+    """x ← mean + std·z with z standard normal, by Box–Muller from Philox4x32-10."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def forward(self, program, out, x):
+        program.normal(out, self.mean, self.std, self.seed, self.stream, self.offset)
