@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numbanet.kernels.memory import release
+
 if TYPE_CHECKING:
     from numbanet.kernels.backend import Backend
 
@@ -18,17 +20,24 @@ class Storage:
 
     ``buffer`` is the back end's own handle (a one-dimensional ``uint8`` array on the CPU back ends), ``address`` is
     where it lies, taken once. ``version`` counts in-place changes: a gradient formula that needs the value from
-    before such a change sees it and says so.
+    before such a change sees it and says so. A ``pooled`` buffer goes back to the memory pool when its storage dies.
     """
 
-    __slots__ = ("address", "backend", "buffer", "nbytes", "version")
+    __slots__ = ("address", "backend", "buffer", "nbytes", "pooled", "version")
 
-    def __init__(self, backend: Backend, buffer: object, address: int, nbytes: int) -> None:
+    def __init__(
+        self, backend: Backend | None, buffer: object, address: int, nbytes: int, pooled: bool = False
+    ) -> None:
         self.backend = backend
         self.buffer = buffer
         self.address = address
         self.nbytes = nbytes
+        self.pooled = pooled
         self.version = 0
+
+    def __del__(self) -> None:
+        if self.pooled:
+            release(self.buffer, self.address)
 
 
 class Array:

@@ -122,9 +122,7 @@ def conv2d_input_grad(out, grad, weight, stride: Pair, padding: Pair, dilation: 
 
 
 @declare()
-def conv2d_weight_grad(
-    out, bias_out, grad, x, stride: Pair, padding: Pair, dilation: Pair, groups: int
-):
+def conv2d_weight_grad(out, bias_out, grad, x, stride: Pair, padding: Pair, dilation: Pair, groups: int):
     """out (o, c/groups, kh, kw) and bias_out (o,) or None: gradients of conv2d with respect to weight and bias."""
 
 

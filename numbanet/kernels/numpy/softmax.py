@@ -62,7 +62,9 @@ def cross_entropy(out, logsumexp, logits, target, reduction, ignore_index, label
 def cross_entropy_backward(out, grad, logits, logsumexp, target, reduction, ignore_index, label_smoothing):
     rows, classes = logits.shape
     counts, chosen = _counted(target, classes, ignore_index)
-    scale = np.broadcast_to(grad, (rows,)) if reduction != "mean" else grad / logits.dtype.type(np.count_nonzero(counts))
+    scale = (
+        np.broadcast_to(grad, (rows,)) if reduction != "mean" else grad / logits.dtype.type(np.count_nonzero(counts))
+    )
     np.exp(logits - logsumexp[:, None], out=out)
     out -= logits.dtype.type(label_smoothing / classes)
     out[np.arange(rows), chosen] -= logits.dtype.type(1 - label_smoothing)

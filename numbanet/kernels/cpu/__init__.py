@@ -1,0 +1,99 @@
+"""The CPU back end: Numba kernels behind one driver, NumPy kernels where one is lacking.
+
+Importing this package does not import Numba; the first program does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from numbanet.kernels import memory
+from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.numpy import share
+
+if TYPE_CHECKING:
+    from numbanet.kernels.cpu.kernel import Kernel
+    from numbanet.kernels.cpu.program import CpuProgram
+
+
+class _Local(threading.local):
+    eager: CpuProgram | None = None
+    recorded: set[Kernel] | None = None
+
+
+class CpuBackend:
+    """Storages in host memory, programs of Numba kernels."""
+
+    name = "cpu"
+
+    def __init__(self) -> None:
+        self._local = _Local()
+
+    def allocate(self, nbytes: int) -> Storage:
+        """A storage of nbytes bytes, 64-byte aligned, contents undefined."""
+        buffer, address = memory.allocate(nbytes)
+        return Storage(self, buffer, address, nbytes, pooled=True)
+
+    def from_buffer(self, array: np.ndarray) -> Array:
+        """An Array that shares memory with an ndarray (a copy of what no Array can describe)."""
+        return share(self, array)
+
+    def program(self) -> CpuProgram:
+        """A new, empty program."""
+        from numbanet.kernels.cpu.functions import install
+        from numbanet.kernels.cpu.program import CpuProgram
+
+        install(CpuProgram)
+        return CpuProgram(lambda: self._local.recorded)
+
+    def eager(self) -> CpuProgram:
+        """This thread's program for eager execution."""
+        program = self._local.eager
+        if program is None:
+            program = self._local.eager = self.program()
+        return program
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[set[Kernel]]:
+        """Inside, this thread's programs do nothing but collect the kernels that they would have run."""
+        before, self._local.recorded = self._local.recorded, set()
+        try:
+            yield self._local.recorded
+        finally:
+            self._local.recorded = before
+
+    def compile(self, kernels: Iterable[Kernel], progress: Callable[[int, int], None] | None = None) -> float:
+        """Make these kernels ready: compile what the cache lacks, in processes side by side, and load all.
+
+        ``progress(done, total)`` is called for what had to be compiled. Returns the seconds spent on compiling.
+        """
+        from numbanet.kernels.cpu.compile import compile_kernels
+
+        return compile_kernels(sorted(kernels, key=lambda kernel: kernel.name), progress)
+
+    def info(self) -> dict[str, object]:
+        """Lanes, threading layer, cache folder, versions and kernels: what ``numbanet info`` prints."""
+        from numbanet.kernels.cpu.info import describe
+
+        return describe()
+
+
+BACKEND = CpuBackend()
+
+
+def __getattr__(name: str) -> object:
+    if name == "FUNCTIONS":
+        from numbanet.kernels.cpu.functions import FUNCTIONS
+
+        return FUNCTIONS
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def info() -> dict[str, object]:
+    """As :meth:`CpuBackend.info`."""
+    return BACKEND.info()

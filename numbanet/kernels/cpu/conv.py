@@ -1,0 +1,260 @@
+"""Two-dimensional convolution, direct on register tiles, and its gradient for the input, which is one too.
+
+out[o, y, x] = Σ_tap weight[o, tap] · band[offset(tap) + place(y, x)]: a tile is a few output channels (rows, whose
+weights are broadcast) by a few vectors of neighbouring positions. Each output is one chain over the taps in the order
+(channel, ky, kx), whatever the tile, the lanes or the threads. A task packs one band of one picture (see ``band.py``)
+and does all its output channels from there.
+
+The gradient for the input is the convolution of the (spread) gradient with the flipped weights, read where they lie:
+only the tables differ. The gradient for the weights is in ``conv_weight.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from numbanet.kernels import threads
+from numbanet.kernels.array import Array
+from numbanet.kernels.cpu import target
+from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
+from numbanet.kernels.cpu.band import SLACK, Window, pack_band, table, tap_table
+from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
+from numbanet.kernels.cpu.gemm import ACTIVATIONS, SMALL
+from numbanet.kernels.cpu.kernel import Kernel, kernel
+from numbanet.kernels.cpu.simd.pointers import F32, I32
+from numbanet.kernels.cpu.simd.tile import LANES, add_bias_rows, offsets, outer, store_columns, zeros
+
+FLOAT32 = np.dtype(np.float32)
+SCRATCH = 1 << 18
+"""float32 that a band may take (1 MB): it should stay in the second-level cache."""
+TASKS_A_THREAD = 4
+TILE_COST = {8: 1.0, 6: 1.0, 4: 1.15, 2: 1.5, 1: 2.5} if target.registers() == 32 else {6: 1.0, 4: 1.05, 2: 1.4, 1: 2.2}
+"""Rows a tile can have, and what a multiply-add costs with so many (fewer rows load more for each)."""
+
+
+class Convolution(NamedTuple):
+    """Arguments of the convolution kernels; the names are those of Window and Plan."""
+
+    out: F32
+    x: F32
+    weight: F32
+    bias: F32
+    taps: I32
+    weight_taps: I32
+    columns: I32
+    places: I32
+    counts: I32
+    tap_count: I64_FIELD
+    groups: I64_FIELD
+    out_channels: I64_FIELD
+    out_height: I64_FIELD
+    out_width: I64_FIELD
+    channels: I64_FIELD
+    height: I64_FIELD
+    width: I64_FIELD
+    weight_group: I64_FIELD
+    weight_row: I64_FIELD
+    bands: I64_FIELD
+    out_rows: I64_FIELD
+    band_rows: I64_FIELD
+    full_tiles: I64_FIELD
+    last_tiles: I64_FIELD
+    phase_width: I64_FIELD
+    phases: I64_FIELD
+    stride_y: I64_FIELD
+    pad_y: I64_FIELD
+    pad_x: I64_FIELD
+    spread_y: I64_FIELD
+    spread_x: I64_FIELD
+    activation: I64_FIELD
+
+
+def make_convolution(rows: int) -> Kernel:
+    """The convolution kernel whose tiles have this number of output channels."""
+    columns = target.tile_columns(rows)
+
+    def convolution(start, stop, row, scratch):
+        """out = activation(x ⋆ weight + bias); a task is one band of one group of channels of one picture."""
+        p = unpack(row, Convolution)
+        band = workspace(row, scratch)
+        for task in range(start, stop):
+            number = task // p.bands  # of the group, counted over all pictures
+            top = (task - number * p.bands) * p.out_rows
+            group = number % p.groups
+            picture = p.x + number * p.channels * p.height * p.width
+            pack_band(
+                band, picture, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width, p.phases,
+                p.pad_y, p.pad_x, p.spread_y, p.spread_x,
+            )  # fmt: skip
+            plane = p.out_height * p.out_width
+            out = p.out + (number * p.out_channels * plane + top * p.out_width)
+            is_last = top + p.out_rows >= p.out_height
+            begin = p.full_tiles * columns if is_last else 0
+            end = begin + (p.last_tiles if is_last else p.full_tiles) * columns
+            for line in range(0, p.out_channels, rows):
+                first = min(line, p.out_channels - rows)
+                weight = p.weight + (group * p.weight_group + first * p.weight_row)
+                for column in range(begin, end, columns):
+                    where = offsets(p.columns, column, columns)
+                    acc = zeros(rows, columns)
+                    for tap in range(p.tap_count):
+                        acc = outer(acc, weight + p.weight_taps[tap], p.weight_row, band + p.taps[tap], where)
+                    if not is_null(p.bias):
+                        acc = add_bias_rows(acc, p.bias + (group * p.out_channels + first), line - first, rows)
+                    places, counts = offsets(p.places, column, columns), offsets(p.counts, column, columns)
+                    store_columns(acc, out + first * plane, plane, line - first, rows, places, counts, p.activation)
+        return 0
+
+    return kernel(Convolution, f"convolution_{rows}x{columns}")(convolution)
+
+
+CONVOLUTIONS = {rows: make_convolution(rows) for rows in TILE_COST}
+
+
+def choose_rows(out_channels: int) -> int:
+    """Rows of a tile: the cheapest way to cover the output channels of a group.
+
+    A last tile that is shifted back does some rows twice, so 10 channels are two tiles of 6 (12 rows) rather than two
+    of 8 (16 rows); small tiles pay more loads for each multiply-add.
+    """
+    possible = [rows for rows in TILE_COST if rows <= out_channels]
+    return min(possible, key=lambda rows: -(-out_channels // rows) * rows * TILE_COST[rows])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one convolution is cut into bands and tiles, with its tables."""
+
+    rows: int
+    out_rows: int
+    bands: int
+    band_rows: int
+    scratch: int
+    full_tiles: int
+    last_tiles: int
+    columns: Array
+    places: Array
+    counts: Array
+
+
+@functools.lru_cache(maxsize=512)
+def make_plan(window: Window, pictures: int, channels: int, out_channels: int, thread_count: int) -> Plan:
+    """Bands small enough for the cache, and enough of them for all threads."""
+    rows = choose_rows(out_channels)
+    columns = target.tile_columns(rows)
+    out_rows = window.out_height
+    wanted = -(-TASKS_A_THREAD * thread_count // pictures)
+    if wanted > 1:
+        out_rows = max(1, -(-window.out_height // wanted))
+    while out_rows > 1 and channels * window.band_rows(out_rows) * window.pitch > SCRATCH:
+        out_rows = -(-out_rows // 2)
+    bands = -(-window.out_height // out_rows)
+    band_rows = window.band_rows(out_rows)
+    full = _columns(window, out_rows, columns)
+    last = _columns(window, window.out_height - (bands - 1) * out_rows, columns)
+    tables = [table(np.concatenate(parts)) for parts in zip(full, last, strict=True)]
+    scratch = channels * band_rows * window.pitch + SLACK
+    return Plan(rows, out_rows, bands, band_rows, scratch, full[0].size // columns, last[0].size // columns, *tables)
+
+
+def _columns(window: Window, out_rows: int, multiple: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each vector of output positions in a band: its offset in the band, its place in the output, its valid lanes.
+
+    The last is repeated, with no valid lane, up to a multiple of the tile's columns."""
+    row, vector = np.divmod(np.arange(out_rows * -(-window.out_width // LANES)), -(-window.out_width // LANES))
+    offset = row * window.stride[0] * window.pitch + vector * LANES
+    place = row * window.out_width + vector * LANES
+    count = np.minimum(window.out_width - vector * LANES, LANES)
+    extra = -row.size % multiple
+    padded = (
+        np.pad(offset, (0, extra), mode="edge"),
+        np.pad(place, (0, extra), mode="edge"),
+        np.pad(count, (0, extra)),
+    )
+    return tuple(values.astype(np.int32) for values in padded)
+
+
+def _append(program, out, x, weight, bias, window, groups, weight_taps, weight_row, activation):
+    """Append one convolution row: out (n, o, oh, ow) from x (n, c, h, w), both cut into groups of channels."""
+    pictures, channels, out_channels = x.shape[0] * groups, x.shape[1] // groups, out.shape[1] // groups
+    plan = make_plan(window, pictures, channels, out_channels, threads.get_num_threads())
+    taps = tap_table(window, channels, plan.band_rows, 1)
+    args = Convolution(
+        out, x, weight, bias, taps, weight_taps, plan.columns, plan.places, plan.counts, taps.size, groups,
+        out_channels, window.out_height, window.out_width, channels, window.height, window.width,
+        weight.size // groups, weight_row, plan.bands, plan.out_rows, plan.band_rows, plan.full_tiles, plan.last_tiles,
+        window.phase_width, window.stride[1], window.stride[0], *window.padding, *window.spread,
+        ACTIVATIONS[activation],
+    )  # fmt: skip
+    tasks = pictures * plan.bands
+    chunk = tasks if out.size * taps.size < SMALL else max(1, tasks // (8 * TASKS_A_THREAD * threads.get_num_threads()))
+    program.append(CONVOLUTIONS[plan.rows], tasks, args, chunk=chunk, scratch=plan.scratch)
+    for array in (taps, weight_taps, plan.columns, plan.places, plan.counts):
+        program.keep(array)
+
+
+@functools.lru_cache(maxsize=512)
+def forward_window(shape, out_shape, kernel_size, stride, padding, dilation) -> Window:
+    """The geometry of a convolution as it is called."""
+    return Window(*shape[2:], *out_shape[2:], kernel_size, stride, padding, dilation)
+
+
+@functools.lru_cache(maxsize=512)
+def gradient_window(shape, grad_shape, kernel_size, stride, padding, dilation) -> Window:
+    """The geometry of the gradient for the input: stride 1 over the gradient with stride − 1 zeros between elements."""
+    pad = tuple((k - 1) * d - p for k, d, p in zip(kernel_size, dilation, padding, strict=True))
+    return Window(*grad_shape[2:], *shape[2:], kernel_size, (1, 1), pad, dilation, stride)
+
+
+@functools.lru_cache(maxsize=512)
+def forward_weight_taps(taps: int) -> Array:
+    """Place of each tap in a row of weights: they follow each other."""
+    return table(np.arange(taps, dtype=np.int32))
+
+
+@functools.lru_cache(maxsize=512)
+def gradient_weight_taps(out_channels: int, channels: int, kernel_size: tuple[int, int]) -> Array:
+    """Place of each tap (o, ky, kx) of the flipped weights, from weight[0, c, 0, 0]."""
+    ky, kx = kernel_size
+    o = np.arange(out_channels)[:, None] * (channels * ky * kx)
+    return table((o + np.arange(ky * kx)[::-1]).astype(np.int32).ravel())
+
+
+def _declines(*arrays):
+    """Why the kernels of this file cannot take these arrays; None if they can."""
+    for array in arrays:
+        if array is not None and array.dtype is not FLOAT32:
+            return f"dtype {array.dtype}"
+        if array is not None and not array.is_contiguous:
+            return "strided"
+    return None
+
+
+def conv2d(program, out, x, weight, bias, stride, padding, dilation, groups, activation=None):
+    reason = _declines(out, x, weight, bias)
+    if reason is None and out.size:
+        if weight.shape[1] == 0:
+            return "an empty sum"
+        window = forward_window(x.shape, out.shape, weight.shape[2:], stride, padding, dilation)
+        taps = weight.size // weight.shape[0]
+        _append(program, out, x, weight, bias, window, groups, forward_weight_taps(taps), taps, activation)
+    return reason
+
+
+def conv2d_input_grad(program, out, grad, weight, stride, padding, dilation, groups):
+    reason = _declines(out, grad, weight)
+    if reason is None and out.size:
+        if grad.size == 0:
+            return "an empty sum"
+        window = gradient_window(out.shape, grad.shape, weight.shape[2:], stride, padding, dilation)
+        area = weight.shape[2] * weight.shape[3]
+        taps = gradient_weight_taps(grad.shape[1] // groups, weight.shape[1], weight.shape[2:])
+        _append(program, out, grad, weight, None, window, groups, taps, area, None)
+    return reason
+
+
+FUNCTIONS = (conv2d, conv2d_input_grad, conv2d_weight_grad)

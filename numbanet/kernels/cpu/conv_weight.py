@@ -1,0 +1,224 @@
+"""The gradient of a convolution for its weights and bias, on register tiles.
+
+grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[offset(tap) + place(position)]. With the gradient
+transposed to [position][o], a tile is a few taps (broadcast from the band) by a few vectors of output channels, and a
+chain runs over the positions of one band. The sums of the bands are added in order within a part of the batch, and
+the parts in order at the end; both are cut by the shape alone, so the bits do not depend on threads or lanes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numbanet.kernels import threads
+from numbanet.kernels.cpu import target
+from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
+from numbanet.kernels.cpu.band import SLACK, Window, pack_band, tap_table
+from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
+from numbanet.kernels.cpu.simd.pointers import F32, I32
+from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_tile, zeros
+from numbanet.kernels.cpu.simd.vector import load, splat, store, transpose_block
+
+FLOAT32 = np.dtype(np.float32)
+ROWS = 9 if target.registers() == 32 else 6
+COLUMN_CHOICES = (2, 1) if target.registers() == 32 else (2,)
+BAND_SCRATCH = 1 << 18
+"""float32 of a packed band with its transposed gradient (1 MB); part of what decides the bits."""
+MOST_PARTS = 32
+PART_ELEMENTS = 1 << 23
+"""float32 of all partial sums together (32 MB)."""
+
+
+class WeightGradient(NamedTuple):
+    """Arguments of the weight gradient kernels."""
+
+    partial: F32
+    grad: F32
+    x: F32
+    taps: I32
+    tap_count: I64_FIELD
+    groups: I64_FIELD
+    pictures: I64_FIELD
+    parts: I64_FIELD
+    tap_blocks: I64_FIELD
+    out_channels: I64_FIELD
+    padded_channels: I64_FIELD
+    out_height: I64_FIELD
+    out_width: I64_FIELD
+    channels: I64_FIELD
+    height: I64_FIELD
+    width: I64_FIELD
+    out_rows: I64_FIELD
+    band_rows: I64_FIELD
+    phase_width: I64_FIELD
+    phases: I64_FIELD
+    stride_y: I64_FIELD
+    pad_y: I64_FIELD
+    pad_x: I64_FIELD
+
+
+class PartSum(NamedTuple):
+    """Arguments of sum_parts."""
+
+    out: F32
+    bias_out: F32
+    partial: F32
+    parts: I64_FIELD
+    groups: I64_FIELD
+    taps: I64_FIELD
+    out_channels: I64_FIELD
+    padded_channels: I64_FIELD
+
+
+@device_function
+def transpose_gradient(out, grad, channels, padded, plane, positions):
+    """out[position][o] = grad[o][position] for o < channels, 0 up to ``padded`` channels; rows of grad are ``plane`` apart."""
+    whole = positions // 16 * 16
+    for o in range(0, channels // 16 * 16, 16):
+        for i in range(0, whole, 16):
+            transpose_block(out + (i * padded + o), padded, grad + (o * plane + i), plane)
+        for i in range(whole, positions):
+            for lane in range(16):
+                out[i * padded + o + lane] = grad[(o + lane) * plane + i]
+    rest = channels // 16 * 16
+    if rest < channels:
+        for i in range(positions):
+            store(out, i * padded + rest, splat(np.float32(0)))
+        for o in range(rest, channels):
+            for i in range(positions):
+                out[i * padded + o] = grad[o * plane + i]
+
+
+def make_weight_gradient(columns: int) -> Kernel:
+    """The weight gradient kernel whose tiles are ROWS taps by this number of vectors."""
+
+    def weight_gradient(start, stop, row, scratch):
+        """partial[part][group][tap][o]; a task is a block of taps of one group over one part of the pictures."""
+        p = unpack(row, WeightGradient)
+        memory = workspace(row, scratch)
+        one = memory
+        one[0] = np.float32(1)
+        turned = memory + 16
+        plane = p.out_height * p.out_width
+        for task in range(start, stop):
+            part = task // (p.groups * p.tap_blocks)
+            group = task // p.tap_blocks % p.groups
+            block = task % p.tap_blocks
+            tiles = (p.tap_count + ROWS - 1) // ROWS
+            low, high = (
+                block * tiles // p.tap_blocks * ROWS,
+                min((block + 1) * tiles // p.tap_blocks * ROWS, p.tap_count),
+            )
+            total = p.partial + (part * p.groups + group) * (p.tap_count + 1) * p.padded_channels
+            add = 0
+            for picture in range(part * p.pictures // p.parts, (part + 1) * p.pictures // p.parts):
+                number = picture * p.groups + group
+                x = p.x + number * p.channels * p.height * p.width
+                for top in range(0, p.out_height, p.out_rows):
+                    rows = min(p.out_rows, p.out_height - top)
+                    band = turned + p.out_rows * p.out_width * p.padded_channels
+                    grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
+                    transpose_gradient(turned, grad, p.out_channels, p.padded_channels, plane, rows * p.out_width)
+                    pack_band(
+                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width,
+                        p.phases, p.pad_y, p.pad_x, 1, 1,
+                    )  # fmt: skip
+                    for o in range(0, p.padded_channels, columns * LANES):
+                        for tap in range(low, high, ROWS):
+                            where = offsets(p.taps, tap, ROWS)
+                            acc = zeros(ROWS, columns)
+                            for y in range(rows):
+                                line = band + y * p.stride_y * p.phases * p.phase_width
+                                column = turned + (y * p.out_width * p.padded_channels + o)
+                                for i in range(p.out_width):
+                                    acc = outer(acc, line + i, where, column + i * p.padded_channels, LANES)
+                            out = total + (tap * p.padded_channels + o)
+                            store_tile(
+                                acc, out, p.padded_channels, 0, min(ROWS, high - tap), 0, columns * LANES, add, 0
+                            )
+                        if block == 0:
+                            acc = zeros(1, columns)
+                            for i in range(rows * p.out_width):
+                                acc = outer(acc, one, 0, turned + (i * p.padded_channels + o), LANES)
+                            out = total + (p.tap_count * p.padded_channels + o)
+                            store_tile(acc, out, 0, 0, 1, 0, columns * LANES, add, 0)
+                    add = 1
+        return 0
+
+    return kernel(WeightGradient, f"weight_gradient_{ROWS}x{columns}")(weight_gradient)
+
+
+WEIGHT_GRADIENTS = {columns: make_weight_gradient(columns) for columns in COLUMN_CHOICES}
+
+
+@kernel(PartSum)
+def sum_parts(start, stop, row, scratch):
+    """out[group][o][tap] = Σ_part partial[part][group][tap][o], in order; a task is one tap (the last: the bias)."""
+    p = unpack(row, PartSum)
+    sums = workspace(row, scratch)
+    for task in range(start, stop):
+        group = task // (p.taps + 1)
+        tap = task - group * (p.taps + 1)
+        step = p.groups * (p.taps + 1) * p.padded_channels
+        source = p.partial + (group * (p.taps + 1) + tap) * p.padded_channels
+        for o in range(0, p.padded_channels, 16):
+            total = load(source, o)
+            for part in range(1, p.parts):
+                total = total + load(source, part * step + o)
+            store(sums, 0, total)
+            for lane in range(min(16, p.out_channels - o)):
+                channel = group * p.out_channels + o + lane
+                if tap < p.taps:
+                    p.out[channel * p.taps + tap] = sums[lane]
+                elif not is_null(p.bias_out):
+                    p.bias_out[channel] = sums[lane]
+    return 0
+
+
+def band_of(window: Window, channels: int, padded_channels: int) -> int:
+    """Output rows of a band: as many as fit into BAND_SCRATCH with their gradient; by the shape alone."""
+    rows = window.out_height
+    while rows > 1 and (
+        channels * window.band_rows(rows) * window.pitch + rows * window.out_width * padded_channels > BAND_SCRATCH
+    ):
+        rows = -(-rows // 2)
+    return rows
+
+
+def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilation, groups):
+    for array in (out, bias_out, grad, x):
+        if array is not None and (array.dtype is not FLOAT32 or not array.is_contiguous):
+            return f"dtype {array.dtype} or strided"
+    if out.size == 0 or grad.size == 0:
+        return "an empty sum"
+    channels, out_channels = x.shape[1] // groups, out.shape[0] // groups
+    window = Window(*x.shape[2:], *grad.shape[2:], out.shape[2:], stride, padding, dilation)
+    padded = -(-out_channels // 16) * 16
+    columns = 2 if padded % (2 * LANES) == 0 else 1
+    tap_count = out.size // out.shape[0]
+    pictures = x.shape[0]
+    parts = max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // ((tap_count + 1) * padded * groups)))
+    out_rows = band_of(window, channels, padded)
+    band_rows = window.band_rows(out_rows)
+    taps = tap_table(window, channels, band_rows, ROWS)
+    partial = program.workspace((parts, groups, tap_count + 1, padded))
+    wanted = -(-2 * threads.get_num_threads() // (parts * groups))
+    tap_blocks = max(1, min(wanted, -(-tap_count // ROWS)))
+    args = WeightGradient(
+        partial, grad, x, taps, tap_count, groups, pictures, parts, tap_blocks, out_channels, padded,
+        window.out_height, window.out_width, channels, window.height, window.width, out_rows, band_rows,
+        window.phase_width, window.stride[1], window.stride[0], *window.padding,
+    )  # fmt: skip
+    tasks = parts * groups * tap_blocks
+    scratch = 16 + out_rows * window.out_width * padded + channels * band_rows * window.pitch + SLACK
+    chunk = tasks if grad.size * tap_count < SMALL else 1
+    program.append(WEIGHT_GRADIENTS[columns], tasks, args, chunk=chunk, scratch=scratch)
+    program.keep(taps)
+    sums = PartSum(out, bias_out, partial, parts, groups, tap_count, out_channels, padded)
+    tasks = groups * (tap_count + 1)
+    chunk = tasks if partial.size < SMALL else max(1, tasks // (4 * threads.get_num_threads()))
+    program.append(sum_parts, tasks, sums, chunk=chunk, scratch=16)
+    return None

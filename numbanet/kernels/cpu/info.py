@@ -1,0 +1,33 @@
+"""What ``numbanet info`` says of the CPU back end."""
+
+from __future__ import annotations
+
+import llvmlite
+import numba
+from llvmlite import binding
+
+from numbanet.kernels import threads
+from numbanet.kernels.cpu import layer, target
+from numbanet.kernels.cpu.cache import cache_root
+from numbanet.kernels.cpu.functions import FUNCTIONS
+from numbanet.kernels.cpu.gemm import COLUMNS, ROWS
+from numbanet.kernels.cpu.kernel import KERNELS
+
+
+def describe() -> dict[str, object]:
+    """Versions, processor, lanes, tile, threading layer, threads, cache folder, functions and kernels."""
+    root = cache_root()
+    return {
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "cpu": binding.get_host_cpu_name(),
+        "lanes": target.lanes(),
+        "fma": target.has_fma(),
+        "tile": f"{ROWS} × {COLUMNS * target.lanes()}",
+        "check_mode": target.check_mode(),
+        "threading_layer": layer.choose_layer(),
+        "threads": threads.get_num_threads(),
+        "cache_folder": str(root) if root is not None else None,
+        "functions": sorted(FUNCTIONS),
+        "kernels": sorted(KERNELS),
+    }

@@ -1,0 +1,222 @@
+"""Register tiles: an R × C block of SIMD vectors that lives in registers, updated by rank-1 products.
+
+``zeros(R, C)``, ``outer(acc, a, rows, b, columns)`` and ``store_tile`` are all that a matrix product or a direct
+convolution needs. Each output element is one chain of fused multiply-adds in the order of the calls, so its bits
+depend neither on R, C nor on the lanes of the machine.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, models, register_model
+
+from numbanet.kernels.cpu import target
+from numbanet.kernels.cpu.simd.pointers import I64, as_i64, element_address
+from numbanet.kernels.cpu.simd.vector import broadcast, first_lanes, llvm_call, masked_load, masked_store
+
+LANES = target.lanes()
+FLOAT = ir.FloatType()
+VECTOR = ir.VectorType(FLOAT, LANES)
+RELU = 1
+"""Activation codes of ``store_tile``: 0 none, 1 ReLU."""
+
+
+class Tile(types.Type):
+    """An R × C block of vectors of LANES float32."""
+
+    def __init__(self, rows, columns):
+        self.rows, self.columns = rows, columns
+        super().__init__(name=f"tile<{rows}x{columns}xf32x{LANES}>")
+
+
+@register_model(Tile)
+class TileModel(models.PrimitiveModel):
+    def __init__(self, manager, tile):
+        super().__init__(manager, tile, ir.ArrayType(VECTOR, tile.rows * tile.columns))
+
+
+@intrinsic(prefer_literal=True)
+def zeros(typingctx, rows, columns):
+    """A tile of zeros; both sizes are constants."""
+    tile = Tile(rows.literal_value, columns.literal_value)
+    blank = ir.Constant(ir.ArrayType(VECTOR, tile.rows * tile.columns), None)
+    return tile(rows, columns), lambda context, builder, sig, args: blank
+
+
+@intrinsic(prefer_literal=True)
+def offsets(typingctx, table, first, count):
+    """table[first : first + count] (int32) as a tuple of offsets; count is a constant."""
+    result = types.UniTuple(types.int64, count.literal_value)
+
+    def codegen(context, builder, sig, args):
+        first = as_i64(builder, args[1], sig.args[1])
+        values = []
+        for k in range(result.count):
+            index = builder.add(first, ir.Constant(I64, k))
+            where = element_address(context, builder, sig.args[0], args[0], index, ir.IntType(32))
+            values.append(builder.sext(builder.load(where), I64))
+        return context.make_tuple(builder, result, values)
+
+    return result(table, first, count), codegen
+
+
+def _places(builder, kind, value, count):
+    """Element offsets of ``count`` rows or columns: multiples of a stride, or the items of a tuple."""
+    if isinstance(kind, types.BaseTuple):
+        return [builder.extract_value(value, k) for k in range(count)]
+    stride, places = as_i64(builder, value, kind), [ir.Constant(I64, 0)]
+    for _ in range(count - 1):
+        places.append(builder.add(places[-1], stride))
+    return places
+
+
+def _valid_places(kind, count):
+    return isinstance(kind, types.Integer) or (isinstance(kind, types.BaseTuple) and len(kind) == count)
+
+
+@intrinsic
+def outer(typingctx, acc, a, rows, b, columns):
+    """acc[r, c] += a[rows(r)] · b[columns(c) : columns(c) + LANES].
+
+    ``rows`` and ``columns`` are strides (rows(r) = r · rows) or tuples of offsets."""
+    if not (_valid_places(rows, acc.rows) and _valid_places(columns, acc.columns)):
+        raise TypeError(f"outer: rows {rows} and columns {columns} do not fit {acc}")
+
+    def codegen(context, builder, sig, args):
+        tile, a_type, _, b_type, _ = sig.args
+        acc, a, rows, b, columns = args
+        column = [
+            builder.load(element_address(context, builder, b_type, b, place, VECTOR), align=4)
+            for place in _places(builder, sig.args[4], columns, tile.columns)
+        ]
+        for r, place in enumerate(_places(builder, sig.args[2], rows, tile.rows)):
+            scalar = builder.load(element_address(context, builder, a_type, a, place, FLOAT))
+            row = broadcast(builder, scalar, LANES)
+            for c in range(tile.columns):
+                k = r * tile.columns + c
+                sum_ = llvm_call(
+                    builder, f"llvm.fma.v{LANES}f32", VECTOR, row, column[c], builder.extract_value(acc, k)
+                )
+                acc = builder.insert_value(acc, sum_, k)
+        return acc
+
+    return acc(acc, a, rows, b, columns), codegen
+
+
+@intrinsic
+def add_bias_rows(typingctx, acc, bias, first, last):
+    """acc[r, c] += bias[r] in all lanes, for the rows first … last − 1 (the others are not read)."""
+
+    def codegen(context, builder, sig, args):
+        tile = sig.args[0]
+        acc = args[0]
+        first, last = (as_i64(builder, args[i], sig.args[i]) for i in (2, 3))
+        for r in range(tile.rows):
+            number = ir.Constant(I64, r)
+            wanted = builder.and_(builder.icmp_signed("<=", first, number), builder.icmp_signed("<", number, last))
+            index = builder.select(wanted, number, first)
+            scalar = builder.load(element_address(context, builder, sig.args[1], args[1], index, FLOAT))
+            row = broadcast(builder, scalar, LANES)
+            for c in range(tile.columns):
+                k = r * tile.columns + c
+                acc = builder.insert_value(acc, builder.fadd(builder.extract_value(acc, k), row), k)
+        return acc
+
+    return acc(acc, bias, first, last), codegen
+
+
+@intrinsic
+def add_bias_columns(typingctx, acc, bias, begin, end):
+    """acc[r, c] lane j += bias[c · LANES + j] for the columns begin … end − 1 of the tile (the others are not read)."""
+
+    def codegen(context, builder, sig, args):
+        tile = sig.args[0]
+        acc = args[0]
+        begin, end = (as_i64(builder, args[i], sig.args[i]) for i in (2, 3))
+        for c in range(tile.columns):
+            where, mask = _window(context, builder, sig.args[1], args[1], ir.Constant(I64, c * LANES), begin, end, c)
+            row = masked_load(builder, where, mask, VECTOR)
+            for r in range(tile.rows):
+                k = r * tile.columns + c
+                acc = builder.insert_value(acc, builder.fadd(builder.extract_value(acc, k), row), k)
+        return acc
+
+    return acc(acc, bias, begin, end), codegen
+
+
+def _window(context, builder, pointer, value, place, begin, end, column):
+    """Address and mask of one vector of a tile of which only the columns begin … end − 1 count."""
+    start = ir.Constant(I64, column * LANES)
+    low, high = builder.sub(begin, start), builder.sub(end, start)
+    below = first_lanes(builder, low, LANES)
+    mask = builder.and_(first_lanes(builder, high, LANES), builder.not_(below))
+    zero, full = ir.Constant(I64, 0), ir.Constant(I64, LANES)
+    low = builder.select(builder.icmp_signed(">", low, zero), low, zero)
+    high = builder.select(builder.icmp_signed("<", high, full), high, full)
+    nbytes = builder.mul(builder.sub(high, low), ir.Constant(I64, 4))
+    # The check mode tests what is touched, so the tested address begins at the first lane of the mask.
+    touched = element_address(context, builder, pointer, value, builder.add(place, low), VECTOR, nbytes)
+    back = builder.mul(builder.neg(low), ir.Constant(I64, 4))
+    address = builder.add(builder.ptrtoint(touched, I64), back)
+    return builder.inttoptr(address, VECTOR.as_pointer()), mask
+
+
+def _activate(builder, value, activation):
+    """ReLU where the activation code says so; a NaN stays a NaN."""
+    negative = builder.fcmp_ordered("<", value, ir.Constant(VECTOR, None))
+    rectified = builder.select(negative, ir.Constant(VECTOR, None), value)
+    chosen = builder.icmp_signed("==", activation, ir.Constant(I64, RELU))
+    return builder.select(chosen, rectified, value)
+
+
+@intrinsic
+def store_tile(typingctx, acc, out, rows, first, last, begin, end, add, activation):
+    """out[r · rows + j] = activation(acc[r, j] (+ out if add)), rows first … last − 1, columns begin … end − 1."""
+
+    def codegen(context, builder, sig, args):
+        tile = sig.args[0]
+        acc, out = args[0], args[1]
+        rows, first, last, begin, end, add, activation = (as_i64(builder, args[i], sig.args[i]) for i in range(2, 9))
+        adds = builder.icmp_signed("!=", add, ir.Constant(I64, 0))
+        for r in range(tile.rows):
+            number = ir.Constant(I64, r)
+            wanted = builder.and_(builder.icmp_signed("<=", first, number), builder.icmp_signed("<", number, last))
+            with builder.if_then(wanted):
+                for c in range(tile.columns):
+                    place = builder.add(builder.mul(rows, number), ir.Constant(I64, c * LANES))
+                    where, mask = _window(context, builder, sig.args[1], out, place, begin, end, c)
+                    value = builder.extract_value(acc, r * tile.columns + c)
+                    old = masked_load(builder, where, builder.select(adds, mask, ir.Constant(mask.type, None)), VECTOR)
+                    value = builder.select(adds, builder.fadd(old, value), value)
+                    masked_store(builder, _activate(builder, value, activation), where, mask)
+        return context.get_dummy_value()
+
+    return types.void(acc, out, rows, first, last, begin, end, add, activation), codegen
+
+
+@intrinsic
+def store_columns(typingctx, acc, out, rows, first, last, columns, counts, activation):
+    """out[r · rows + columns(c) + j] = activation(acc[r, c] lane j) for j < counts(c), rows first … last − 1.
+
+    ``columns`` and ``counts`` are tuples, one item a column of the tile."""
+
+    def codegen(context, builder, sig, args):
+        tile = sig.args[0]
+        acc, out = args[0], args[1]
+        rows, first, last = (as_i64(builder, args[i], sig.args[i]) for i in (2, 3, 4))
+        activation = as_i64(builder, args[7], sig.args[7])
+        places = _places(builder, sig.args[5], args[5], tile.columns)
+        counts = _places(builder, sig.args[6], args[6], tile.columns)
+        masks = [first_lanes(builder, count, LANES) for count in counts]
+        for r in range(tile.rows):
+            number = ir.Constant(I64, r)
+            wanted = builder.and_(builder.icmp_signed("<=", first, number), builder.icmp_signed("<", number, last))
+            with builder.if_then(wanted):
+                for c in range(tile.columns):
+                    index = builder.add(builder.mul(rows, number), places[c])
+                    nbytes = builder.mul(counts[c], ir.Constant(I64, 4))
+                    where = element_address(context, builder, sig.args[1], out, index, VECTOR, nbytes)
+                    value = _activate(builder, builder.extract_value(acc, r * tile.columns + c), activation)
+                    masked_store(builder, value, where, masks[c])
+        return context.get_dummy_value()
+
+    return types.void(acc, out, rows, first, last, columns, counts, activation), codegen

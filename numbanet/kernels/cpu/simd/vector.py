@@ -1,0 +1,407 @@
+"""Vectors of 16 virtual lanes: arithmetic, comparison, selection, loads and stores, and sums in a fixed order.
+
+A vector is 16 lanes on every machine (LLVM makes 1, 2 or 4 registers of it), so a kernel written with vectors has
+the same bits everywhere. ``fma`` is fused because it says so; ``a * b + c`` never is.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from numbanet.kernels.cpu.simd.pointers import I64, as_i64, element_address, llvm_element
+from numbanet.kernels.cpu.target import VIRTUAL_LANES
+
+I32T = ir.IntType(32)
+BIT = ir.IntType(1)
+
+
+class Vector(types.Type):
+    """16 lanes of float32, int32 or (as the result of a comparison) of bits."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"vector<16x{dtype}>")
+
+
+def llvm_vector(dtype):
+    element = BIT if isinstance(dtype, types.Boolean) else llvm_element(dtype)
+    return ir.VectorType(element, VIRTUAL_LANES)
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, llvm_vector(vector.dtype))
+
+
+f32x16 = Vector(types.float32)
+i32x16 = Vector(types.int32)
+mask16 = Vector(types.boolean)
+
+
+def broadcast(builder, scalar, lanes=VIRTUAL_LANES):
+    """The scalar in every lane."""
+    vector = ir.VectorType(scalar.type, lanes)
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(I32T, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32T, lanes), [0] * lanes))
+
+
+def lane_numbers(lanes=VIRTUAL_LANES, element=I32T):
+    return ir.Constant(ir.VectorType(element, lanes), list(range(lanes)))
+
+
+def first_lanes(builder, count, lanes=VIRTUAL_LANES):
+    """Mask of the lanes below ``count`` (i64)."""
+    limit = builder.select(builder.icmp_signed("<", count, ir.Constant(I64, lanes)), count, ir.Constant(I64, lanes))
+    limit = builder.select(builder.icmp_signed(">", limit, ir.Constant(I64, 0)), limit, ir.Constant(I64, 0))
+    return builder.icmp_signed("<", lane_numbers(lanes), broadcast(builder, builder.trunc(limit, I32T), lanes))
+
+
+def llvm_call(builder, name, result, *values):
+    """Call an LLVM intrinsic."""
+    function_type = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), list(values))
+
+
+def _suffix(vector):
+    letter = "i" if isinstance(vector.element, ir.IntType) else "f"
+    width = vector.element.width if letter == "i" else 32
+    return f"v{vector.count}{letter}{width}"
+
+
+def masked_load(builder, where, mask, vector):
+    """The lanes of the mask from memory, 0 elsewhere; the other lanes' memory is not touched."""
+    zero = ir.Constant(vector, None)
+    name = f"llvm.masked.load.{_suffix(vector)}.p0"
+    return llvm_call(builder, name, vector, where, ir.Constant(I32T, 4), mask, zero)
+
+
+def masked_store(builder, value, where, mask):
+    name = f"llvm.masked.store.{_suffix(value.type)}.p0"
+    return llvm_call(builder, name, ir.VoidType(), value, where, ir.Constant(I32T, 4), mask)
+
+
+# --- arithmetic and comparison as operators ----------------------------------------------------------------------
+def _register_arithmetic(function, floating, integer):
+    @infer_global(function)
+    class VectorArithmetic(AbstractTemplate):
+        def generic(self, args, kws):
+            if len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]:
+                return signature(args[0], *args)
+            return None
+
+    @lower_builtin(function, Vector, Vector)
+    def lower(context, builder, sig, args):
+        name = floating if sig.args[0].dtype == types.float32 else integer
+        return getattr(builder, name)(*args)
+
+
+for _function, _floating, _integer in (
+    (operator.add, "fadd", "add"),
+    (operator.sub, "fsub", "sub"),
+    (operator.mul, "fmul", "mul"),
+    (operator.truediv, "fdiv", "sdiv"),
+    (operator.and_, "and_", "and_"),
+    (operator.or_, "or_", "or_"),
+):
+    _register_arithmetic(_function, _floating, _integer)
+
+
+def _register_comparison(function, symbol):
+    @infer_global(function)
+    class VectorComparison(AbstractTemplate):
+        def generic(self, args, kws):
+            if len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]:
+                return signature(mask16, *args)
+            return None
+
+    @lower_builtin(function, Vector, Vector)
+    def lower(context, builder, sig, args):
+        if sig.args[0].dtype != types.float32:
+            return builder.icmp_signed(symbol, *args)
+        compare = builder.fcmp_unordered if symbol == "!=" else builder.fcmp_ordered
+        return compare(symbol, *args)
+
+
+for _function, _symbol in (
+    (operator.lt, "<"),
+    (operator.le, "<="),
+    (operator.gt, ">"),
+    (operator.ge, ">="),
+    (operator.eq, "=="),
+    (operator.ne, "!="),
+):
+    _register_comparison(_function, _symbol)
+
+
+# --- making vectors ----------------------------------------------------------------------------------------------
+@intrinsic
+def splat(typingctx, value):
+    """The scalar in all lanes: float32 for a float, int32 for an integer."""
+    dtype = types.float32 if isinstance(value, types.Float) else types.int32
+
+    def codegen(context, builder, sig, args):
+        return broadcast(builder, context.cast(builder, args[0], sig.args[0], dtype))
+
+    return Vector(dtype)(value), codegen
+
+
+@intrinsic
+def lane_index(typingctx):
+    """0, 1, …, 15."""
+    return i32x16(), lambda context, builder, sig, args: lane_numbers()
+
+
+@intrinsic
+def load(typingctx, pointer, index):
+    """pointer[index : index + 16]."""
+    vector = Vector(pointer.dtype)
+
+    def codegen(context, builder, sig, args):
+        kind = llvm_vector(vector.dtype)
+        index = as_i64(builder, args[1], sig.args[1])
+        return builder.load(element_address(context, builder, sig.args[0], args[0], index, kind), align=4)
+
+    return vector(pointer, index), codegen
+
+
+@intrinsic
+def load_first(typingctx, pointer, index, count):
+    """The first ``count`` lanes from pointer[index:], 0 in the others (whose memory is not read)."""
+    vector = Vector(pointer.dtype)
+
+    def codegen(context, builder, sig, args):
+        kind = llvm_vector(vector.dtype)
+        index = as_i64(builder, args[1], sig.args[1])
+        count = as_i64(builder, args[2], sig.args[2])
+        nbytes = _touched(builder, count, VIRTUAL_LANES)
+        where = element_address(context, builder, sig.args[0], args[0], index, kind, nbytes)
+        return masked_load(builder, where, first_lanes(builder, count), kind)
+
+    return vector(pointer, index, count), codegen
+
+
+def _touched(builder, count, lanes):
+    limit = ir.Constant(I64, lanes)
+    least = builder.select(builder.icmp_signed("<", count, limit), count, limit)
+    return builder.mul(least, ir.Constant(I64, 4))
+
+
+@intrinsic
+def store(typingctx, pointer, index, value):
+    """pointer[index : index + 16] = value."""
+
+    def codegen(context, builder, sig, args):
+        index = as_i64(builder, args[1], sig.args[1])
+        where = element_address(context, builder, sig.args[0], args[0], index, args[2].type)
+        builder.store(args[2], where, align=4)
+        return context.get_dummy_value()
+
+    return types.void(pointer, index, value), codegen
+
+
+@intrinsic
+def store_first(typingctx, pointer, index, value, count):
+    """pointer[index : index + count] = the first ``count`` lanes."""
+
+    def codegen(context, builder, sig, args):
+        index = as_i64(builder, args[1], sig.args[1])
+        count = as_i64(builder, args[3], sig.args[3])
+        nbytes = _touched(builder, count, VIRTUAL_LANES)
+        where = element_address(context, builder, sig.args[0], args[0], index, args[2].type, nbytes)
+        masked_store(builder, args[2], where, first_lanes(builder, count))
+        return context.get_dummy_value()
+
+    return types.void(pointer, index, value, count), codegen
+
+
+# --- functions of vectors ----------------------------------------------------------------------------------------
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a · b + c with one rounding, in every lane."""
+
+    def codegen(context, builder, sig, args):
+        return llvm_call(builder, "llvm.fma.v16f32", args[0].type, *args)
+
+    return f32x16(a, b, c), codegen
+
+
+@intrinsic
+def sqrt(typingctx, x):
+    """Square root, correctly rounded."""
+    return f32x16(x), lambda context, builder, sig, args: llvm_call(builder, "llvm.sqrt.v16f32", args[0].type, *args)
+
+
+@intrinsic
+def rint(typingctx, x):
+    """The nearest integer, ties to even, as float32."""
+    return f32x16(x), lambda context, builder, sig, args: llvm_call(builder, "llvm.rint.v16f32", args[0].type, *args)
+
+
+@intrinsic
+def select(typingctx, mask, a, b):
+    """a where the mask is set, else b."""
+    return a(mask, a, b), lambda context, builder, sig, args: builder.select(*args)
+
+
+@intrinsic
+def to_int(typingctx, x):
+    """float32 to int32, for values that fit (others give any value, never a trap)."""
+
+    def codegen(context, builder, sig, args):
+        kind = llvm_vector(types.int32)
+        return llvm_call(builder, "llvm.fptosi.sat.v16i32.v16f32", kind, args[0])
+
+    return i32x16(x), codegen
+
+
+@intrinsic
+def to_float(typingctx, x):
+    """int32 to float32."""
+    return f32x16(x), lambda context, builder, sig, args: builder.sitofp(args[0], llvm_vector(types.float32))
+
+
+@intrinsic
+def as_float_bits(typingctx, x):
+    """The same 32 bits read as float32."""
+    return f32x16(x), lambda context, builder, sig, args: builder.bitcast(args[0], llvm_vector(types.float32))
+
+
+@intrinsic
+def as_int_bits(typingctx, x):
+    """The same 32 bits read as int32."""
+    return i32x16(x), lambda context, builder, sig, args: builder.bitcast(args[0], llvm_vector(types.int32))
+
+
+@intrinsic(prefer_literal=True)
+def shift_left(typingctx, x, bits):
+    """x << bits in every lane; bits is a constant."""
+    amount = bits.literal_value
+
+    def codegen(context, builder, sig, args):
+        return builder.shl(args[0], broadcast(builder, ir.Constant(I32T, amount)))
+
+    return i32x16(x, bits), codegen
+
+
+@intrinsic(prefer_literal=True)
+def shift_right(typingctx, x, bits):
+    """x >> bits with the sign, in every lane; bits is a constant."""
+    amount = bits.literal_value
+
+    def codegen(context, builder, sig, args):
+        return builder.ashr(args[0], broadcast(builder, ir.Constant(I32T, amount)))
+
+    return i32x16(x, bits), codegen
+
+
+def _halves(builder, value):
+    lanes = value.type.count // 2
+    undefined = ir.Constant(value.type, ir.Undefined)
+    pick = [ir.Constant(ir.VectorType(I32T, lanes), list(range(at, at + lanes))) for at in (0, lanes)]
+    return [builder.shuffle_vector(value, undefined, mask) for mask in pick]
+
+
+@intrinsic
+def lane_sum(typingctx, x):
+    """Sum over the lanes in the fixed tree (i) + (i + 8), then + 4, + 2, + 1."""
+
+    def codegen(context, builder, sig, args):
+        value = args[0]
+        while value.type.count > 1:
+            low, high = _halves(builder, value)
+            value = builder.fadd(low, high)
+        return builder.extract_element(value, ir.Constant(I32T, 0))
+
+    return types.float32(x), codegen
+
+
+@intrinsic
+def lane_max(typingctx, x):
+    """Maximum over the lanes; NaN if any lane is NaN."""
+
+    def codegen(context, builder, sig, args):
+        value = args[0]
+        while value.type.count > 1:
+            low, high = _halves(builder, value)
+            take_low = builder.or_(builder.fcmp_ordered(">", low, high), builder.fcmp_unordered("!=", low, low))
+            value = builder.select(take_low, low, high)
+        return builder.extract_element(value, ir.Constant(I32T, 0))
+
+    return types.float32(x), codegen
+
+
+@intrinsic
+def any_lane(typingctx, mask):
+    """Whether any lane of the mask is set."""
+
+    def codegen(context, builder, sig, args):
+        bits = builder.bitcast(args[0], ir.IntType(VIRTUAL_LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
+
+    return types.boolean(mask), codegen
+
+
+@intrinsic(prefer_literal=True)
+def every_second(typingctx, low, high, first):
+    """Lanes first, first + 2, … of the 32 lanes of low and high; first is 0 or 1."""
+    begin = first.literal_value
+
+    def codegen(context, builder, sig, args):
+        pick = ir.Constant(ir.VectorType(I32T, VIRTUAL_LANES), list(range(begin, 2 * VIRTUAL_LANES, 2)))
+        return builder.shuffle_vector(args[0], args[1], pick)
+
+    return low(low, high, first), codegen
+
+
+@intrinsic(prefer_literal=True)
+def interleave(typingctx, even, odd, half):
+    """The lower (0) or upper (1) 16 lanes of even[0], odd[0], even[1], odd[1], …"""
+    begin = half.literal_value * VIRTUAL_LANES // 2
+
+    def codegen(context, builder, sig, args):
+        order = [i for lane in range(begin, begin + VIRTUAL_LANES // 2) for i in (lane, VIRTUAL_LANES + lane)]
+        return builder.shuffle_vector(args[0], args[1], ir.Constant(ir.VectorType(I32T, VIRTUAL_LANES), order))
+
+    return even(even, odd, half), codegen
+
+
+@intrinsic
+def transpose_block(typingctx, out, out_row, x, x_row):
+    """out[j · out_row + i] = x[i · x_row + j] for i, j < 16: sixteen loads, four rounds of shuffles, sixteen stores."""
+
+    def codegen(context, builder, sig, args):
+        kind = llvm_vector(types.float32)
+        out, x = args[0], args[2]
+        out_row, x_row = as_i64(builder, args[1], sig.args[1]), as_i64(builder, args[3], sig.args[3])
+        rows = []
+        for i in range(VIRTUAL_LANES):
+            where = element_address(context, builder, sig.args[2], x, builder.mul(x_row, ir.Constant(I64, i)), kind)
+            rows.append(builder.load(where, align=4))
+        width = VIRTUAL_LANES // 2
+        while width:
+            rows = _exchange(builder, rows, width)
+            width //= 2
+        for j, value in enumerate(rows):
+            where = element_address(context, builder, sig.args[0], out, builder.mul(out_row, ir.Constant(I64, j)), kind)
+            builder.store(value, where, align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, out_row, x, x_row), codegen
+
+
+def _exchange(builder, rows, width):
+    """Swap the off-diagonal width × width blocks of each pair of rows that are width apart."""
+    lanes, kind = range(VIRTUAL_LANES), ir.VectorType(I32T, VIRTUAL_LANES)
+    upper = ir.Constant(kind, [VIRTUAL_LANES + lane - width if lane & width else lane for lane in lanes])
+    lower = ir.Constant(kind, [VIRTUAL_LANES + lane if lane & width else lane + width for lane in lanes])
+    swapped = list(rows)
+    for i in lanes:
+        if not i & width:
+            swapped[i] = builder.shuffle_vector(rows[i], rows[i + width], upper)
+            swapped[i + width] = builder.shuffle_vector(rows[i], rows[i + width], lower)
+    return swapped

@@ -1,0 +1,67 @@
+"""What the machine offers and what the environment asks for: SIMD lanes, tile shapes, the check mode.
+
+Read once, before any kernel is compiled; both settings are part of the cache folder's name.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+VIRTUAL_LANES = 16
+"""Sums across lanes run in 16 virtual lanes on every machine (1×16, 2×8 or 4×4 registers), so their bits agree."""
+
+
+def _forced_lanes() -> int | None:
+    text = os.environ.get("NUMBANET_LANES", "")
+    if not text:
+        return None
+    if text not in ("4", "8", "16"):
+        raise ValueError(f"NUMBANET_LANES is {text!r}; it must be 4, 8 or 16 (or unset for this machine's own)")
+    return int(text)
+
+
+@functools.cache
+def host_features() -> dict[str, bool]:
+    """LLVM's names of the features of this processor."""
+    from llvmlite import binding
+
+    return dict(binding.get_host_cpu_features())
+
+
+@functools.cache
+def lanes() -> int:
+    """float32 lanes of one register: 16 (AVX-512), 8 (AVX, AVX2), 4 (SSE, NEON); ``NUMBANET_LANES`` forces it."""
+    forced = _forced_lanes()
+    if forced is not None:
+        return forced
+    features = host_features()
+    if features.get("avx512f"):
+        return 16
+    return 8 if features.get("avx") else 4
+
+
+def has_fma() -> bool:
+    """Whether a fused multiply-add is one instruction here (without it kernels are right but slow)."""
+    features = host_features()
+    return bool(features.get("fma") or features.get("neon") or features.get("asimd") or features.get("vfp4"))
+
+
+def check_mode() -> bool:
+    """Whether every load and store of a kernel is compiled with a test of its address (``NUMBANET_CHECK=1``)."""
+    return os.environ.get("NUMBANET_CHECK", "") not in ("", "0")
+
+
+@functools.cache
+def registers() -> int:
+    """Vector registers: 32 with AVX-512 and on ARM, else 16."""
+    features = host_features()
+    wide = features.get("avx512f") or features.get("neon") or features.get("asimd")
+    return 32 if wide else 16
+
+
+@functools.cache
+def tile_columns(rows: int) -> int:
+    """Vectors a row of a register tile with ``rows`` rows: all accumulators, one operand row and a broadcast fit."""
+    budget = 24 if registers() == 32 else 12
+    return max(1, min(budget // rows, 4))
