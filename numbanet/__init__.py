@@ -21,8 +21,7 @@ from numbanet.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_en
 from numbanet.backends import get_backend, set_backend
 from numbanet.random import initial_seed, manual_seed
 from numbanet.serialization import load, save
-from numbanet.tensor import (
-    Tensor,
+from numbanet.creation import (
     arange,
     as_tensor,
     cat,
@@ -47,6 +46,7 @@ from numbanet.tensor import (
     zeros,
     zeros_like,
 )
+from numbanet.tensor import Tensor
 from numbanet.version import __version__
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)

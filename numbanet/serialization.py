@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from numbanet.tensor import Tensor, tensor
+from numbanet.creation import tensor
+from numbanet.tensor import Tensor
 
 
 def save(tensors: Mapping[str, Tensor | np.ndarray], path: str | os.PathLike) -> None:

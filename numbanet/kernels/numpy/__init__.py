@@ -13,9 +13,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.contract import CONTRACT
+from numbanet.kernels.memory import allocate
 from numbanet.kernels.numpy import conv, gemm, indexing, optim, pointwise, pool, random, reduce, softmax
-
-ALIGNMENT = 64
 
 _MODULES = (pointwise, reduce, indexing, gemm, conv, pool, softmax, optim, random)
 
@@ -79,10 +78,8 @@ class NumpyBackend:
         self._local = threading.local()
 
     def allocate(self, nbytes: int) -> Storage:
-        raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-        address = raw.__array_interface__["data"][0]
-        start = -address % ALIGNMENT
-        return Storage(self, raw[start : start + nbytes], address + start, nbytes)
+        block, address = allocate(nbytes)
+        return Storage(self, block, address, nbytes, pooled=True)
 
     def from_buffer(self, array: np.ndarray) -> Array:
         return share(self, array)
@@ -100,17 +97,18 @@ class NumpyBackend:
 
 def share(backend: object, array: np.ndarray) -> Array:
     """An Array over the memory of an ndarray; a copy of what is read-only, byte-swapped or strided backwards."""
-    itemsize = array.dtype.itemsize
+    dtype = np.dtype(array.dtype.type)  # the one object for this dtype, which back ends compare by identity
+    itemsize = dtype.itemsize
     plain = array.flags.writeable and array.flags.aligned and array.dtype.isnative
     if not plain or any(stride < 0 or stride % itemsize for stride in array.strides):
-        array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
+        array = np.array(array, dtype=dtype, order="C", copy=True)
     if array.size == 0:
-        return Array(Storage(backend, np.empty(0, np.uint8), array.ctypes.data, 0), array.shape, array.dtype)
+        return Array(Storage(backend, np.empty(0, np.uint8), array.ctypes.data, 0), array.shape, dtype)
     strides = tuple(stride // itemsize for stride in array.strides)
     extent = 1 + sum((size - 1) * stride for size, stride in zip(array.shape, strides, strict=True))
     flat = as_strided(array, (extent,), (itemsize,)).view(np.uint8)
     storage = Storage(backend, flat, flat.__array_interface__["data"][0], flat.nbytes)
-    return Array(storage, array.shape, array.dtype, None if array.flags.c_contiguous else strides)
+    return Array(storage, array.shape, dtype, None if array.flags.c_contiguous else strides)
 
 
 KERNELS: dict[str, Callable] = _collect()
