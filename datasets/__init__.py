@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from numbanet.datasets import cifar10, digits, fashion_mnist, mnist
 from numbanet.datasets.errors import DatasetError, UnknownDatasetError
-from numbanet.datasets.info import DatasetInfo, DatasetSplits, RemoteFile
+from numbanet.datasets.info import Arrays, DatasetInfo, DatasetSplits, RemoteFile
 from numbanet.datasets.registry import dataset_info, fetch, list_datasets, load, locate, register_dataset
 
 for _module in (digits, mnist, fashion_mnist, cifar10):
     register_dataset(_module.INFO, _module.read)
 
 __all__ = [
+    "Arrays",
     "DatasetError",
     "DatasetInfo",
     "DatasetSplits",

@@ -23,6 +23,7 @@ _FOLDER = "cifar-10-batches-bin"
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = "test_batch.bin"
 _RECORD = 1 + 3 * 32 * 32
+_MIRRORS = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
 
 INFO = DatasetInfo(
     name="cifar10",
@@ -38,9 +39,7 @@ INFO = DatasetInfo(
     style="photo",
     folders=(_FOLDER, "cifar10", "cifar-10"),
     layouts=((*_TRAIN, _TEST), (ARCHIVE,)),
-    downloads=(
-        RemoteFile(ARCHIVE, "c32a1d4ab5d03f1284b67883e8d87530", 170_052_171, ("https://www.cs.toronto.edu/~kriz/",)),
-    ),
+    downloads=(RemoteFile(ARCHIVE, "c32a1d4ab5d03f1284b67883e8d87530", 170_052_171, _MIRRORS),),
 )
 
 

@@ -40,11 +40,14 @@ def download_file(file: RemoteFile, folder: Path, dataset: str) -> Path:
             try:
                 _fetch(url, file, path)
                 path.chmod(0o644)  # pooch's temporary files are for the user alone
+                _drop_part(_part(path))
                 return path
             except _network_errors() as error:
+                if path.exists():  # another process was luckier
+                    _drop_part(_part(path))
+                    return path
                 reasons.append(f"{url}: {_reason(error)}")
             except OSError as error:
-                _part(path).unlink(missing_ok=True)
                 raise DatasetError(
                     f"cannot write {path}: {error.strerror or error}. Make room, or name another folder with "
                     f"--data-dir or NUMBANET_DATA"
@@ -116,11 +119,12 @@ class _Receiver:
             if target is not None:
                 try:
                     self._receive(url, target)
-                    # Still locked, so that nobody else writes to what now becomes ours.
-                    os.replace(self.part, output_file)
-                finally:
-                    if self.part.exists() and not self.part.stat().st_size:
+                except BaseException as error:
+                    if not target.tell() or _is_local(error):
                         self.part.unlink()
+                    raise
+                # Still locked, so that nobody else writes to what now becomes ours.
+                os.replace(self.part, output_file)
                 return
         with open(output_file, "wb") as target:
             self._receive(url, target)
@@ -173,14 +177,29 @@ def _locked(part: Path) -> Iterator[IO[bytes] | None]:
     with part.open("ab") as target:
         try:
             fcntl.flock(target, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between opening and locking, its former owner may have finished and moved it away.
-            mine = part.exists() and os.path.samestat(os.fstat(target.fileno()), part.stat())
+            mine = _is_there(target, part)
         except BlockingIOError:
             mine = False
-        except OSError:  # a file system without locks
+        except OSError:  # a file system without locks, where nobody ever writes to a part
             mine = False
             part.unlink(missing_ok=True)
         yield target if mine else None
+
+
+def _drop_part(part: Path) -> None:
+    """Remove a part that is no longer needed, unless another process is writing to it."""
+    if part.exists():
+        with _locked(part) as target:
+            if target is not None:
+                part.unlink()
+
+
+def _is_there(file: IO[bytes], path: Path) -> bool:
+    """Whether the open file still has this name: its former owner may have finished and moved it away."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 # --- what went wrong ------------------------------------------------------------------------------------------------
@@ -189,6 +208,11 @@ def _network_errors() -> tuple[type[Exception], ...]:
 
     # ValueError is pooch's for a wrong checksum. requests' errors are OSErrors, so they have to be asked for first.
     return (Cut, requests.RequestException, ValueError)
+
+
+def _is_local(error: BaseException) -> bool:
+    """Whether this machine could not write, rather than the network not deliver."""
+    return isinstance(error, OSError) and not isinstance(error, _network_errors())
 
 
 def _reason(error: Exception) -> str:

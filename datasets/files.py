@@ -29,12 +29,12 @@ def provide(info: DatasetInfo, data_dir: str | os.PathLike | None, download: boo
     Raises:
         DatasetError: they are missing and may not or cannot be downloaded, or ``data_dir`` is no folder.
     """
-    root = _root(data_dir)
-    if root is not None and root.exists() and not root.is_dir():
-        raise DatasetError(f"the data folder {root} is not a folder")
     found = locate(info, data_dir)
     if found is not None:
         return found
+    root = _root(data_dir)
+    if root is not None and os.path.exists(root) and not os.path.isdir(root):
+        raise DatasetError(f"the data folder {root} is not a folder")
     if not download or _offline():
         raise DatasetError(_missing_message(info, data_dir))
     from numbanet.datasets.download import download_file
@@ -78,7 +78,7 @@ def _variant(folder: Path, name: str) -> Path | None:
     plain = name.removesuffix(".gz")
     for stem in (plain, plain.replace("-idx", ".idx")):
         for candidate in (folder / f"{stem}.gz", folder / stem):
-            if candidate.is_file():
+            if os.path.isfile(candidate):  # False, too, where one may not look (Path.is_file would raise)
                 return candidate
     return None
 

@@ -91,13 +91,17 @@ class DataLoader:
         """Go on where ``state`` was taken: the next iteration hands out the batches that remained.
 
         Raises:
-            ValueError: the state belongs to a loader with another order or other data, or its position is impossible.
+            TypeError, ValueError: the state belongs to a loader with another order or other data, or it lacks a part,
+                or its position is impossible.
         """
         for name, mine in self._settings().items():
             if name in state and state[name] != mine:
                 raise ValueError(
                     f"the saved position belongs to a loader with {name}={state[name]}, this one has {name}={mine}"
                 )
+        missing = {"epoch", "position"} - set(state)
+        if missing:
+            raise ValueError(f"the saved position of the loader lacks {' and '.join(sorted(missing))}")
         epoch = _integer("epoch", state["epoch"], 0)
         position = _integer("position", state["position"], 0)
         if position > len(self):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 STYLES = ("photo", "figure", "digit")
 _INK_BOX = 20 / 28  # MNIST's digits fill a box of 20 × 20 in the middle of 28 × 28 (LeCun 1998)
 _INK_LEVEL = 0.2  # of the contrast between background and the brightest point: fainter is no ink
+_PLAIN_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 _BLANK = 16  # a picture whose brightness varies by less shows nothing
 
 
@@ -131,8 +132,8 @@ def _open(path: Path) -> Image:
     try:
         with Image.open(path) as image:
             image.load()
-            image = ImageOps.exif_transpose(image)
-            return _eight_bit(image)
+            image = _eight_bit(ImageOps.exif_transpose(image))
+            return image if image.mode in _PLAIN_MODES else image.convert("RGB")
     except Image.DecompressionBombError:
         raise PictureError(f"{path} is too large to be read safely: scale it down first") from None
     except Image.UnidentifiedImageError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numbanet.data import Dataset, Normalise, PictureDataset, Subset, TensorDataset, random_split
+from numbanet.creation import from_numpy
+from numbanet.data import DataLoader, Dataset, Normalise, PictureDataset, Subset, TensorDataset, random_split
 from numbanet.data.normalise import aligned_empty
 from numbanet.tensor import Tensor
 
@@ -17,6 +18,17 @@ def test_a_tensor_dataset_hands_out_rows():
     assert (x.tolist(), int(y)) == ([2.0, 3.0], 8)
     x, y = dataset.get_batch(np.array([2, 0]))
     assert (x.tolist(), y.tolist()) == ([[4, 5], [0, 1]], [9, 7])
+
+
+def test_a_tensor_dataset_of_tensors():
+    values = from_numpy(np.arange(6, dtype=np.float32).reshape(3, 2)).requires_grad_()
+    dataset = TensorDataset(values, from_numpy(np.array([7, 8, 9])))
+    x, y = dataset[1]
+    assert isinstance(x, Tensor)
+    assert (x.tolist(), y.item()) == ([2.0, 3.0], 8)
+    x, y = next(iter(DataLoader(dataset, 2)))
+    assert (x.tolist(), y.tolist()) == ([[0, 1], [2, 3]], [7, 8])
+    assert not x.requires_grad
 
 
 @pytest.mark.parametrize("tensors", [(), (np.float32(1),), (np.zeros(2), np.zeros(3))])

@@ -157,6 +157,13 @@ def test_a_foreign_state_is_refused(change, words):
         loader.load_state_dict({**loader.state_dict(), **change})
 
 
+def test_an_incomplete_state_is_refused():
+    with pytest.raises(ValueError, match="lacks epoch and position"):
+        DataLoader(rows(4)).load_state_dict({"seed": 0})
+    with pytest.raises(TypeError, match="position must be an integer, got '1'"):
+        DataLoader(rows(4)).load_state_dict({"epoch": 0, "position": "1"})
+
+
 def test_only_the_iteration_that_began_last_moves_the_position():
     loader = DataLoader(rows(12), 3)
     older = iter(loader)

@@ -164,6 +164,11 @@ def test_floating_point_tiff(save, highest):
     assert np.array_equal(read_pictures(path, GREY)[0, 0], values)
 
 
+@pytest.mark.parametrize("shape", [GREY, COLOUR])
+def test_lab_tiff_which_pillow_turns_into_nothing_but_rgb(save, shape):
+    assert read_pictures(save(Image.new("LAB", (28, 28)), "p.tif"), shape).shape == (1, *shape)
+
+
 def test_cmyk_jpeg(save):
     path = save(np.full((32, 32, 3), (250, 20, 20), np.uint8), "p.jpg", mode="CMYK", quality=95)
     red, green, blue = read_pictures(path, COLOUR)[0].mean(axis=(1, 2))

@@ -90,6 +90,11 @@ def test_a_data_folder_that_is_a_file(tmp_path):
         datasets.load("mnist", tmp_path / "data")
 
 
+def test_what_ships_does_not_care_about_data_folders(tmp_path):
+    (tmp_path / "data").write_text("")
+    assert len(datasets.load("digits", tmp_path / "data").test) == 2000
+
+
 # --- where a download goes ------------------------------------------------------------------------------------------
 def target(data_dir=None):
     return files._download_folder(datasets.dataset_info("mnist"), data_dir)

@@ -57,6 +57,6 @@ def test_a_data_set_of_ones_own(monkeypatch):
     monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
     own = datasets.DatasetInfo("own", "t", "s", "l", ("a", "b"), (1, 2, 2), 3, 1, (0.5,), (0.5,), "figure")
     arrays = (np.zeros((3, 1, 2, 2), np.uint8), np.zeros(3, int), np.zeros((1, 1, 2, 2), np.uint8), np.zeros(1, int))
-    datasets.register_dataset(own, lambda info, paths: datasets.info.Arrays(*arrays))
+    datasets.register_dataset(own, lambda info, paths: datasets.Arrays(*arrays))
     assert "own" in datasets.list_datasets()
     assert datasets.load("own").info == own
