@@ -374,11 +374,11 @@ class MathMethods:
 
     def any(self: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Whether any element over dim (all if None) is not 0."""
-        return apply(reduce_ops.Truth(normalise_axes(dim, self._array.ndim), keepdim, "any"), self)
+        return apply(reduce_ops.Truth(axes=normalise_axes(dim, self._array.ndim), keepdim=keepdim, function="any"), self)
 
     def all(self: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Whether no element over dim (all if None) is 0."""
-        return apply(reduce_ops.Truth(normalise_axes(dim, self._array.ndim), keepdim, "all"), self)
+        return apply(reduce_ops.Truth(axes=normalise_axes(dim, self._array.ndim), keepdim=keepdim, function="all"), self)
 
     def softmax(self: Tensor, dim: int) -> Tensor:
         """Softmax along dim."""
