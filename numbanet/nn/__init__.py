@@ -1,0 +1,42 @@
+"""Layers, losses and what they are made of, under PyTorch's names."""
+
+from __future__ import annotations
+
+from numbanet.nn import functional, init
+from numbanet.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from numbanet.nn.container import ModuleDict, ModuleList, Sequential
+from numbanet.nn.conv import Conv2d
+from numbanet.nn.dropout import Dropout
+from numbanet.nn.linear import Linear
+from numbanet.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
+from numbanet.nn.module import Module
+from numbanet.nn.parameter import Parameter
+from numbanet.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from numbanet.nn.shape import Flatten, Identity, Unflatten
+
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "LogSoftmax",
+    "MSELoss",
+    "MaxPool2d",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "Unflatten",
+    "functional",
+    "init",
+]

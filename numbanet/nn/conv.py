@@ -1,0 +1,107 @@
+"""Convolution layers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numbanet.creation import empty
+from numbanet.nn import functional as F
+from numbanet.nn.linear import default_init_
+from numbanet.nn.module import Module
+from numbanet.nn.parameter import Parameter
+from numbanet.tensor import Tensor
+
+Pair = tuple[int, int]
+
+
+def pair(value: int | tuple[int, int], name: str) -> Pair:
+    """``(v, v)`` from one number, or two numbers as they are."""
+    values = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in values):
+        raise ValueError(f"{name} must be an int or a tuple of two ints, but got {value!r}")
+    return int(values[0]), int(values[1])
+
+
+class Conv2d(Module):
+    """Two-dimensional convolution (cross-correlation, as everywhere; LECTURE rows L3 and L5).
+
+    Input (n, in_channels, h, w), weight (out_channels, in_channels/groups, kh, kw), output (n, out_channels, oh, ow)
+    with ``oh = ⌊(h + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1``. ``padding`` is a number, a pair, "valid"
+    (none) or "same" (output as large as the input, stride 1 only). Weight and bias start as PyTorch's: U(−β, β)
+    with β = 1/√(in_channels/groups · kh · kw).
+
+    Raises ValueError for channels that ``groups`` does not divide, sizes that are not positive, and unknown padding.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair | str = 0,
+        dilation: int | Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: np.dtype | type | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride = pair(stride, "stride")
+        self.padding = padding if isinstance(padding, str) else pair(padding, "padding")
+        self.dilation = pair(dilation, "dilation")
+        self.groups = groups
+        self.padding_mode = padding_mode
+        self._check()
+        self.weight = Parameter(empty(out_channels, in_channels // groups, *self.kernel_size, dtype=dtype))
+        self.register_parameter("bias", Parameter(empty(out_channels, dtype=dtype)) if bias else None)
+        self.reset_parameters()
+
+    def _check(self) -> None:
+        if self.groups <= 0:
+            raise ValueError("groups must be a positive integer")
+        if self.in_channels % self.groups != 0:
+            raise ValueError("in_channels must be divisible by groups")
+        if self.out_channels % self.groups != 0:
+            raise ValueError("out_channels must be divisible by groups")
+        for name in ("kernel_size", "stride", "dilation"):
+            if min(getattr(self, name)) <= 0:
+                raise ValueError(f"{name} must be positive, but got {getattr(self, name)}")
+        if isinstance(self.padding, str):
+            if self.padding not in ("same", "valid"):
+                raise ValueError(f"Invalid padding string {self.padding!r}, should be one of ('same', 'valid')")
+            if self.padding == "same" and self.stride != (1, 1):
+                raise ValueError("padding='same' is not supported for strided convolutions")
+        elif min(self.padding) < 0:
+            raise ValueError(f"padding must not be negative, but got {self.padding}")
+        if self.padding_mode != "zeros":
+            raise ValueError(f"padding_mode must be 'zeros', but got padding_mode='{self.padding_mode}'")
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        default_init_(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        padding = self.padding
+        if padding == "same":
+            # An even kernel leaves an odd number to pad: the larger half goes behind, as in PyTorch.
+            rows, columns = (d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True))
+            if rows % 2 or columns % 2:
+                around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+                input, padding = F.pad(input, around), 0
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        if self.padding != (0, 0):
+            text += f", padding={self.padding}"
+        if self.dilation != (1, 1):
+            text += f", dilation={self.dilation}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        if self.bias is None:
+            text += ", bias=False"
+        return text
