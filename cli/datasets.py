@@ -1,0 +1,75 @@
+"""``numbanet datasets``."""
+
+from __future__ import annotations
+
+import click
+
+_DATA_DIR = click.option(
+    "--data-dir", metavar="DIR", help="folder to look in; without it NUMBANET_DATA and the user's cache"
+)
+
+
+@click.group(invoke_without_command=True, short_help="Data sets to train on.")
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """List the data sets, tell about one, or download its files."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
+
+
+@command.command("list", short_help="All data sets, and whether they are here.")
+@_DATA_DIR
+def list_(data_dir: str | None = None) -> None:
+    """All data sets, and whether their files are on this machine."""
+    from numbanet import datasets
+    from numbanet.cli.console import table
+
+    rows = []
+    for name in datasets.list_datasets():
+        info = datasets.dataset_info(name)
+        here = "yes" if datasets.locate(name, data_dir) is not None else f"no, {_megabytes(info)} to download"
+        rows.append((name, "x".join(map(str, info.shape)), f"{info.n_train:,}", f"{info.n_test:,}", here, info.title))
+    click.echo(table(rows, ("data set", "pictures", "training", "test", "here", "what it is")))
+
+
+@command.command(short_help="One data set: source, licence, files.")
+@click.argument("name")
+@_DATA_DIR
+def info(name: str, data_dir: str | None) -> None:
+    """Source, licence, classes and files of the data set NAME."""
+    from numbanet import datasets
+
+    about = datasets.dataset_info(name)
+    paths = datasets.locate(name, data_dir)
+    click.echo(f"{name}: {about.title}\nsource: {about.source}\nlicence: {about.licence}")
+    click.echo(
+        f"pictures: {'x'.join(map(str, about.shape))}; {about.n_train:,} for training, {about.n_test:,} for testing"
+    )
+    click.echo(f"mean {_numbers(about.mean)}, standard deviation {_numbers(about.std)}")
+    click.echo(f"classes: {', '.join(about.classes)}")
+    if paths is None:
+        click.echo(f"not on this machine; `numbanet datasets fetch {name}` downloads {_megabytes(about)}")
+    for path in (paths or {}).values():
+        click.echo(f"file: {path}")
+
+
+@command.command(short_help="Download a data set.")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@_DATA_DIR
+def fetch(names: tuple[str, ...], data_dir: str | None) -> None:
+    """Download the files of the data sets that are not on this machine yet."""
+    from numbanet import datasets
+
+    for name in names:  # a wrong name is found before the first download
+        datasets.dataset_info(name)
+    for name in names:
+        paths = datasets.fetch(name, data_dir)
+        click.echo(f"{name}: " + (", ".join(str(path) for path in paths.values()) or "ships with numbanet"))
+
+
+def _megabytes(info: object) -> str:
+    return f"{info.download_bytes / 1e6:.0f} MB"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

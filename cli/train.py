@@ -1,0 +1,76 @@
+"""``numbanet train``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from numbanet.cli import STARTED
+from numbanet.cli.options import given, setting_options
+from numbanet.training import toml
+from numbanet.training.config import SETTINGS, Config
+from numbanet.training.errors import Interrupted, RunError
+from numbanet.training.recipes import recipe
+from numbanet.training.run import check_free, latest_name
+
+_MODEL, *_OTHERS = SETTINGS
+
+
+@click.command(short_help="Train a model, or go on with a run.")
+@click.argument("model", required=False)
+@setting_options(_OTHERS)
+@click.option(
+    "--config", "config_file", metavar="F.toml", help="settings from a file, such as another run's config.toml"
+)
+@click.option("--out", metavar="DIR", help="the run folder to make; without it runs/MODEL-DATASET, -2, -3, ...")
+@click.option(
+    "--resume", is_flag=True, help="go on with the run in --out, or with the last one of the model and data set"
+)
+def command(model: str | None, config_file: str | None, out: str | None, resume: bool, **options: Any) -> None:
+    """Train MODEL, or go on with a run (--resume).
+
+    A setting comes from its option, else from --config, else from the recipe of the model and the data set, else it
+    has its default. Everything about the run goes into one folder. Ctrl-C saves and says how to go on; a run that goes
+    on gives the very same result as one left alone. Only epochs, threads and data_dir may change then.
+    """
+    wanted = {**(toml.read(config_file) if config_file else {}), **given(options)}
+    if model is not None:
+        wanted["model"] = model
+    trainer = _resumed(out, wanted) if resume else _new(out, wanted)
+    try:
+        trainer.fit()
+    except Interrupted as stop:
+        folder = trainer.run.folder
+        again = f"numbanet train {trainer.config.model} --resume --out {shlex.quote(str(folder))}"
+        raise Interrupted(f"{stop}. Go on with: {again}", stop.signal_number) from None
+
+
+def _new(out: str | None, wanted: dict[str, Any]) -> Any:
+    if "model" not in wanted:
+        raise click.UsageError("which model? For example: numbanet train lenet5 (see `numbanet models`)")
+    dataset = wanted.get("dataset", SETTINGS["dataset"].default)
+    config = Config.from_dict(wanted, recipe(wanted["model"], dataset))
+    if out is not None:
+        check_free(Path(out))
+    from numbanet.cli.console import train_reporter
+    from numbanet.training.trainer import Trainer
+
+    return Trainer(config, out, train_reporter(), STARTED)
+
+
+def _resumed(out: str | None, wanted: dict[str, Any]) -> Any:
+    if out is None:
+        if "model" not in wanted:
+            raise click.UsageError("--resume needs --out DIR, or the MODEL whose last run is to go on")
+        base = Path("runs") / f"{wanted['model']}-{wanted.get('dataset', SETTINGS['dataset'].default)}"
+        folder = latest_name(base)
+        if folder is None:
+            raise RunError(f"there is no run {base} to go on with; say which by --out DIR")
+        out = str(folder)
+    from numbanet.cli.console import train_reporter
+    from numbanet.training.trainer import Trainer
+
+    return Trainer.resume(out, wanted, train_reporter(), STARTED)

@@ -1,0 +1,38 @@
+"""Training as a whole: settings, the run folder, checkpoints, and the loop. Submodules are imported at first use."""
+
+from __future__ import annotations
+
+import importlib
+
+_WHERE = {
+    "Checkpoint": "checkpoint",
+    "CheckpointError": "errors",
+    "Config": "config",
+    "ConfigError": "errors",
+    "DivergedError": "errors",
+    "Evaluation": "evaluate",
+    "Interrupted": "errors",
+    "Reporter": "report",
+    "Run": "run",
+    "RunError": "errors",
+    "Trainer": "trainer",
+    "TrainingError": "errors",
+    "evaluate": "evaluate",
+    "load_model": "restore",
+    "recipe": "recipes",
+}
+__all__ = [*sorted(_WHERE), "checkpoint"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    if name == "checkpoint":
+        return importlib.import_module(f"{__name__}.checkpoint")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

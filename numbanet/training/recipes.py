@@ -1,0 +1,32 @@
+"""Recipes: the settings with which a model is trained on a data set unless the user says otherwise."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from numbanet.training.config import check_keys
+
+ANY = "any"
+
+
+def recipe(model: str, dataset: str) -> dict[str, Any]:
+    """The settings of ``recipes.toml`` for a model and a data set; empty when there is no recipe for the model."""
+    of_model = _recipes().get(model, {})
+    return dict(of_model.get(dataset, of_model.get(ANY, {})))
+
+
+def list_recipes() -> list[tuple[str, str]]:
+    """All (model, dataset) pairs with a recipe of their own; "any" stands for every other data set."""
+    return [(model, dataset) for model, of_model in _recipes().items() for dataset in of_model]
+
+
+@functools.cache
+def _recipes() -> dict[str, dict[str, dict[str, Any]]]:
+    recipes = tomllib.loads(Path(__file__).with_name("recipes.toml").read_text(encoding="utf-8"))
+    for of_model in recipes.values():
+        for settings in of_model.values():
+            check_keys(settings)
+    return recipes

@@ -1,0 +1,28 @@
+"""A trained model out of a run folder."""
+
+from __future__ import annotations
+
+from numbanet import datasets
+from numbanet.nn import Module
+from numbanet.training import build
+from numbanet.training.checkpoint import Checkpoint
+from numbanet.training.errors import CheckpointError
+from numbanet.training.pack import unpack
+from numbanet.training.run import Run
+
+
+def load_model(run: Run, name: str = "last") -> tuple[Module, Checkpoint]:
+    """The model of a run with the weights of its checkpoint "last" or "best", in evaluation mode.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged, or holds another model's weights.
+        ConfigError: the run names a model or data set that does not exist here.
+    """
+    checkpoint = run.load_checkpoint(name)
+    build.check_names(run.config)
+    model = build.build_model(run.config, datasets.dataset_info(run.config.dataset))
+    try:
+        model.load_state_dict(unpack(checkpoint.state["weights"], checkpoint.arrays))
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{run.checkpoint_path(name)} does not fit {run.config.model}: {error}") from None
+    return model.eval(), checkpoint
