@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from numbanet import autograd
 from numbanet.autograd import Node, apply, apply_view, no_grad
+from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.kernels.array import Array
 from numbanet.kernels.backend import load_backend
 from numbanet.ops.base import BOOL, FLOAT32, FLOAT64, INT32, INT64
@@ -20,7 +22,9 @@ from numbanet.tensor_inplace import InplaceMethods
 from numbanet.tensor_math import MathMethods
 from numbanet.tensor_shape import ShapeMethods
 
-DTYPES = {np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_)}
+DTYPES = {
+    np.dtype(kind) for kind in (np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_)
+}
 _PYTHON_DTYPES = {float: FLOAT32, int: INT64, bool: BOOL}
 
 
@@ -140,7 +144,9 @@ class Tensor(MathMethods, ShapeMethods, InplaceMethods):
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+                )
             if value.shape != self.shape or value.dtype != self.dtype:
                 raise RuntimeError(
                     f"assigned grad has data of a different size or type: {value.shape} {value.dtype} for a tensor "
@@ -169,13 +175,13 @@ class Tensor(MathMethods, ShapeMethods, InplaceMethods):
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self._node is None:
             if self._hooks is None:
-                self._hooks = {}
+                self._hooks = OrderedDict()
             hooks = self._hooks
         else:
             if self._node.hooks is None:
                 self._node.hooks = {}
-            hooks = self._node.hooks.setdefault(self._index, {})
-        return RemovableHandle(hooks, hook)
+            hooks = self._node.hooks.setdefault(self._index, OrderedDict())
+        return add_hook(hooks, hook)
 
     def detach(self) -> Tensor:
         """The same memory without history."""
@@ -360,25 +366,14 @@ class Tensor(MathMethods, ShapeMethods, InplaceMethods):
         return format(repr(self), specification)
 
 
-class RemovableHandle:
-    """Takes a hook away again: ``handle.remove()``, or at the end of a with block."""
-
-    _following = 0
-
-    def __init__(self, hooks: dict, hook: Callable) -> None:
-        self.id = RemovableHandle._following
-        RemovableHandle._following += 1
-        self.hooks = hooks
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
+def clear_gradients(parameters: Iterable[Tensor], set_to_none: bool) -> None:
+    """Drop gradients, or fill them with zeros in place (what they were computed from is forgotten)."""
+    for parameter in parameters:
+        if set_to_none:
+            parameter.grad = None
+        elif parameter.grad is not None:
+            parameter.grad = parameter.grad.detach()
+            parameter.grad.zero_()
 
 
 def _rebuild(kind: type, array: Array, requires_grad: bool) -> Tensor:

@@ -12,12 +12,14 @@ from numbanet.autograd import apply
 from numbanet.kernels.backend import Backend
 from numbanet.ops import matmul as matmul_ops
 from numbanet.ops import reduce as reduce_ops
-from numbanet.ops.base import BOOL, FLOAT32, INT64, normalise_axes, normalise_axis
+from numbanet.ops.base import BOOL, FLOAT32, INT64, Op, normalise_axes, normalise_axis
+from numbanet.ops.loss import Softmax
 from numbanet.ops.pointwise import BINARY, COMPARE, RELU_BACKWARD, UNARY, WHERE, Cast
 
 if TYPE_CHECKING:
     from numbanet.tensor import Tensor
 
+SOFTMAX, LOG_SOFTMAX = Softmax(False), Softmax(True)
 ADD, SUB, MUL, DIV, POW = (BINARY[name] for name in ("add", "sub", "mul", "div", "pow"))
 _FLOAT_FUNCTIONS = frozenset(("exp", "log", "sqrt", "reciprocal", "tanh", "sigmoid", "sin", "cos"))
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
@@ -138,6 +140,15 @@ def _named(name: str) -> object:
     return method
 
 
+def _along_last(op: Op, input: Tensor, dim: int) -> Tensor:
+    dim = normalise_axis(dim, input.ndim)
+    if input.ndim == 0:
+        return apply(op, input.reshape(1)).reshape(())
+    if dim == input.ndim - 1:
+        return apply(op, input)
+    return apply(op, input.movedim(dim, -1)).movedim(-1, dim)
+
+
 class MathMethods:
     """What Tensor computes."""
 
@@ -173,9 +184,7 @@ class MathMethods:
     __neg__, __abs__ = _function("neg"), _function("abs")
     eq, ne, lt, le, gt, ge = (_named(n) for n in ("eq", "ne", "lt", "le", "gt", "ge"))
     logical_and, logical_or, logical_xor = (_named(n) for n in ("logical_and", "logical_or", "logical_xor"))
-    maximum, minimum, floor_divide, remainder = (
-        _named(n) for n in ("maximum", "minimum", "floor_divide", "remainder")
-    )
+    maximum, minimum, floor_divide, remainder = (_named(n) for n in ("maximum", "minimum", "floor_divide", "remainder"))
     mul, multiply = _named("mul"), _named("mul")
 
     def __pos__(self: Tensor) -> Tensor:
@@ -244,7 +253,9 @@ class MathMethods:
         """Whether both have the same shape and the same elements."""
         return self.shape == other.shape and bool((self == other).all())
 
-    def allclose(self: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    def allclose(
+        self: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+    ) -> bool:
         """Whether |self − other| ≤ atol + rtol·|other| everywhere."""
         return bool(np.allclose(self.detach().numpy(), other.detach().numpy(), rtol, atol, equal_nan))
 
@@ -297,7 +308,9 @@ class MathMethods:
     def mean(self: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """The mean over dim (all if None)."""
         if self._array.dtype.kind != "f":
-            raise RuntimeError(f"mean(): the tensor must be floating point, got {self._array.dtype}; use .float().mean()")
+            raise RuntimeError(
+                f"mean(): the tensor must be floating point, got {self._array.dtype}; use .float().mean()"
+            )
         axes = normalise_axes(dim, self._array.ndim)
         shape = self._array.shape
         count = math.prod([shape[axis] for axis in axes])
@@ -318,9 +331,7 @@ class MathMethods:
         """√var."""
         return self.var(dim, correction=correction, keepdim=keepdim).sqrt()
 
-    def norm(
-        self: Tensor, p: float | str = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False
-    ) -> Tensor:
+    def norm(self: Tensor, p: float | str = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """(Σ |x|^p)^(1/p) over dim (all if None); p may be infinite. The gradient at 0 is 0."""
         if p == float("inf"):
             return self.abs().amax(dim, keepdim)
@@ -374,23 +385,23 @@ class MathMethods:
 
     def any(self: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Whether any element over dim (all if None) is not 0."""
-        return apply(reduce_ops.Truth(axes=normalise_axes(dim, self._array.ndim), keepdim=keepdim, function="any"), self)
+        return apply(
+            reduce_ops.Truth(axes=normalise_axes(dim, self._array.ndim), keepdim=keepdim, function="any"), self
+        )
 
     def all(self: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """Whether no element over dim (all if None) is 0."""
-        return apply(reduce_ops.Truth(axes=normalise_axes(dim, self._array.ndim), keepdim=keepdim, function="all"), self)
+        return apply(
+            reduce_ops.Truth(axes=normalise_axes(dim, self._array.ndim), keepdim=keepdim, function="all"), self
+        )
 
-    def softmax(self: Tensor, dim: int) -> Tensor:
-        """Softmax along dim."""
-        from numbanet.nn import functional
+    def softmax(self: Tensor, dim: int, dtype: object = None) -> Tensor:
+        """exp(x) / Σ exp(x) along dim, computed in dtype if one is given."""
+        return _along_last(SOFTMAX, self if dtype is None else self.to(dtype), dim)
 
-        return functional.softmax(self, dim)
-
-    def log_softmax(self: Tensor, dim: int) -> Tensor:
-        """The logarithm of the softmax along dim."""
-        from numbanet.nn import functional
-
-        return functional.log_softmax(self, dim)
+    def log_softmax(self: Tensor, dim: int, dtype: object = None) -> Tensor:
+        """x − ln Σ exp(x) along dim, computed in dtype if one is given."""
+        return _along_last(LOG_SOFTMAX, self if dtype is None else self.to(dtype), dim)
 
     # --- products ---
     def matmul(self: Tensor, other: Tensor) -> Tensor:

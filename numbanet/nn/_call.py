@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from numbanet.nn.hooks import BackwardHooks, RemovableHandle, add_hook
+from numbanet.hooks import RemovableHandle, add_hook
+from numbanet.nn.hooks import BackwardHooks
 
 
 class HookedCall:

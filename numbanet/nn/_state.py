@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numbanet.autograd import no_grad
-from numbanet.nn.hooks import RemovableHandle, add_hook
+from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.nn.parameter import Parameter
 from numbanet.tensor import Tensor
 

@@ -9,17 +9,16 @@ import numpy as np
 
 from numbanet import random
 from numbanet.autograd import apply, no_grad
-from numbanet.ops.base import INT64, normalise_axis
+from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
 from numbanet.ops.indexing import Put
-from numbanet.ops.loss import CrossEntropy, Softmax
+from numbanet.ops.loss import CrossEntropy
 from numbanet.ops.matmul import LINEAR
 from numbanet.ops.pool import AvgPool2d, MaxPool2d
 from numbanet.tensor import Tensor
 
 Size = int | Sequence[int]
 _REDUCTIONS = ("none", "mean", "sum")
-_SOFTMAX, _LOG_SOFTMAX = Softmax(False), Softmax(True)
 
 
 def pair(value: Size, name: str) -> tuple[int, int]:
@@ -55,23 +54,14 @@ def tanh(input: Tensor) -> Tensor:
     return input.tanh()
 
 
-def _along_last(op: Softmax, input: Tensor, dim: int) -> Tensor:
-    dim = normalise_axis(dim, input.ndim)
-    if input.ndim == 0:
-        return apply(op, input.reshape(1)).reshape(())
-    if dim == input.ndim - 1:
-        return apply(op, input)
-    return apply(op, input.movedim(dim, -1)).movedim(-1, dim)
-
-
 def softmax(input: Tensor, dim: int, dtype: object = None) -> Tensor:
     """exp(x) / Σ exp(x) along dim."""
-    return _along_last(_SOFTMAX, input if dtype is None else input.to(dtype), dim)
+    return input.softmax(dim, dtype)
 
 
 def log_softmax(input: Tensor, dim: int, dtype: object = None) -> Tensor:
     """x − ln Σ exp(x) along dim."""
-    return _along_last(_LOG_SOFTMAX, input if dtype is None else input.to(dtype), dim)
+    return input.log_softmax(dim, dtype)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -243,7 +233,9 @@ def cross_entropy(
         raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if input.ndim == 1:
         if target.ndim != (0 if target.dtype.kind != "f" else 1):
-            raise ValueError(f"cross_entropy: a target of shape {target.shape} does not fit logits of shape {input.shape}")
+            raise ValueError(
+                f"cross_entropy: a target of shape {target.shape} does not fit logits of shape {input.shape}"
+            )
         result = cross_entropy(
             input.unsqueeze(0), target.unsqueeze(0), weight, ignore_index, reduction, label_smoothing
         )
@@ -266,7 +258,9 @@ def _soft_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
 ) -> Tensor:
     if target.shape != input.shape:
-        raise ValueError(f"cross_entropy: probabilities of shape {target.shape} do not fit logits of shape {input.shape}")
+        raise ValueError(
+            f"cross_entropy: probabilities of shape {target.shape} do not fit logits of shape {input.shape}"
+        )
     classes = input.shape[1]
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / classes
@@ -312,7 +306,9 @@ def nll_loss(
     counted = target != ignore_index
     wrong = counted & ((target < 0) | (target >= classes))
     if wrong.any():
-        raise IndexError(f"Target {target[wrong][0].item()} is out of bounds: there are {classes} classes, 0 to {classes - 1}")
+        raise IndexError(
+            f"Target {target[wrong][0].item()} is out of bounds: there are {classes} classes, 0 to {classes - 1}"
+        )
     chosen = counted.where(target, 0)
     loss = -input.gather(1, chosen.unsqueeze(1)).squeeze(1)
     shares = counted.to(input.dtype) if weight is None else weight[chosen] * counted.to(input.dtype)
@@ -359,7 +355,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if mode != "constant":
         raise NotImplementedError(f"pad: mode {mode!r} is not available; there is: 'constant'")
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise RuntimeError(f"pad needs a (before, after) pair a dimension, at most {input.ndim} pairs, got {tuple(pad)}")
+        raise RuntimeError(
+            f"pad needs a (before, after) pair a dimension, at most {input.ndim} pairs, got {tuple(pad)}"
+        )
     borders = [(0, 0)] * (input.ndim - len(pad) // 2)
     borders += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
     inner, place, shape = [], [], []

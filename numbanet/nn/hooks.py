@@ -1,11 +1,8 @@
-"""Hooks of a module: handles that remove them, and the two boundaries that see gradients pass."""
+"""Hooks of a module that see gradients pass: the two boundaries around its call."""
 
 from __future__ import annotations
 
-import itertools
 import warnings
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,48 +11,6 @@ from numbanet.autograd import apply, is_grad_enabled
 from numbanet.kernels.array import Array
 from numbanet.ops.base import Op, Spec
 from numbanet.tensor import Tensor
-
-_next_id = itertools.count()
-
-
-class RemovableHandle:
-    """What ``register_…_hook`` returns: ``remove()`` takes the hook away, and so does leaving a ``with`` block.
-
-    It holds the table of hooks weakly, so that a kept handle does not keep the module alive.
-    """
-
-    def __init__(self, hooks: OrderedDict, *options: OrderedDict) -> None:
-        self.id = next(_next_id)
-        self._tables = [weakref.ref(table) for table in (hooks, *options)]
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        for reference in self._tables:
-            table = reference()
-            if table is not None:
-                table.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
-
-
-def add_hook(
-    table: OrderedDict, hook: Callable, prepend: bool = False, *flags: tuple[OrderedDict, bool]
-) -> RemovableHandle:
-    """Enter ``hook`` in ``table``, and its id in each table of options whose flag is set."""
-    if not callable(hook):
-        raise TypeError(f"a hook must be callable, but got {type(hook).__name__}")
-    handle = RemovableHandle(table, *(options for options, _ in flags))
-    table[handle.id] = hook
-    if prepend:
-        table.move_to_end(handle.id, last=False)
-    for options, wanted in flags:
-        if wanted:
-            options[handle.id] = True
-    return handle
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numbanet.kernels.backend import BACKENDS
 from numbanet.nn._call import HookedCall
 from numbanet.nn._state import StateDict
 from numbanet.nn.parameter import Parameter
-from numbanet.tensor import Tensor, as_dtype
+from numbanet.tensor import Tensor, as_dtype, clear_gradients
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
@@ -337,16 +337,6 @@ class Module(StateDict, HookedCall):
         if len(extra) <= 1 and not children:
             return f"{type(self).__name__}({''.join(extra)})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(extra + children) + "\n)"
-
-
-def clear_gradients(parameters: Iterable[Tensor], set_to_none: bool) -> None:
-    """Drop gradients, or fill them with zeros in place (what they were computed from is forgotten)."""
-    for parameter in parameters:
-        if set_to_none:
-            parameter.grad = None
-        elif parameter.grad is not None:
-            parameter.grad = parameter.grad.detach()
-            parameter.grad.zero_()
 
 
 def _join(prefix: str, name: str) -> str:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from numbanet.autograd import enable_grad, no_grad
-from numbanet.nn.hooks import RemovableHandle, add_hook
-from numbanet.nn.module import clear_gradients
-from numbanet.tensor import Tensor
+from numbanet.hooks import RemovableHandle, add_hook
+from numbanet.tensor import Tensor, clear_gradients
 
 
 @dataclass(slots=True)
