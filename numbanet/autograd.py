@@ -393,25 +393,31 @@ def _move_retained(target: Tensor, node: Node) -> None:
 def apply_mutating(op: Op, *inputs: Tensor) -> None:
     """Run an op that changes the inputs named in ``op.mutates`` and has no outputs (optimiser updates, random fills)."""
     mutated = op.mutates
-    for index in mutated:
-        tensor = inputs[index]
-        check_inplace(tensor, tensor._requires_grad)
-        if _state.grad_enabled and tensor._requires_grad:
-            raise RuntimeError(f"{type(op).__name__} changes a tensor that requires grad; call it under no_grad()")
+    if _state.grad_enabled:
+        for index in mutated:
+            tensor = inputs[index]
+            check_inplace(tensor, tensor._requires_grad)
+            if tensor._requires_grad:
+                raise RuntimeError(f"{type(op).__name__} changes a tensor that requires grad; call it under no_grad()")
     arrays = [tensor._array for tensor in inputs]
     backend = arrays[0].storage.backend
     for array in arrays:
         if array.storage.backend is not backend:
             raise _mixed(arrays, op)
     op.infer(*arrays)
-    with no_grad():
-        works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
+    works = arrays
+    for array in arrays:
+        if not array.is_contiguous:
+            with no_grad():
+                works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
+            break
     program = backend.eager()
     try:
         op.forward(program, None, *works)
-        for index in mutated:
-            if works[index] is not arrays[index]:
-                program.copy(arrays[index], works[index])
+        if works is not arrays:
+            for index in mutated:
+                if works[index] is not arrays[index]:
+                    program.copy(arrays[index], works[index])
         program.run()
     finally:
         program.clear()
