@@ -1,0 +1,38 @@
+"""What all tests share: the back ends, and a random state that no test leaves behind."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+import numbanet
+from numbanet.kernels.backend import BACKENDS
+
+NO_NUMBA = "numba is not installed: the cpu back end is not there"
+
+
+def backends() -> list:
+    """A parameter for every back end; the cpu one is skipped only without numba."""
+    has_numba = importlib.util.find_spec("numba") is not None
+    return [
+        pytest.param(name, marks=pytest.mark.skipif(name == "cpu" and not has_numba, reason=NO_NUMBA))
+        for name in BACKENDS
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _random_state():
+    """Every test begins with the same random state."""
+    numbanet.manual_seed(0)
+    yield
+    numbanet.manual_seed(0)
+
+
+@pytest.fixture(params=backends())
+def backend(request):
+    """The name of a back end, which new tensors belong to during the test."""
+    before = numbanet.get_backend()
+    numbanet.set_backend(request.param)
+    yield request.param
+    numbanet.set_backend(before)

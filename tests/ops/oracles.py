@@ -1,0 +1,146 @@
+"""What the table holds the operations against: float64 NumPy and SciPy, written from the formulas, no kernel of ours."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import scipy.special
+
+
+# --- convolution -----------------------------------------------------------------------------------------------------
+def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    """The sum over the taps of the kernel of shifted pictures times a weight."""
+    n, c, *size = x.shape
+    o, channels, *kernel = weight.shape
+    padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    spans = [s + 2 * p - d * (k - 1) for s, p, d, k in zip(size, padding, dilation, kernel, strict=True)]
+    out = np.zeros((n, o, *(-(-span // t) for span, t in zip(spans, stride, strict=True))))
+    for u, v in itertools.product(*map(range, kernel)):
+        i, j = u * dilation[0], v * dilation[1]
+        shifted = padded[:, :, i : i + spans[0] : stride[0], j : j + spans[1] : stride[1]]
+        for g in range(groups):
+            mine = slice(g * (o // groups), (g + 1) * (o // groups))
+            pictures = shifted[:, g * channels : (g + 1) * channels]
+            out[:, mine] += np.einsum("ncij,oc->noij", pictures, weight[mine, :, u, v])
+    return out + (0 if bias is None else bias[:, None, None])
+
+
+# --- pooling ---------------------------------------------------------------------------------------------------------
+def _windows(size, kernel, stride, padding, dilation, ceil_mode):
+    """For every window along an axis: (first cell, cell after the last, cells in the picture)."""
+    span = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (-(-span // stride) if ceil_mode else span // stride) + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    for i in range(count):
+        start = i * stride - padding
+        cells = [start + j * dilation for j in range(kernel)]
+        yield start, min(start + kernel, size + padding), [cell for cell in cells if 0 <= cell < size]
+
+
+def _pool(x, kernel, stride, padding, dilation, ceil_mode, function):
+    rows = list(_windows(x.shape[2], kernel[0], stride[0], padding[0], dilation[0], ceil_mode))
+    columns = list(_windows(x.shape[3], kernel[1], stride[1], padding[1], dilation[1], ceil_mode))
+    out = np.zeros((*x.shape[:2], len(rows), len(columns)))
+    for n, c, i, j in itertools.product(*map(range, out.shape)):
+        out[n, c, i, j] = function(x[n, c], rows[i], columns[j])
+    return out
+
+
+def max_pool2d(x, kernel, stride, padding=(0, 0), dilation=(1, 1), ceil_mode=False):
+    return _pool(
+        x, kernel, stride, padding, dilation, ceil_mode, lambda plane, row, column: plane[np.ix_(row[2], column[2])].max()
+    )
+
+
+def max_pool2d_indices(x, kernel, stride, padding=(0, 0), dilation=(1, 1), ceil_mode=False):
+    """The first maximum, or the last NaN of the window."""
+
+    def find(plane, row, column):
+        best = None
+        for i, j in itertools.product(row[2], column[2]):
+            if best is None or plane[i, j] > plane[best] or np.isnan(plane[i, j]):
+                best = (i, j)
+        return best[0] * plane.shape[1] + best[1]
+
+    return _pool(x, kernel, stride, padding, dilation, ceil_mode, find).astype(np.int64)
+
+
+def avg_pool2d(x, kernel, stride, padding=(0, 0), ceil_mode=False, count_include_pad=True):
+    def mean(plane, row, column):
+        cells = plane[np.ix_(row[2], column[2])]
+        whole = (row[1] - row[0]) * (column[1] - column[0])
+        return cells.sum() / (whole if count_include_pad else cells.size)
+
+    return _pool(x, kernel, stride, padding, (1, 1), ceil_mode, mean)
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+def cross_entropy(logits, target, reduction="mean", ignore_index=-100, label_smoothing=0.0):
+    losses, counted = [], 0
+    for row, label in zip(logits, target, strict=True):
+        if label == ignore_index:
+            losses.append(0.0)
+            continue
+        counted += 1
+        lse = scipy.special.logsumexp(row)
+        smooth = label_smoothing * (lse - row.mean()) if label_smoothing else 0.0
+        losses.append((1 - label_smoothing) * (lse - row[label]) + smooth)
+    losses = np.array(losses).reshape(len(logits))
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.sum() / np.float64(counted)
+
+
+# --- optimisers ------------------------------------------------------------------------------------------------------
+def sgd(parameter, gradient, velocity, lr, momentum, dampening, weight_decay, nesterov, first):
+    if weight_decay:
+        gradient = gradient + weight_decay * parameter
+    if momentum:
+        velocity = gradient if first else momentum * velocity + (1 - dampening) * gradient
+        gradient = gradient + momentum * velocity if nesterov else velocity
+    return parameter - lr * gradient, velocity
+
+
+def adam(parameter, gradient, m, v, lr, beta1, beta2, eps, weight_decay, decoupled, step):
+    if decoupled:
+        parameter = parameter - lr * weight_decay * parameter
+    elif weight_decay:
+        gradient = gradient + weight_decay * parameter
+    m = beta1 * m + (1 - beta1) * gradient
+    v = beta2 * v + (1 - beta2) * gradient**2
+    return parameter - lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps), m, v
+
+
+# --- random numbers --------------------------------------------------------------------------------------------------
+def philox_words(seed, stream, offset, count):
+    """Philox4x32-10, a number at a time, in Python's own integers."""
+    words = []
+    for word in range(offset, offset + count):
+        block = word // 4
+        c = [block & 0xFFFFFFFF, block >> 32, stream, 0]
+        k = [seed & 0xFFFFFFFF, seed >> 32]
+        for _ in range(10):
+            p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+            c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & 0xFFFFFFFF, (p0 >> 32) ^ c[3] ^ k[1], p0 & 0xFFFFFFFF]
+            k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+        words.append(c[word % 4])
+    return words
+
+
+def uniform(shape, dtype, seed, stream, offset):
+    size = int(np.prod(shape))
+    if dtype == np.float32:
+        values = [(word >> 8) * 2.0**-24 for word in philox_words(seed, stream, offset, size)]
+    else:
+        words = philox_words(seed, stream, offset, 2 * size)
+        values = [((a >> 5) * 2**26 + (b >> 6)) * 2.0**-53 for a, b in zip(words[::2], words[1::2], strict=True)]
+    return np.array(values).reshape(shape)
+
+
+def normal(shape, dtype, seed, stream, offset):
+    size = int(np.prod(shape))
+    u = uniform(((size + 1) // 2, 2), dtype, seed, stream, offset)
+    radius, angle = np.sqrt(-2 * np.log1p(-u[:, 0])), 2 * np.pi * u[:, 1]
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).reshape(-1)[:size].reshape(shape)
