@@ -55,26 +55,23 @@ class TerminalReporter(PlainReporter):
 
     progress_seconds = 0.1
 
-    def __init__(self) -> None:
+    def __init__(self, console: Any = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.console = Console(highlight=False)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-        )
-        self.bar = Progress(*columns, console=self.console, transient=True)
-        self.task = self.bar.add_task("", total=None, note="")
+        self.console = console or Console(highlight=False)
+        text, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+        columns = text, BarColumn(), note, TimeRemainingColumn()
+        self.bar = Progress(*columns, console=self.console, transient=True, refresh_per_second=5)
+        self.task: Any = None
+        self.kind = ""
 
     def compiling(self, done: int, total: int) -> None:
-        self._show("compiling kernels, first run only:", done, total, f"{done} of {total}")
+        self._show("compiling", "compiling kernels, first run only:", done, total, f"{done} of {total}")
 
     def progress(self, epoch: int, batch: int, loss: float) -> None:
         done, total = (epoch - 1) * self.steps + batch, self.epochs * self.steps
-        self._show(f"epoch {epoch}/{self.epochs}", done, total, f"loss {loss:.4f}")
+        self._show("training", f"epoch {epoch}/{self.epochs}", done, total, f"loss {loss:.4f}")
 
     def end(self, summary: dict[str, Any] | None, folder: Path) -> None:
         self.bar.stop()
@@ -83,8 +80,12 @@ class TerminalReporter(PlainReporter):
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
 
-    def _show(self, text: str, done: int, total: int, note: str) -> None:
-        self.bar.start()
+    def _show(self, kind: str, text: str, done: int, total: int, note: str) -> None:
+        if kind != self.kind:  # another bar, whose time is estimated anew
+            if self.task is not None:
+                self.bar.remove_task(self.task)
+            self.kind, self.task = kind, self.bar.add_task(text, total=total, completed=done, note=note)
+            self.bar.start()
         self.bar.update(self.task, description=text, completed=done, total=total, note=note)
 
 

@@ -29,7 +29,7 @@ def command(run: str, checkpoint: str, **options: Any) -> None:
     from numbanet.cli.console import percent, plural
     from numbanet.training import build
     from numbanet.training.errors import ConfigError
-    from numbanet.training.evaluate import evaluate
+    from numbanet.training.evaluation import evaluate
     from numbanet.training.restore import load_model
 
     build.check_names(config)

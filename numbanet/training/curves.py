@@ -15,7 +15,7 @@ def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
     # Figure instead of pyplot: no window system is looked for, whatever MPLBACKEND says
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -32,6 +32,9 @@ def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
         low, high = _positive_range(axes)
         if high > 8 * low > 0:  # curves that fall by much say little on a linear axis
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter("{x:g}")
         axes.legend(frameon=False)
     with replacing(path) as stream:
         figure.savefig(stream, format="png", dpi=110)

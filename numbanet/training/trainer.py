@@ -19,7 +19,7 @@ from numbanet.training import build, curves
 from numbanet.training.checkpoint import Checkpoint
 from numbanet.training.config import MAY_CHANGE, Config, continued
 from numbanet.training.errors import CheckpointError, ConfigError, DivergedError, Interrupted
-from numbanet.training.evaluate import evaluate
+from numbanet.training.evaluation import evaluate
 from numbanet.training.interrupt import InterruptFlag
 from numbanet.training.machine import peak_memory_mb
 from numbanet.training.pack import pack, unpack
@@ -122,8 +122,12 @@ class Trainer:
         with self._flag:
             if self.run is None:
                 self._create()
-            with self.run.lock():
-                return self._fit()
+            try:
+                with self.run.lock():
+                    return self._fit()
+            except BaseException:
+                self.reporter.end(None, self.run.folder)
+                raise
 
     def _create(self) -> None:
         default = Path("runs") / f"{self.config.model}-{self.config.dataset}"
@@ -280,7 +284,6 @@ class Trainer:
         return evaluate(self.model, part, self.config.eval_batch_size)
 
     def _diverged(self, what: str, step: int) -> DivergedError:
-        self.reporter.end(None, self.run.folder)
         path = self.run.checkpoint_path("last")
         return DivergedError(
             f"training diverged: {what} at step {step} (epoch {self.progress.epoch + 1}); "
@@ -291,7 +294,6 @@ class Trainer:
         number = self._flag.signal
         progress, config = self.progress, self.config
         where = f"epoch {min(progress.epoch + 1, config.epochs)} of {config.epochs}, step {self.step.number}"
-        self.reporter.end(None, self.run.folder)
         raise Interrupted(f"stopped by {signal.Signals(number).name} in {where}; everything is saved", number)
 
     # --- checkpoints ----------------------------------------------------------------------------------------------

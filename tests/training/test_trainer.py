@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import numbanet
-from numbanet.training import evaluate as evaluation
 from numbanet.training.build import load_data
 from numbanet.training.config import Config
 from numbanet.training.errors import CheckpointError, ConfigError, DivergedError, Interrupted
+from numbanet.training.evaluation import evaluate
 from numbanet.training.interrupt import InterruptFlag
 from numbanet.training.report import Reporter
 from numbanet.training.restore import load_model
@@ -85,7 +85,7 @@ def test_run_folder(tmp_path) -> None:
 def test_summary_is_what_the_saved_weights_give() -> None:
     summary = Trainer(small_config(), "run").fit()
     model, checkpoint = load_model(Run.open("run"))
-    result = evaluation.evaluate(model, load_data(small_config()).test)
+    result = evaluate(model, load_data(small_config()).test)
     assert checkpoint.state["progress"]["epoch"] == 3
     assert (result.accuracy, result.samples) == (summary["test_accuracy"], 100)
     assert result.loss == pytest.approx(summary["test_loss"], rel=1e-6)
@@ -99,7 +99,7 @@ def test_evaluate_by_hand() -> None:
     shares = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum(1, keepdims=True)
     expected = -np.log(shares[np.arange(100), labels]).mean()
     model.train()
-    result = evaluation.evaluate(model, data.test, batch_size=33)
+    result = evaluate(model, data.test, batch_size=33)
     assert result.loss == pytest.approx(expected, rel=1e-5)
     assert result.correct == (logits.argmax(1) == labels).sum()
     assert model.training
