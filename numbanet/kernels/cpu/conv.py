@@ -12,6 +12,7 @@ only the tables differ. The gradient for the weights is in ``conv_weight.py``.
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from numbanet.kernels import threads
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu import target
+from numbanet.kernels.cpu import conv_channels, target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, Window, pack_band, table, tap_table
 from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
@@ -32,8 +33,14 @@ FLOAT32 = np.dtype(np.float32)
 SCRATCH = 1 << 18
 """float32 that a band may take (1 MB): it should stay in the second-level cache."""
 TASKS_A_THREAD = 4
-TILE_COST = {8: 1.0, 6: 1.0, 4: 1.15, 2: 1.5, 1: 2.5} if target.registers() == 32 else {6: 1.0, 4: 1.05, 2: 1.4, 1: 2.2}
-"""Rows a tile can have, and what a multiply-add costs with so many (fewer rows load more for each)."""
+FORMS = ("positions", "channels")
+if target.registers() == 32:
+    TILES = {8: (2, 0.62), 6: (3, 0.62), 4: (4, 0.55), 2: (4, 0.4), 1: (4, 0.25)}
+else:
+    TILES = {6: (2, 0.75), 4: (3, 0.7), 2: (4, 0.55), 1: (4, 0.3)}
+"""Output channels of a tile, its vectors of positions, and the share of the processor's peak that it reaches. Fewer
+accumulators than there are registers: the compiler loads a step's scalars ahead and would spill (measured: 8 × 3 and
+6 × 4 tiles run at 0.6 times the speed of 8 × 2 and 6 × 3)."""
 
 
 class Convolution(NamedTuple):
@@ -75,7 +82,7 @@ class Convolution(NamedTuple):
 
 def make_convolution(rows: int) -> Kernel:
     """The convolution kernel whose tiles have this number of output channels."""
-    columns = target.tile_columns(rows)
+    columns = TILES[rows][0]
 
     def convolution(start, stop, row, scratch):
         """out = activation(x ⋆ weight + bias); a task is one band of one group of channels of one picture."""
@@ -112,23 +119,41 @@ def make_convolution(rows: int) -> Kernel:
     return kernel(Convolution, f"convolution_{rows}x{columns}")(convolution)
 
 
-CONVOLUTIONS = {rows: make_convolution(rows) for rows in TILE_COST}
+CONVOLUTIONS = {rows: make_convolution(rows) for rows in TILES}
 
 
-def choose_rows(out_channels: int) -> int:
-    """Rows of a tile: the cheapest way to cover the output channels of a group.
+def efficiency(rows: int, out_channels: int, out_width: int) -> float:
+    """Share of a tile's multiply-adds that count, times what its shape reaches of the processor's peak.
 
-    A last tile that is shifted back does some rows twice, so 10 channels are two tiles of 6 (12 rows) rather than two
-    of 8 (16 rows); small tiles pay more loads for each multiply-add.
+    A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows) rather than two of 8.
     """
-    possible = [rows for rows in TILE_COST if rows <= out_channels]
-    return min(possible, key=lambda rows: -(-out_channels // rows) * rows * TILE_COST[rows])
+    channels, lanes = -(-out_channels // rows) * rows, -(-out_width // LANES) * LANES
+    return TILES[rows][1] * out_channels / channels * out_width / lanes
+
+
+@functools.lru_cache(maxsize=512)
+def choose(out_channels: int, out_width: int) -> tuple[str, int]:
+    """The form and the rows of its tile for a convolution: the one that wastes the fewest lanes and rows.
+
+    Vectors run over positions ("positions", this file) where the picture is wide, over output channels ("channels",
+    ``conv_channels.py``) where there are many of them. Both give the same bits. ``NUMBANET_CONV`` forces a form.
+    """
+    rows = max((r for r in TILES if r <= out_channels), key=lambda r: efficiency(r, out_channels, out_width))
+    channel_rows = conv_channels.best_rows(out_channels, out_width)
+    forced = os.environ.get("NUMBANET_CONV", "")
+    if forced not in ("", *FORMS):
+        raise ValueError(f"NUMBANET_CONV is {forced!r}; it must be one of {', '.join(FORMS)} (or unset)")
+    here = efficiency(rows, out_channels, out_width)
+    there = conv_channels.efficiency(channel_rows, out_channels, out_width)
+    form = forced or ("channels" if there > here else "positions")
+    return form, channel_rows if form == "channels" else rows
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one convolution is cut into bands and tiles, with its tables."""
+    """How one convolution is cut into bands and tiles, with its tables (those of the form "positions")."""
 
+    form: str
     rows: int
     out_rows: int
     bands: int
@@ -144,21 +169,27 @@ class Plan:
 @functools.lru_cache(maxsize=512)
 def make_plan(window: Window, pictures: int, channels: int, out_channels: int, thread_count: int) -> Plan:
     """Bands small enough for the cache, and enough of them for all threads."""
-    rows = choose_rows(out_channels)
-    columns = target.tile_columns(rows)
+    form, rows = choose(out_channels, window.out_width)
+
+    def scratch(out_rows: int) -> int:
+        band = channels * window.band_rows(out_rows) * window.pitch
+        if form == "channels":
+            return conv_channels.scratch_floats(rows, out_channels, out_rows * window.out_width, band)
+        return band + SLACK
+
     out_rows = window.out_height
     wanted = -(-TASKS_A_THREAD * thread_count // pictures)
     if wanted > 1:
         out_rows = max(1, -(-window.out_height // wanted))
-    while out_rows > 1 and channels * window.band_rows(out_rows) * window.pitch > SCRATCH:
+    while out_rows > 1 and scratch(out_rows) > SCRATCH:
         out_rows = -(-out_rows // 2)
     bands = -(-window.out_height // out_rows)
-    band_rows = window.band_rows(out_rows)
+    columns = TILES[rows][0] if form == "positions" else 1
     full = _columns(window, out_rows, columns)
     last = _columns(window, window.out_height - (bands - 1) * out_rows, columns)
     tables = [table(np.concatenate(parts)) for parts in zip(full, last, strict=True)]
-    scratch = channels * band_rows * window.pitch + SLACK
-    return Plan(rows, out_rows, bands, band_rows, scratch, full[0].size // columns, last[0].size // columns, *tables)
+    tiles = (full[0].size // columns, last[0].size // columns)
+    return Plan(form, rows, out_rows, bands, window.band_rows(out_rows), scratch(out_rows), *tiles, *tables)
 
 
 def _columns(window: Window, out_rows: int, multiple: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -183,16 +214,27 @@ def _append(program, out, x, weight, bias, window, groups, weight_taps, weight_r
     pictures, channels, out_channels = x.shape[0] * groups, x.shape[1] // groups, out.shape[1] // groups
     plan = make_plan(window, pictures, channels, out_channels, threads.get_num_threads())
     taps = tap_table(window, channels, plan.band_rows, 1)
-    args = Convolution(
-        out, x, weight, bias, taps, weight_taps, plan.columns, plan.places, plan.counts, taps.size, groups,
-        out_channels, window.out_height, window.out_width, channels, window.height, window.width,
-        weight.size // groups, weight_row, plan.bands, plan.out_rows, plan.band_rows, plan.full_tiles, plan.last_tiles,
-        window.phase_width, window.stride[1], window.stride[0], *window.padding, *window.spread,
-        ACTIVATIONS[activation],
-    )  # fmt: skip
     tasks = pictures * plan.bands
     chunk = tasks if out.size * taps.size < SMALL else max(1, tasks // (8 * TASKS_A_THREAD * threads.get_num_threads()))
-    program.append(CONVOLUTIONS[plan.rows], tasks, args, chunk=chunk, scratch=plan.scratch)
+    geometry = (
+        window.phase_width, window.stride[1], window.stride[0], *window.padding, *window.spread, ACTIVATIONS[activation],
+    )  # fmt: skip
+    if plan.form == "channels":
+        packed = conv_channels.append_weights(program, weight, weight_taps, weight_row, groups, out_channels, plan.rows)
+        which = conv_channels.KERNELS_BY_ROWS[plan.rows]
+        args = conv_channels.ChannelConvolution(
+            out, x, packed, bias, taps, taps.size, groups, out_channels, packed.shape[2], window.out_height,
+            window.out_width, channels, window.height, window.width, plan.bands, plan.out_rows, plan.band_rows, *geometry,
+        )  # fmt: skip
+    else:
+        which = CONVOLUTIONS[plan.rows]
+        args = Convolution(
+            out, x, weight, bias, taps, weight_taps, plan.columns, plan.places, plan.counts, taps.size, groups,
+            out_channels, window.out_height, window.out_width, channels, window.height, window.width,
+            weight.size // groups, weight_row, plan.bands, plan.out_rows, plan.band_rows, plan.full_tiles,
+            plan.last_tiles, *geometry,
+        )  # fmt: skip
+    program.append(which, tasks, args, chunk=chunk, scratch=plan.scratch)
     for array in (taps, weight_taps, plan.columns, plan.places, plan.counts):
         program.keep(array)
 

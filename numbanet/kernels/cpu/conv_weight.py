@@ -13,14 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels import threads
-from numbanet.kernels.cpu import target
+from numbanet.kernels.cpu import conv_weight_rows, target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, Window, pack_band, tap_table
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_tile, zeros
-from numbanet.kernels.cpu.simd.vector import load, splat, store, transpose_block
+from numbanet.kernels.cpu.simd.vector import load, store, transpose_block
 
 FLOAT32 = np.dtype(np.float32)
 ROWS = 9 if target.registers() == 32 else 6
@@ -77,19 +77,13 @@ class PartSum(NamedTuple):
 def transpose_gradient(out, grad, channels, padded, plane, positions):
     """out[position][o] = grad[o][position] for o < channels, 0 up to ``padded`` channels; rows of grad are ``plane`` apart."""
     whole = positions // 16 * 16
-    for o in range(0, channels // 16 * 16, 16):
+    for o in range(0, padded, 16):
+        rows = min(16, channels - o)
         for i in range(0, whole, 16):
-            transpose_block(out + (i * padded + o), padded, grad + (o * plane + i), plane)
+            transpose_block(out + (i * padded + o), padded, grad + (o * plane + i), plane, rows)
         for i in range(whole, positions):
             for lane in range(16):
-                out[i * padded + o + lane] = grad[(o + lane) * plane + i]
-    rest = channels // 16 * 16
-    if rest < channels:
-        for i in range(positions):
-            store(out, i * padded + rest, splat(np.float32(0)))
-        for o in range(rest, channels):
-            for i in range(positions):
-                out[i * padded + o] = grad[o * plane + i]
+                out[i * padded + o + lane] = grad[(o + lane) * plane + i] if lane < rows else np.float32(0)
 
 
 def make_weight_gradient(columns: int) -> Kernel:
@@ -194,31 +188,67 @@ def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilatio
             return f"dtype {array.dtype} or strided"
     if out.size == 0 or grad.size == 0:
         return "an empty sum"
-    channels, out_channels = x.shape[1] // groups, out.shape[0] // groups
     window = Window(*x.shape[2:], *grad.shape[2:], out.shape[2:], stride, padding, dilation)
+    append = _append_sums if conv_weight_rows.wins(out.shape[0] // groups, grad.shape[3]) else _append_channels
+    append(program, out, bias_out, grad, x, window, groups)
+    return None
+
+
+def _geometry(window: Window, channels: int, out_rows: int) -> tuple[int, ...]:
+    """The fields that both argument classes end with."""
+    return (
+        window.out_height, window.out_width, channels, window.height, window.width, out_rows,
+        window.band_rows(out_rows), window.phase_width, window.stride[1], window.stride[0], *window.padding,
+    )  # fmt: skip
+
+
+def _cut(pictures: int, groups: int, tap_count: int, elements: int, tile: int) -> tuple[int, int]:
+    """Parts of the batch (by the shape alone) and blocks of taps (as many as keep the threads busy)."""
+    parts = max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // elements))
+    wanted = -(-2 * threads.get_num_threads() // (parts * groups))
+    return parts, max(1, min(wanted, -(-tap_count // tile)))
+
+
+def _append_sums(program, out, bias_out, grad, x, window, groups):
+    """Few output channels: dot products over positions."""
+    channels, out_channels, tap_count = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
+    elements = out.size + out.shape[0]
+    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, elements, conv_weight_rows.TAPS)
+    out_rows = band_of(window, channels, 0)
+    taps = program.keep(tap_table(window, channels, window.band_rows(out_rows), conv_weight_rows.TAPS))
+    partial = program.workspace((parts, elements))
+    args = conv_weight_rows.WeightSums(
+        partial, grad, x, taps, tap_count, groups, x.shape[0], parts, tap_blocks, out_channels,
+        *_geometry(window, channels, out_rows),
+    )  # fmt: skip
+    is_tile = out_channels >= conv_weight_rows.ROWS
+    which = conv_weight_rows.weight_sums_tiles if is_tile else conv_weight_rows.weight_sums_rows
+    tasks = parts * groups * tap_blocks
+    scratch = channels * window.band_rows(out_rows) * window.pitch + SLACK
+    program.append(which, tasks, args, chunk=tasks if grad.size * tap_count < SMALL else 1, scratch=scratch)
+    sums = conv_weight_rows.Parts(out, bias_out, partial, parts, out.size, out.shape[0])
+    tasks = -(-elements // conv_weight_rows.CHUNK)
+    program.append(conv_weight_rows.add_parts, tasks, sums, chunk=tasks if parts * elements < SMALL else 1)
+
+
+def _append_channels(program, out, bias_out, grad, x, window, groups):
+    """Vectors of output channels."""
+    channels, out_channels, tap_count = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
     padded = -(-out_channels // 16) * 16
     columns = 2 if padded % (2 * LANES) == 0 else 1
-    tap_count = out.size // out.shape[0]
-    pictures = x.shape[0]
-    parts = max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // ((tap_count + 1) * padded * groups)))
+    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, (tap_count + 1) * padded * groups, ROWS)
     out_rows = band_of(window, channels, padded)
-    band_rows = window.band_rows(out_rows)
-    taps = tap_table(window, channels, band_rows, ROWS)
+    taps = program.keep(tap_table(window, channels, window.band_rows(out_rows), ROWS))
     partial = program.workspace((parts, groups, tap_count + 1, padded))
-    wanted = -(-2 * threads.get_num_threads() // (parts * groups))
-    tap_blocks = max(1, min(wanted, -(-tap_count // ROWS)))
     args = WeightGradient(
-        partial, grad, x, taps, tap_count, groups, pictures, parts, tap_blocks, out_channels, padded,
-        window.out_height, window.out_width, channels, window.height, window.width, out_rows, band_rows,
-        window.phase_width, window.stride[1], window.stride[0], *window.padding,
+        partial, grad, x, taps, tap_count, groups, x.shape[0], parts, tap_blocks, out_channels, padded,
+        *_geometry(window, channels, out_rows),
     )  # fmt: skip
     tasks = parts * groups * tap_blocks
-    scratch = 16 + out_rows * window.out_width * padded + channels * band_rows * window.pitch + SLACK
+    scratch = 16 + out_rows * window.out_width * padded + channels * window.band_rows(out_rows) * window.pitch + SLACK
     chunk = tasks if grad.size * tap_count < SMALL else 1
     program.append(WEIGHT_GRADIENTS[columns], tasks, args, chunk=chunk, scratch=scratch)
-    program.keep(taps)
     sums = PartSum(out, bias_out, partial, parts, groups, tap_count, out_channels, padded)
     tasks = groups * (tap_count + 1)
     chunk = tasks if partial.size < SMALL else max(1, tasks // (4 * threads.get_num_threads()))
     program.append(sum_parts, tasks, sums, chunk=chunk, scratch=16)
-    return None

@@ -29,8 +29,7 @@ from numbanet.kernels.cpu.simd.vector import transpose_block
 FLOAT32 = np.dtype(np.float32)
 DEPTH = 512
 """Terms of a chain before it is added to the output: a constant, because the bits depend on it."""
-ROWS = 8 if target.registers() == 32 else 6
-COLUMNS = target.tile_columns(ROWS)
+ROWS, COLUMNS = (8, 3) if target.registers() == 32 else (6, 2)
 PANEL = COLUMNS * LANES
 MOST_TILES = 12
 """Tiles below each other in a task, at most: its part of A stays in the second-level cache while panels of B pass."""
@@ -100,7 +99,7 @@ def pack_panels(start, stop, row, scratch):
         if p.b_row == 1:
             for j in range(0, width - 15, 16):
                 for k in range(first, last - 15, 16):
-                    transpose_block(out + (k * PANEL + j), PANEL, b + (k + j * p.b_col), p.b_col)
+                    transpose_block(out + (k * PANEL + j), PANEL, b + (k + j * p.b_col), p.b_col, 16)
             blocked = first + (last - first) // 16 * 16
         for k in range(first, last):
             for j in range(width // 16 * 16 if k < blocked else 0, width):

@@ -58,10 +58,3 @@ def registers() -> int:
     features = host_features()
     wide = features.get("avx512f") or features.get("neon") or features.get("asimd")
     return 32 if wide else 16
-
-
-@functools.cache
-def tile_columns(rows: int) -> int:
-    """Vectors a row of a register tile with ``rows`` rows: all accumulators, one operand row and a broadcast fit."""
-    budget = 24 if registers() == 32 else 12
-    return max(1, min(budget // rows, 4))

@@ -11,7 +11,7 @@ from numba.extending import intrinsic, models, register_model
 
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.simd.pointers import I64, as_i64, element_address
-from numbanet.kernels.cpu.simd.vector import broadcast, first_lanes, llvm_call, masked_load, masked_store
+from numbanet.kernels.cpu.simd.vector import broadcast, first_lanes, llvm_call, masked_load, masked_store, sum_of_lanes
 
 LANES = target.lanes()
 FLOAT = ir.FloatType()
@@ -21,25 +21,35 @@ RELU = 1
 
 
 class Tile(types.Type):
-    """An R × C block of vectors of LANES float32."""
+    """An R × C block of vectors of float32: LANES of them, or the 16 virtual lanes of a sum across lanes."""
 
-    def __init__(self, rows, columns):
-        self.rows, self.columns = rows, columns
-        super().__init__(name=f"tile<{rows}x{columns}xf32x{LANES}>")
+    def __init__(self, rows, columns, lanes=LANES):
+        self.rows, self.columns, self.lanes = rows, columns, lanes
+        super().__init__(name=f"tile<{rows}x{columns}xf32x{lanes}>")
 
 
 @register_model(Tile)
 class TileModel(models.PrimitiveModel):
     def __init__(self, manager, tile):
-        super().__init__(manager, tile, ir.ArrayType(VECTOR, tile.rows * tile.columns))
+        super().__init__(manager, tile, _llvm_tile(tile))
+
+
+def _llvm_tile(tile):
+    return ir.ArrayType(ir.VectorType(FLOAT, tile.lanes), tile.rows * tile.columns)
 
 
 @intrinsic(prefer_literal=True)
 def zeros(typingctx, rows, columns):
     """A tile of zeros; both sizes are constants."""
     tile = Tile(rows.literal_value, columns.literal_value)
-    blank = ir.Constant(ir.ArrayType(VECTOR, tile.rows * tile.columns), None)
-    return tile(rows, columns), lambda context, builder, sig, args: blank
+    return tile(rows, columns), lambda context, builder, sig, args: ir.Constant(_llvm_tile(tile), None)
+
+
+@intrinsic(prefer_literal=True)
+def zero_sums(typingctx, rows, columns):
+    """A tile of zeros whose vectors have the 16 virtual lanes, for ``inner``."""
+    tile = Tile(rows.literal_value, columns.literal_value, target.VIRTUAL_LANES)
+    return tile(rows, columns), lambda context, builder, sig, args: ir.Constant(_llvm_tile(tile), None)
 
 
 @intrinsic(prefer_literal=True)
@@ -220,3 +230,63 @@ def store_columns(typingctx, acc, out, rows, first, last, columns, counts, activ
         return context.get_dummy_value()
 
     return types.void(acc, out, rows, first, last, columns, counts, activation), codegen
+
+
+@intrinsic
+def inner(typingctx, acc, a, rows, b, columns, count):
+    """acc[r, c] lane j += a[rows(r) + j] · b[columns(c) + j] for j < count: 16 chains for each of R × C dot products.
+
+    ``rows`` and ``columns`` are strides or tuples of offsets; memory beyond ``count`` is not read."""
+    if not (_valid_places(rows, acc.rows) and _valid_places(columns, acc.columns)):
+        raise TypeError(f"inner: rows {rows} and columns {columns} do not fit {acc}")
+
+    def codegen(context, builder, sig, args):
+        tile = sig.args[0]
+        acc, a, rows, b, columns, count = args
+        count = as_i64(builder, count, sig.args[5])
+        vector = ir.VectorType(FLOAT, tile.lanes)
+        mask = first_lanes(builder, count, tile.lanes)
+        full = ir.Constant(I64, tile.lanes)
+        least = builder.select(builder.icmp_signed("<", count, full), count, full)
+        nbytes = builder.mul(least, ir.Constant(I64, 4))
+
+        def vectors(pointer, value, places):
+            addresses = [element_address(context, builder, pointer, value, at, vector, nbytes) for at in places]
+            return [masked_load(builder, where, mask, vector) for where in addresses]
+
+        column = vectors(sig.args[3], b, _places(builder, sig.args[4], columns, tile.columns))
+        row = vectors(sig.args[1], a, _places(builder, sig.args[2], rows, tile.rows))
+        for r in range(tile.rows):
+            for c in range(tile.columns):
+                k = r * tile.columns + c
+                sum_ = llvm_call(
+                    builder, f"llvm.fma.v{tile.lanes}f32", vector, row[r], column[c], builder.extract_value(acc, k)
+                )
+                acc = builder.insert_value(acc, sum_, k)
+        return acc
+
+    return acc(acc, a, rows, b, columns, count), codegen
+
+
+@intrinsic
+def add_sums(typingctx, acc, out, rows, first, last, columns, add):
+    """out[r · rows + c] = Σ lanes of acc[r, c] (+ out if add), rows first … last − 1, columns 0 … columns − 1."""
+
+    def codegen(context, builder, sig, args):
+        tile = sig.args[0]
+        rows, first, last, columns, add = (as_i64(builder, args[i], sig.args[i]) for i in range(2, 7))
+        adds = builder.icmp_signed("!=", add, ir.Constant(I64, 0))
+        for r in range(tile.rows):
+            number = ir.Constant(I64, r)
+            wanted = builder.and_(builder.icmp_signed("<=", first, number), builder.icmp_signed("<", number, last))
+            for c in range(tile.columns):
+                column = ir.Constant(I64, c)
+                with builder.if_then(builder.and_(wanted, builder.icmp_signed("<", column, columns))):
+                    index = builder.add(builder.mul(rows, number), column)
+                    where = element_address(context, builder, sig.args[1], args[1], index, FLOAT)
+                    value = sum_of_lanes(builder, builder.extract_value(args[0], r * tile.columns + c))
+                    total = builder.select(adds, builder.fadd(builder.load(where), value), value)
+                    builder.store(total, where)
+        return context.get_dummy_value()
+
+    return types.void(acc, out, rows, first, last, columns, add), codegen

@@ -306,18 +306,19 @@ def _halves(builder, value):
     return [builder.shuffle_vector(value, undefined, mask) for mask in pick]
 
 
+def sum_of_lanes(builder, value):
+    """The sum over the lanes of a vector in the fixed tree."""
+    while value.type.count > 1:
+        low, high = _halves(builder, value)
+        value = builder.fadd(low, high)
+    return builder.extract_element(value, ir.Constant(I32T, 0))
+
+
 @intrinsic
 def lane_sum(typingctx, x):
     """Sum over the lanes in the fixed tree (i) + (i + 8), then + 4, + 2, + 1."""
 
-    def codegen(context, builder, sig, args):
-        value = args[0]
-        while value.type.count > 1:
-            low, high = _halves(builder, value)
-            value = builder.fadd(low, high)
-        return builder.extract_element(value, ir.Constant(I32T, 0))
-
-    return types.float32(x), codegen
+    return types.float32(x), lambda context, builder, sig, args: sum_of_lanes(builder, args[0])
 
 
 @intrinsic
@@ -371,27 +372,31 @@ def interleave(typingctx, even, odd, half):
 
 
 @intrinsic
-def transpose_block(typingctx, out, out_row, x, x_row):
-    """out[j · out_row + i] = x[i · x_row + j] for i, j < 16: sixteen loads, four rounds of shuffles, sixteen stores."""
+def transpose_block(typingctx, out, out_row, x, x_row, rows):
+    """out[j · out_row + i] = x[i · x_row + j] for i, j < 16: sixteen loads, four rounds of shuffles, sixteen stores.
+
+    Only the first ``rows`` rows of x are read; the others count as zeros."""
 
     def codegen(context, builder, sig, args):
         kind = llvm_vector(types.float32)
         out, x = args[0], args[2]
-        out_row, x_row = as_i64(builder, args[1], sig.args[1]), as_i64(builder, args[3], sig.args[3])
-        rows = []
+        out_row, x_row, rows = (as_i64(builder, args[i], sig.args[i]) for i in (1, 3, 4))
+        lines = []
         for i in range(VIRTUAL_LANES):
-            where = element_address(context, builder, sig.args[2], x, builder.mul(x_row, ir.Constant(I64, i)), kind)
-            rows.append(builder.load(where, align=4))
+            wanted = builder.icmp_signed("<", ir.Constant(I64, i), rows)
+            index = builder.select(wanted, builder.mul(x_row, ir.Constant(I64, i)), ir.Constant(I64, 0))
+            value = builder.load(element_address(context, builder, sig.args[2], x, index, kind), align=4)
+            lines.append(builder.select(wanted, value, ir.Constant(kind, None)))
         width = VIRTUAL_LANES // 2
         while width:
-            rows = _exchange(builder, rows, width)
+            lines = _exchange(builder, lines, width)
             width //= 2
-        for j, value in enumerate(rows):
+        for j, value in enumerate(lines):
             where = element_address(context, builder, sig.args[0], out, builder.mul(out_row, ir.Constant(I64, j)), kind)
             builder.store(value, where, align=4)
         return context.get_dummy_value()
 
-    return types.void(out, out_row, x, x_row), codegen
+    return types.void(out, out_row, x, x_row, rows), codegen
 
 
 def _exchange(builder, rows, width):

@@ -1,0 +1,150 @@
+"""The gradient of a convolution for its weights as dot products over positions, for layers with few output channels.
+
+grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[offset(tap) + place(position)]: a tile is a few
+output channels by a few taps, each a sum in 16 virtual lanes of neighbouring positions. Nothing is transposed and no
+lane waits for channels that are not there (LeNet's first layer has 6). Bands, parts and order as in
+``conv_weight.py``; the sums differ from its sums in the last bits, so the choice between them knows the shape only.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numbanet.kernels.cpu import target
+from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
+from numbanet.kernels.cpu.band import pack_band
+from numbanet.kernels.cpu.kernel import Kernel, kernel
+from numbanet.kernels.cpu.simd.pointers import F32, I32
+from numbanet.kernels.cpu.simd.tile import add_sums, inner, offsets, zero_sums
+from numbanet.kernels.cpu.simd.vector import lane_sum, load_first, splat, store_first
+
+ROWS, TAPS = (6, 3) if target.registers() == 32 and target.lanes() == 16 else (2, 2)
+CHUNK = 1024
+"""Weights of a task of add_parts."""
+
+
+class WeightSums(NamedTuple):
+    """Arguments of the kernels."""
+
+    partial: F32
+    grad: F32
+    x: F32
+    taps: I32
+    tap_count: I64_FIELD
+    groups: I64_FIELD
+    pictures: I64_FIELD
+    parts: I64_FIELD
+    tap_blocks: I64_FIELD
+    out_channels: I64_FIELD
+    out_height: I64_FIELD
+    out_width: I64_FIELD
+    channels: I64_FIELD
+    height: I64_FIELD
+    width: I64_FIELD
+    out_rows: I64_FIELD
+    band_rows: I64_FIELD
+    phase_width: I64_FIELD
+    phases: I64_FIELD
+    stride_y: I64_FIELD
+    pad_y: I64_FIELD
+    pad_x: I64_FIELD
+
+
+class Parts(NamedTuple):
+    """Arguments of add_parts."""
+
+    out: F32
+    bias_out: F32
+    partial: F32
+    parts: I64_FIELD
+    weights: I64_FIELD
+    biases: I64_FIELD
+
+
+def make_weight_sums(rows: int) -> Kernel:
+    """The kernel whose tiles are ``rows`` output channels by TAPS taps."""
+
+    def weight_sums(start, stop, row, scratch):
+        """partial[part][group · o · tap, then group · o]; a task is a block of taps of one group over one part."""
+        p = unpack(row, WeightSums)
+        band = workspace(row, scratch)
+        plane, pitch = p.out_height * p.out_width, p.phases * p.phase_width
+        weights = p.groups * p.out_channels * p.tap_count
+        for task in range(start, stop):
+            part = task // (p.groups * p.tap_blocks)
+            group = task // p.tap_blocks % p.groups
+            block = task % p.tap_blocks
+            tiles = (p.tap_count + TAPS - 1) // TAPS
+            low = block * tiles // p.tap_blocks * TAPS
+            high = min((block + 1) * tiles // p.tap_blocks * TAPS, p.tap_count)
+            total = p.partial + part * (weights + p.groups * p.out_channels)
+            add = 0
+            for picture in range(part * p.pictures // p.parts, (part + 1) * p.pictures // p.parts):
+                number = picture * p.groups + group
+                x = p.x + number * p.channels * p.height * p.width
+                for top in range(0, p.out_height, p.out_rows):
+                    count = min(p.out_rows, p.out_height - top)
+                    grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
+                    pack_band(
+                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width,
+                        p.phases, p.pad_y, p.pad_x, 1, 1,
+                    )  # fmt: skip
+                    for tap in range(low, high, TAPS):
+                        where = offsets(p.taps, tap, TAPS)
+                        for line in range(0, p.out_channels, rows):
+                            first = min(line, p.out_channels - rows)
+                            acc = zero_sums(rows, TAPS)
+                            for y in range(count):
+                                a = grad + (first * plane + y * p.out_width)
+                                b = band + y * p.stride_y * pitch
+                                for i in range(0, p.out_width - 15, 16):
+                                    acc = inner(acc, a + i, plane, b + i, where, 16)
+                                i = p.out_width // 16 * 16
+                                if i < p.out_width:
+                                    acc = inner(acc, a + i, plane, b + i, where, p.out_width - i)
+                            out = total + ((group * p.out_channels + first) * p.tap_count + tap)
+                            add_sums(acc, out, p.tap_count, line - first, rows, high - tap, add)
+                    if block == 0:
+                        for o in range(p.out_channels):
+                            sums = splat(np.float32(0))
+                            for i in range(0, count * p.out_width, 16):
+                                sums = sums + load_first(grad, o * plane + i, count * p.out_width - i)
+                            at = weights + group * p.out_channels + o
+                            total[at] = total[at] + lane_sum(sums) if add else lane_sum(sums)
+                    add = 1
+        return 0
+
+    return kernel(WeightSums, f"weight_sums_{rows}x{TAPS}")(weight_sums)
+
+
+weight_sums_tiles = make_weight_sums(ROWS)
+weight_sums_rows = make_weight_sums(1)
+
+
+@kernel(Parts)
+def add_parts(start, stop, row, scratch):
+    """out = Σ_part partial[part], in order, the weights and then the biases; a task is CHUNK of them."""
+    p = unpack(row, Parts)
+    size = p.weights + p.biases
+    for begin in range(start * CHUNK, min(stop * CHUNK, size), 16):
+        n = min(size - begin, 16)
+        total = load_first(p.partial, begin, n)
+        for part in range(1, p.parts):
+            total = total + load_first(p.partial, part * size + begin, n)
+        store_first(p.out, begin, total, p.weights - begin)
+        if begin + n > p.weights and not is_null(p.bias_out):
+            for i in range(max(begin, p.weights), begin + n):
+                value = p.partial[i]
+                for part in range(1, p.parts):
+                    value = value + p.partial[part * size + i]
+                p.bias_out[i - p.weights] = value
+    return 0
+
+
+def wins(out_channels: int, out_width: int) -> bool:
+    """Whether dot products waste fewer lanes than vectors of output channels do: by the shape alone, in 16 lanes."""
+    channel_share = out_channels / (-(-out_channels // 16) * 16)
+    position_share = out_width / (-(-out_width // 16) * 16)
+    return channel_share < 0.9 * position_share
