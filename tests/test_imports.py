@@ -61,7 +61,7 @@ def imports_at_top_level(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             pending.extend(node.orelse)
         elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            pending.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
+            pending.extend(ast.iter_child_nodes(node))
     return names
 
 
