@@ -24,9 +24,9 @@ def command(every: bool) -> None:
     rows |= {"system": platform.platform(), "processor": _processor()}
     rows |= {"back end": numbanet.get_backend(), "threads": numbanet.get_num_threads()}
     if importlib.util.find_spec("numba") is not None:
-        from numbanet.kernels import cpu
+        from numbanet.kernels.cpu import BACKEND as CPU
 
-        rows |= {name.replace("_", " "): value for name, value in cpu.info().items() if name not in _TOLD}
+        rows |= {name.replace("_", " "): value for name, value in CPU.info().items() if name not in _TOLD}
     width = max(map(len, rows))
     for name, value in rows.items():
         click.echo(f"{name:<{width}}  {_text(value)}")

@@ -35,7 +35,8 @@ def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter("{x:g}")
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     with replacing(path) as stream:
         figure.savefig(stream, format="png", dpi=110)
 

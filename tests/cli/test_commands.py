@@ -1,0 +1,229 @@
+"""The commands as a user meets them: what they print, what they leave, how they stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from numbanet import datasets
+from numbanet.training.run import Run
+from numbanet.training.toml import dumps
+from tests.cli.conftest import SMALL
+
+NUMBER = r"\d+\.\d"
+
+
+def test_train_prints_a_line_an_epoch(command) -> None:
+    result = command("train", "lenet5", *SMALL, "--epochs", "2", "--threads", "1", "--validation", "0.2")
+    assert (result.code, result.err) == (0, "")
+    begin, *epochs, end = result.out.splitlines()
+    assert begin == (
+        "lenet5 (61,706 parameters) on digits (64 samples), 2 epochs of 4 steps, numpy, 1 thread; "
+        f"writing to {Path('runs/lenet5-digits')}"
+    )
+    part = rf"loss {NUMBER}\d{{3}}  accuracy {NUMBER}\d %"
+    for number, line in enumerate(epochs, 1):
+        assert re.fullmatch(
+            rf"epoch {number}/2  train loss {NUMBER}\d{{3}}  validation {part}  test {part}  {NUMBER} s", line
+        )
+    assert re.fullmatch(
+        rf"test accuracy {NUMBER}\d % after 2 epochs; {NUMBER} s, 0.0 s of them compiling; [\d,]+ samples/s", end
+    )
+    assert result.out.isascii()
+
+
+def test_second_run_gets_another_folder_and_resume_takes_the_last(command) -> None:
+    for _ in range(2):
+        assert command("train", "lenet5", *SMALL).code == 0
+    assert sorted(os.listdir("runs")) == ["lenet5-digits", "lenet5-digits-2"]
+    result = command("train", "lenet5", "--resume", "--epochs", "2")
+    assert result.code == 0
+    assert result.out.startswith("note: epochs changed from 1 to 2: ")
+    assert [Run.open(f"runs/{name}").summary()["epochs"] for name in sorted(os.listdir("runs"))] == [1, 2]
+
+
+def test_resume_needs_no_model_when_out_is_given(command, trained) -> None:
+    result = command("train", "--resume", "--out", "run", "--epochs", "2")
+    assert result.code == 0
+    assert "epoch 2/2" in result.out
+    assert "epoch 1/2" not in result.out
+
+
+def test_options_over_file_over_recipe_over_defaults(command) -> None:
+    Path("f.toml").write_text('model = "mlp"\nlr = 0.5\nbatch_size = 11\nlimit = 40\nbackend = "numpy"\nepochs = 1\n')
+    result = command(
+        *("train", "--config", "f.toml", "--batch-size", "13", "--out", "new"),
+        *("--model-option", "hidden=[8]", "--model-option", "activation=tanh"),
+    )
+    assert result.code == 0
+    config = Run.open("new").config
+    assert (config.lr, config.batch_size) == (0.5, 13)
+    assert config.optimizer == "adamw"  # of the recipe
+    assert config.beta2 == 0.999  # the default
+    assert config.model_options == {"hidden": [8], "activation": "tanh"}
+
+
+def test_a_run_can_be_repeated_from_its_config(command, trained) -> None:
+    assert command("train", "--config", "run/config.toml", "--out", "again").code == 0
+    first, again = (Run.open(name).load_checkpoint("last").arrays for name in ("run", "again"))
+    assert {name: array.tobytes() for name, array in first.items()} == {
+        name: array.tobytes() for name, array in again.items()
+    }
+
+
+def test_evaluate(command, trained) -> None:
+    summary = Run.open("run").summary()
+    for arguments in ([], ["--checkpoint", "best"], ["--eval-batch-size", "7", "--threads", "1"]):
+        result = command("evaluate", "run", *arguments)
+        assert (result.code, result.err) == (0, "")
+        loss, accuracy = summary["test_loss"], 100 * summary["test_accuracy"]
+        assert f"loss {loss:.4f}  accuracy {accuracy:.2f} %" in result.out
+        assert "on 80 test samples of digits" in result.out
+    assert "on 2,000 test samples" in command("evaluate", "run", "--limit", "0").out
+
+
+def test_predict(command, trained) -> None:
+    images = datasets.load("digits").test.images
+    np.save("many.npy", images[:3, 0])
+    Image.fromarray(images[0, 0]).save("same.png")
+    Image.fromarray(255 - images[0, 0]).resize((200, 150)).convert("RGB").save("large.jpg")
+    result = command("predict", "run", "many.npy", "same.png", "large.jpg")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        *("many.npy[0]", "many.npy[1]", "many.npy[2]", "same.png", "large.jpg")
+    ]
+    for line in lines:
+        answers = re.findall(rf"(\d) ({NUMBER}) %", line.partition(": ")[2])
+        shares = [float(share) for _, share in answers]
+        assert len(answers) == 3
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) <= 100.1
+    assert lines[3].partition(": ")[2] == lines[0].partition(": ")[2]
+    everything = command("predict", "run", "same.png", "--top", "10").out
+    assert sum(float(share) for share in re.findall(rf"({NUMBER}) %", everything)) == pytest.approx(100, abs=0.6)
+
+
+def test_models(command) -> None:
+    listed = command("models").out
+    assert listed == command("models", "list").out
+    assert re.search(r"^lenet5 +1x28x28 +61,706 ", listed, re.MULTILINE)
+    assert "mlp" not in command("models", "list", "lenet*").out
+    shown = command("models", "show", "lenet5").out
+    for part in ("LeCun", "conv1", "fc3", "recipe for digits", "recipe for mnist", "61,706"):
+        assert part in shown
+
+
+def test_datasets(command) -> None:
+    listed = command("datasets").out
+    assert listed == command("datasets", "list").out
+    for name in datasets.list_datasets():
+        assert name in listed
+        about = command("datasets", "info", name)
+        assert about.code == 0
+        assert datasets.dataset_info(name).licence in about.out
+    assert command("datasets", "fetch", "digits").out == "digits: ships with numbanet\n"
+
+
+def test_info(command) -> None:
+    from numbanet.kernels.contract import CONTRACT
+    from numbanet.version import __version__
+
+    told = command("info")
+    assert told.code == 0
+    for part in (__version__, np.__version__, "back end", "threads", "processor"):
+        assert part in told.out
+    every = command("info", "--kernels").out
+    for name in CONTRACT:
+        assert re.search(rf"^{name} +(yes|-) +yes$", every, re.MULTILINE)
+
+
+def test_info_of_the_compiled_kernels(command) -> None:
+    pytest.importorskip("numba", reason="without Numba there are none")
+    told = command("info").out
+    for part in ("lanes", "threading layer", "cache folder"):
+        assert re.search(rf"^{part} +\S", told, re.MULTILINE)
+
+
+def test_cache(command, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("numba", reason="without Numba nothing is compiled")
+    monkeypatch.setenv("NUMBANET_CACHE_DIR", str(tmp_path / "kernels"))
+    (tmp_path / "kernels" / "gemm-0123").mkdir(parents=True)
+    (tmp_path / "kernels" / "gemm-0123" / "kernel.nbi").write_bytes(bytes(500_000))
+    assert command("cache").out == f"{tmp_path / 'kernels'}: 1 files, 0.5 MB\n"
+    assert command("cache", "clear").code == 0
+    assert os.listdir(tmp_path / "kernels") == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_saves_and_says_how_to_go_on(number: signal.Signals, code: int, trained) -> None:
+    config = Run.open("run").config.replace(epochs=10_000)
+    Path("long.toml").write_text(dumps(config))
+    arguments = [sys.executable, "-m", "numbanet.cli", "train", "--config", "long.toml", "--out", "my run"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        while not (line := process.stdout.readline()).startswith("epoch "):
+            assert line, process.stderr.read()
+        process.send_signal(number)
+        _, error = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert re.fullmatch(
+        rf"numbanet: stopped by {number.name} in epoch \d+ of 10000, step \d+; everything is saved\. "
+        r"Go on with: numbanet train lenet5 --resume --out 'my run'\n",
+        error,
+    )
+    step = int(re.search(r"step (\d+)", error)[1])
+    assert Run.open("my run").load_checkpoint("last").state["schedule"]["step"] == step
+
+
+def test_summary_is_what_the_folder_promises(trained) -> None:
+    """The golden keys and types of summary.json, in their order."""
+    summary = json.loads((trained / "summary.json").read_text())
+    assert {key: type(value) for key, value in summary.items()} == {
+        "format_version": int,
+        "model": str,
+        "dataset": str,
+        "epochs": int,
+        "parameters": int,
+        "train_loss": float,
+        "test_loss": float,
+        "test_accuracy": float,
+        "best": dict,
+        "seconds_total": float,
+        "seconds_compile": float,
+        "seconds_training": float,
+        "samples_per_second": float,
+        "peak_rss_mb": float,
+        "version": str,
+        "backend": str,
+        "threads": int,
+        "seed": int,
+        "steps": int,
+        "train_samples": int,
+        "test_samples": int,
+    }
+    assert (summary["model"], summary["dataset"], summary["parameters"]) == ("lenet5", "digits", 61_706)
+    assert 10 < summary["peak_rss_mb"] < 4000
+
+
+@pytest.mark.slow
+def test_lenet5_learns_digits(command) -> None:
+    """What the README promises, by the recipe; the other end of the quick tests, which learn nothing."""
+    began = time.perf_counter()
+    assert command("train", "lenet5").code == 0
+    summary = Run.open("runs/lenet5-digits").summary()
+    assert summary["test_accuracy"] >= 0.975
+    assert summary["seconds_total"] <= time.perf_counter() - began + 60  # counts from the import of the command line
