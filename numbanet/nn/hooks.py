@@ -81,8 +81,9 @@ class BackwardHooks:
             changed = hook(self.module, grad_output)
             if changed is not None:
                 grad_output = _same_length(changed, grad_output, "Backward pre hook", "grad_output")
-        self.grad_output = grad_output
-        if not self.inputs:
+        if self.inputs:
+            self.grad_output = grad_output
+        else:
             # No gradient will reach the inputs, so the hooks run now.
             nothing = (None,) * self.counts[0]
             for hook in self.hooks:
@@ -92,7 +93,6 @@ class BackwardHooks:
                         "Backward hook for Modules where no input requires gradient should always return None or "
                         "None for all gradients."
                     )
-            self.grad_output = None
         return tuple(grad_output[index] for index in self.outputs)
 
     def _at_inputs(self, gradients: tuple) -> tuple | None:

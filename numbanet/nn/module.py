@@ -144,13 +144,11 @@ class Module(StateDict, HookedCall):
         for members in (self.__dict__, self._parameters, self._buffers, self._modules):
             if members is not keep:
                 members.pop(name, None)
-        self._non_persistent_buffers_set.discard(name)
 
     def __delattr__(self, name: str) -> None:
         for registry in _REGISTRIES:
             if name in self.__dict__[registry]:
                 del self.__dict__[registry][name]
-                self._non_persistent_buffers_set.discard(name)
                 return
         super().__delattr__(name)
 

@@ -80,6 +80,17 @@ def test_a_hook_that_is_always_called():
         module(1)
 
 
+def test_a_hook_that_is_always_called_is_called_once():
+    module = nn.ReLU()
+    seen = []
+    module.register_forward_hook(lambda m, args, out: seen.append("first"), always_call=True)
+    module.register_forward_hook(lambda m, args, out: 1 / 0)
+    module.register_forward_hook(lambda m, args, out: seen.append("last"), always_call=True)
+    with pytest.raises(ZeroDivisionError):
+        module(nb.ones(1))
+    assert seen == ["first", "last"]
+
+
 def test_backward_hook_sees_gradients():
     module = nn.Linear(3, 2, bias=False)
     seen = []
@@ -200,12 +211,14 @@ def test_no_boundary_without_gradients():
 
 def test_second_derivatives_pass_through_the_boundary():
     module = nn.Tanh()
-    module.register_full_backward_hook(lambda m, gi, go: None)
+    calls = []
+    module.register_full_backward_hook(lambda m, gi, go: calls.append(go))
     x = nb.tensor([0.3], requires_grad=True)
     (first,) = nb.autograd.grad(module(x).sum(), x, create_graph=True)
     (second,) = nb.autograd.grad(first.sum(), x)
     t = np.tanh(0.3)
     np.testing.assert_allclose(second.numpy(), -2 * t * (1 - t * t), rtol=1e-5)
+    assert len(calls) == 1, "the second derivative comes around the outputs: nothing to tell the hook"
 
 
 def test_a_copied_module_has_its_own_hooks():
