@@ -94,7 +94,12 @@ def _side_by_side(names: list[str], report: _Counter) -> None:
         environment = {**os.environ, "NUMBANET_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "numbanet.kernels.cpu.compile"]
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for this process, which then closes the child's input
         ) as child:
             while (name := take(-1)) is not None:
                 try:
@@ -111,11 +116,15 @@ def _side_by_side(names: list[str], report: _Counter) -> None:
     helpers = [threading.Thread(target=feed_child) for _ in range(threads.get_num_threads() - 1)]
     for helper in helpers:
         helper.start()
-    while (name := take(0)) is not None:
-        compile_one(name)
-        report.one()
-    for helper in helpers:
-        helper.join()
+    try:
+        while (name := take(0)) is not None:
+            compile_one(name)
+            report.one()
+    finally:
+        with lock:
+            waiting.clear()  # whoever interrupts us does not want to wait for the rest
+        for helper in helpers:
+            helper.join()
 
 
 def _serve() -> None:
