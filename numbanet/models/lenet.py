@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbanet import nn
 from numbanet.models._parts import ACTIVATIONS, check_pictures, choose, lecture_init_, positive
 from numbanet.models.registry import register_model
+from numbanet.nn.fusion import activated
 from numbanet.tensor import Tensor
 
 POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
@@ -33,10 +34,10 @@ class LeNet5(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         check_pictures("lenet5", input, self.in_channels, self.image_size)
-        x = self.pool(self.activation(self.conv1(input)))
-        x = self.pool(self.activation(self.conv2(x)))
-        x = self.activation(self.fc1(x.flatten(1)))
-        x = self.activation(self.fc2(x))
+        x = self.pool(activated(self.conv1, self.activation, input))
+        x = self.pool(activated(self.conv2, self.activation, x))
+        x = activated(self.fc1, self.activation, x.flatten(1))
+        x = activated(self.fc2, self.activation, x)
         return self.fc3(x)
 
 

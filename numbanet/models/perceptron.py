@@ -8,6 +8,7 @@ from itertools import pairwise
 from numbanet import nn
 from numbanet.models._parts import ACTIVATIONS, choose, lecture_init_, positive
 from numbanet.models.registry import register_model
+from numbanet.nn.fusion import activated
 from numbanet.tensor import Tensor
 
 
@@ -38,7 +39,7 @@ class MLP(nn.Module):
                 "with in_channels and image_size so that in_channels · image_size² is the size of a sample"
             )
         for number in range(1, self.depth):
-            x = self.activation(getattr(self, f"fc{number}")(x))
+            x = activated(getattr(self, f"fc{number}"), self.activation, x)
         return getattr(self, f"fc{self.depth}")(x)
 
 

@@ -28,6 +28,11 @@ class HookedCall:
             return self._call_with_hooks(args, kwargs)
         return self.forward(*args, **kwargs)
 
+    @property
+    def has_call_hooks(self) -> bool:
+        """Whether a call does more than ``forward``."""
+        return bool(self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks)
+
     def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         result = None
         waiting = dict(self._forward_hooks_always_called)

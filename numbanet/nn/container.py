@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from numbanet.nn.fusion import activated, can_fuse
 from numbanet.nn.module import Module
 
 
@@ -95,8 +96,16 @@ class Sequential(_Numbered):
             self.add_module(str(name), module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module(input)
+        modules = list(self._modules.values())
+        position = 0
+        while position < len(modules):
+            pair = modules[position : position + 2]
+            if len(pair) == 2 and can_fuse(*pair):
+                input = activated(*pair, input)
+                position += 2
+            else:
+                input = pair[0](input)
+                position += 1
         return input
 
     def _part(self, members: list[tuple[str, Module]]) -> Sequential:

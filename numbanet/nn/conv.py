@@ -84,7 +84,8 @@ class Conv2d(Module):
         """Draw weight and bias anew."""
         default_init_(self.weight, self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
+        """``activation`` "relu" is computed along, in the same kernel; see :func:`numbanet.nn.fusion.activated`."""
         padding = self.padding
         if padding == "same":
             # An even kernel leaves an odd number to pad: the larger half goes behind, as in PyTorch.
@@ -92,7 +93,7 @@ class Conv2d(Module):
             if rows % 2 or columns % 2:
                 around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
                 input, padding = F.pad(input, around), 0
-        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

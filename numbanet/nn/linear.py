@@ -35,8 +35,9 @@ class Linear(Module):
         """Draw weight and bias anew."""
         default_init_(self.weight, self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight, self.bias)
+    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
+        """``activation`` "relu" is computed along, in the same kernel; see :func:`numbanet.nn.fusion.activated`."""
+        return F.linear(input, self.weight, self.bias, activation)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

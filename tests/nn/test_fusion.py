@@ -1,0 +1,94 @@
+"""A layer and its ReLU in one kernel: the same bits, and never behind anybody's back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import numbanet as nb
+from numbanet import autograd, nn
+from numbanet.nn.fusion import activated
+
+LAYERS = {
+    "Linear": (lambda: nn.Linear(40, 30), (9, 40)),
+    "Linear without bias": (lambda: nn.Linear(40, 30, bias=False), (3, 2, 40)),
+    "Conv2d": (lambda: nn.Conv2d(3, 8, 3, padding=1), (4, 3, 10, 9)),
+    "Conv2d, same": (lambda: nn.Conv2d(4, 8, 2, padding="same", groups=2), (2, 4, 7, 7)),
+}
+
+
+def ops_of(function, *inputs):
+    """The result, and the names of the ops that were run for it."""
+    names = []
+    before = autograd.set_recorder(lambda op, inputs, outputs: names.append(type(op).__name__))
+    try:
+        return function(*inputs), names
+    finally:
+        autograd.set_recorder(before)
+
+
+def gradients(layer, output):
+    layer.zero_grad()
+    (output * output).sum().backward()
+    return [parameter.grad.numpy().copy() for parameter in layer.parameters()]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_same_bits(backend, name):
+    make, shape = LAYERS[name]
+    layer = make()
+    x = nb.tensor(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    fused, fewer = ops_of(activated, layer, nn.ReLU(), x)
+    plain, more = ops_of(lambda x: nn.ReLU()(layer(x)), x)
+    assert len(fewer) == len(more) - 1
+    np.testing.assert_array_equal(fused.detach().numpy(), plain.detach().numpy())
+    assert (fused.detach().numpy() == 0).any()
+    for one, other in zip(gradients(layer, fused), gradients(layer, plain), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_sequential_fuses_what_follows_each_other():
+    net = nn.Sequential(nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.ReLU(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    x = nb.tensor(np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32))
+    out, names = ops_of(net, x)
+    assert len(names) == 6, names
+    expected = x
+    for module in net:
+        expected = module(expected)
+    np.testing.assert_array_equal(out.detach().numpy(), expected.detach().numpy())
+
+
+def test_hooks_see_what_they_would_see():
+    layer, relu = nn.Linear(5, 4), nn.ReLU()
+    net = nn.Sequential(layer, relu)
+    x = nb.tensor(np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32))
+    assert len(ops_of(net, x)[1]) == 1
+    for module, register in (
+        (layer, "register_forward_hook"),
+        (layer, "register_full_backward_hook"),
+        (relu, "register_forward_pre_hook"),
+        (relu, "register_full_backward_pre_hook"),
+    ):
+        seen = []
+        with getattr(module, register)(lambda *args, seen=seen: seen.append(args[-1])):
+            net(x).sum().backward()
+        assert len(seen) == 1
+        value = seen[0][0] if isinstance(seen[0], tuple) else seen[0]
+        if "forward" in register:
+            assert value.detach().numpy().min() < 0, "before the ReLU"
+
+
+def test_layers_of_ones_own_are_called():
+    class Loud(nn.Linear):
+        def forward(self, input):
+            return super().forward(input) + 1
+
+    class Leaky(nn.ReLU):
+        def forward(self, input):
+            return input * 2
+
+    x = nb.ones(1, 2)
+    loud = Loud(2, 2)
+    np.testing.assert_array_equal(activated(loud, nn.ReLU(), x).detach().numpy(), nn.ReLU()(loud(x)).detach().numpy())
+    plain = nn.Linear(2, 2)
+    np.testing.assert_array_equal(activated(plain, Leaky(), x).detach().numpy(), 2 * plain(x).detach().numpy())
