@@ -282,7 +282,7 @@ def link_outputs(
     """Tensors for the outputs, linked where gradients are recorded."""
     state = _state
     node = None
-    if state.grad_enabled and op.differentiable:
+    if state.grad_enabled and op.differentiable and outs[0].dtype.kind == "f":
         for tensor in inputs:
             if tensor._requires_grad or (tensor._base is not None and _stale(tensor)):
                 node = _link(op, inputs, arrays, outs)

@@ -77,12 +77,15 @@ class CopyFrom(Op):
         program.copy(out, broadcast(x, out.shape))
 
     def backward(self, node, grad):
-        return None, sum_to(grad, node.shapes[1]).to(self.source) if node.needs[1] else None
+        return (
+            grad.zeros_like() if node.needs[0] else None,
+            sum_to(grad, node.shapes[1]).to(self.source) if node.needs[1] else None,
+        )
 
 
 @dataclass(slots=True)
 class Fill(Op):
-    """target ← value; in place only. The gradient ends here."""
+    """target ← value; in place only. The gradient is 0."""
 
     strided: ClassVar[bool] = True
     inplace: ClassVar[bool] = True
@@ -95,7 +98,7 @@ class Fill(Op):
         program.fill(out, self.value)
 
     def backward(self, node, grad):
-        return None
+        return grad.zeros_like()
 
 
 # --- functions of one tensor -----------------------------------------------------------------------------------------

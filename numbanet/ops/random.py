@@ -10,7 +10,7 @@ from numbanet.ops.base import Op, Spec, require_float
 
 @dataclass(slots=True)
 class _RandomFill(Op):
-    """Fills its input in place; the gradient ends here."""
+    """Fills its input in place; the gradient is 0."""
 
     inplace: ClassVar[bool] = True
     seed: int
@@ -22,7 +22,7 @@ class _RandomFill(Op):
         return Spec(x.shape, x.dtype)
 
     def backward(self, node, grad):
-        return None
+        return grad.zeros_like()
 
 
 @dataclass(slots=True)
