@@ -65,9 +65,9 @@ def table(values: np.ndarray) -> Array:
 
 
 @functools.lru_cache(maxsize=512)
-def tap_table(window: Window, channels: int, band_rows: int, multiple: int) -> Array:
-    """The offsets of all taps, the last repeated up to a multiple of ``multiple``."""
-    taps = window.tap_offsets(channels, band_rows)
+def tap_table(window: Window, channels: int, band_rows: int, every: int = 1, multiple: int = 1) -> Array:
+    """The offsets of every ``every``-th tap, the last repeated up to a multiple of ``multiple``."""
+    taps = window.tap_offsets(channels, band_rows)[::every]
     return table(np.pad(taps, (0, -taps.size % multiple), mode="edge"))
 
 

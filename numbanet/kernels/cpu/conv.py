@@ -26,10 +26,10 @@ from numbanet.kernels.cpu.band import SLACK, Window, pack_band, table, tap_table
 from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
 from numbanet.kernels.cpu.gemm import ACTIVATIONS, SMALL
 from numbanet.kernels.cpu.kernel import Kernel, kernel
+from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_rows, offsets, outer, store_columns, zeros
 
-FLOAT32 = np.dtype(np.float32)
 SCRATCH = 1 << 18
 """float32 that a band may take (1 MB): it should stay in the second-level cache."""
 TASKS_A_THREAD = 4
@@ -213,7 +213,7 @@ def _append(program, out, x, weight, bias, window, groups, weight_taps, weight_r
     """Append one convolution row: out (n, o, oh, ow) from x (n, c, h, w), both cut into groups of channels."""
     pictures, channels, out_channels = x.shape[0] * groups, x.shape[1] // groups, out.shape[1] // groups
     plan = make_plan(window, pictures, channels, out_channels, threads.get_num_threads())
-    taps = tap_table(window, channels, plan.band_rows, 1)
+    taps = tap_table(window, channels, plan.band_rows)
     tasks = pictures * plan.bands
     chunk = tasks if out.size * taps.size < SMALL else max(1, tasks // (8 * TASKS_A_THREAD * threads.get_num_threads()))
     geometry = (
@@ -266,18 +266,8 @@ def gradient_weight_taps(out_channels: int, channels: int, kernel_size: tuple[in
     return table((o + np.arange(ky * kx)[::-1]).astype(np.int32).ravel())
 
 
-def _declines(*arrays):
-    """Why the kernels of this file cannot take these arrays; None if they can."""
-    for array in arrays:
-        if array is not None and array.dtype is not FLOAT32:
-            return f"dtype {array.dtype}"
-        if array is not None and not array.is_contiguous:
-            return "strided"
-    return None
-
-
 def conv2d(program, out, x, weight, bias, stride, padding, dilation, groups, activation=None):
-    reason = _declines(out, x, weight, bias)
+    reason = float32_contiguous(out, x, weight, bias)
     if reason is None and out.size:
         if weight.shape[1] == 0:
             return "an empty sum"
@@ -288,7 +278,7 @@ def conv2d(program, out, x, weight, bias, stride, padding, dilation, groups, act
 
 
 def conv2d_input_grad(program, out, grad, weight, stride, padding, dilation, groups):
-    reason = _declines(out, grad, weight)
+    reason = float32_contiguous(out, grad, weight)
     if reason is None and out.size:
         if grad.size == 0:
             return "an empty sum"

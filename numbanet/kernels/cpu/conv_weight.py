@@ -18,13 +18,17 @@ from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, Window, pack_band, tap_table
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
+from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_tile, zeros
 from numbanet.kernels.cpu.simd.vector import load, store, transpose_block
 
-FLOAT32 = np.dtype(np.float32)
-ROWS = 9 if target.registers() == 32 else 6
-COLUMN_CHOICES = (2, 1) if target.registers() == 32 else (2,)
+if target.registers() == 32:
+    RUNS = {(1, 5): 3, (1, 3): 4, (1, 7): 2, (1, 1): 8, (2, 5): 2, (2, 3): 3, (2, 7): 1, (2, 1): 8}
+else:
+    RUNS = {(2, 5): 1, (2, 3): 2, (2, 1): 6}
+"""Runs of taps of a tile, by its vectors of output channels and the length of a run. A run is a row of a filter, whose
+taps are neighbours in the band: one address serves them all (addresses of single taps do not fit into registers)."""
 BAND_SCRATCH = 1 << 18
 """float32 of a packed band with its transposed gradient (1 MB); part of what decides the bits."""
 MOST_PARTS = 32
@@ -38,7 +42,7 @@ class WeightGradient(NamedTuple):
     partial: F32
     grad: F32
     x: F32
-    taps: I32
+    runs: I32
     tap_count: I64_FIELD
     groups: I64_FIELD
     pictures: I64_FIELD
@@ -86,8 +90,10 @@ def transpose_gradient(out, grad, channels, padded, plane, positions):
                 out[i * padded + o + lane] = grad[(o + lane) * plane + i] if lane < rows else np.float32(0)
 
 
-def make_weight_gradient(columns: int) -> Kernel:
-    """The weight gradient kernel whose tiles are ROWS taps by this number of vectors."""
+def make_weight_gradient(columns: int, run: int) -> Kernel:
+    """The weight gradient kernel whose tiles are RUNS[columns, run] runs of taps by this number of vectors."""
+    runs = RUNS[columns, run]
+    tile_taps = runs * run
 
     def weight_gradient(start, stop, row, scratch):
         """partial[part][group][tap][o]; a task is a block of taps of one group over one part of the pictures."""
@@ -101,11 +107,9 @@ def make_weight_gradient(columns: int) -> Kernel:
             part = task // (p.groups * p.tap_blocks)
             group = task // p.tap_blocks % p.groups
             block = task % p.tap_blocks
-            tiles = (p.tap_count + ROWS - 1) // ROWS
-            low, high = (
-                block * tiles // p.tap_blocks * ROWS,
-                min((block + 1) * tiles // p.tap_blocks * ROWS, p.tap_count),
-            )
+            tiles = (p.tap_count + tile_taps - 1) // tile_taps
+            low = block * tiles // p.tap_blocks * tile_taps
+            high = min((block + 1) * tiles // p.tap_blocks * tile_taps, p.tap_count)
             total = p.partial + (part * p.groups + group) * (p.tap_count + 1) * p.padded_channels
             add = 0
             for picture in range(part * p.pictures // p.parts, (part + 1) * p.pictures // p.parts):
@@ -121,9 +125,9 @@ def make_weight_gradient(columns: int) -> Kernel:
                         p.phases, p.pad_y, p.pad_x, 1, 1,
                     )  # fmt: skip
                     for o in range(0, p.padded_channels, columns * LANES):
-                        for tap in range(low, high, ROWS):
-                            where = offsets(p.taps, tap, ROWS)
-                            acc = zeros(ROWS, columns)
+                        for tap in range(low, high, tile_taps):
+                            where = offsets(p.runs, tap // run, runs)
+                            acc = zeros(tile_taps, columns)
                             for y in range(rows):
                                 line = band + y * p.stride_y * p.phases * p.phase_width
                                 column = turned + (y * p.out_width * p.padded_channels + o)
@@ -131,7 +135,7 @@ def make_weight_gradient(columns: int) -> Kernel:
                                     acc = outer(acc, line + i, where, column + i * p.padded_channels, LANES)
                             out = total + (tap * p.padded_channels + o)
                             store_tile(
-                                acc, out, p.padded_channels, 0, min(ROWS, high - tap), 0, columns * LANES, add, 0
+                                acc, out, p.padded_channels, 0, min(tile_taps, high - tap), 0, columns * LANES, add, 0
                             )
                         if block == 0:
                             acc = zeros(1, columns)
@@ -142,10 +146,17 @@ def make_weight_gradient(columns: int) -> Kernel:
                     add = 1
         return 0
 
-    return kernel(WeightGradient, f"weight_gradient_{ROWS}x{columns}")(weight_gradient)
+    return kernel(WeightGradient, f"weight_gradient_{runs}x{run}x{columns}")(weight_gradient)
 
 
-WEIGHT_GRADIENTS = {columns: make_weight_gradient(columns) for columns in COLUMN_CHOICES}
+WEIGHT_GRADIENTS = {choice: make_weight_gradient(*choice) for choice in RUNS}
+
+
+def choose_tile(window: Window, padded_channels: int) -> tuple[int, int]:
+    """Vectors of output channels and length of a run of taps; any choice gives the same bits."""
+    columns = 1 if padded_channels % (2 * LANES) and (1, 1) in RUNS else 2
+    is_row = window.stride[1] == 1 and window.dilation[1] == 1 and (columns, window.kernel[1]) in RUNS
+    return columns, window.kernel[1] if is_row else 1
 
 
 @kernel(PartSum)
@@ -183,11 +194,9 @@ def band_of(window: Window, channels: int, padded_channels: int) -> int:
 
 
 def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilation, groups):
-    for array in (out, bias_out, grad, x):
-        if array is not None and (array.dtype is not FLOAT32 or not array.is_contiguous):
-            return f"dtype {array.dtype} or strided"
-    if out.size == 0 or grad.size == 0:
-        return "an empty sum"
+    reason = float32_contiguous(out, bias_out, grad, x)
+    if reason is not None or out.size == 0 or grad.size == 0:
+        return reason or "an empty sum"
     window = Window(*x.shape[2:], *grad.shape[2:], out.shape[2:], stride, padding, dilation)
     append = _append_sums if conv_weight_rows.wins(out.shape[0] // groups, grad.shape[3]) else _append_channels
     append(program, out, bias_out, grad, x, window, groups)
@@ -215,7 +224,7 @@ def _append_sums(program, out, bias_out, grad, x, window, groups):
     elements = out.size + out.shape[0]
     parts, tap_blocks = _cut(x.shape[0], groups, tap_count, elements, conv_weight_rows.TAPS)
     out_rows = band_of(window, channels, 0)
-    taps = program.keep(tap_table(window, channels, window.band_rows(out_rows), conv_weight_rows.TAPS))
+    taps = program.keep(tap_table(window, channels, window.band_rows(out_rows), 1, conv_weight_rows.TAPS))
     partial = program.workspace((parts, elements))
     args = conv_weight_rows.WeightSums(
         partial, grad, x, taps, tap_count, groups, x.shape[0], parts, tap_blocks, out_channels,
@@ -235,19 +244,20 @@ def _append_channels(program, out, bias_out, grad, x, window, groups):
     """Vectors of output channels."""
     channels, out_channels, tap_count = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
     padded = -(-out_channels // 16) * 16
-    columns = 2 if padded % (2 * LANES) == 0 else 1
-    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, (tap_count + 1) * padded * groups, ROWS)
+    columns, run = choose_tile(window, padded)
+    runs = RUNS[columns, run]
+    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, (tap_count + 1) * padded * groups, runs * run)
     out_rows = band_of(window, channels, padded)
-    taps = program.keep(tap_table(window, channels, window.band_rows(out_rows), ROWS))
+    starts = program.keep(tap_table(window, channels, window.band_rows(out_rows), run, runs))
     partial = program.workspace((parts, groups, tap_count + 1, padded))
     args = WeightGradient(
-        partial, grad, x, taps, tap_count, groups, x.shape[0], parts, tap_blocks, out_channels, padded,
+        partial, grad, x, starts, tap_count, groups, x.shape[0], parts, tap_blocks, out_channels, padded,
         *_geometry(window, channels, out_rows),
     )  # fmt: skip
     tasks = parts * groups * tap_blocks
     scratch = 16 + out_rows * window.out_width * padded + channels * window.band_rows(out_rows) * window.pitch + SLACK
     chunk = tasks if grad.size * tap_count < SMALL else 1
-    program.append(WEIGHT_GRADIENTS[columns], tasks, args, chunk=chunk, scratch=scratch)
+    program.append(WEIGHT_GRADIENTS[columns, run], tasks, args, chunk=chunk, scratch=scratch)
     sums = PartSum(out, bias_out, partial, parts, groups, tap_count, out_channels, padded)
     tasks = groups * (tap_count + 1)
     chunk = tasks if partial.size < SMALL else max(1, tasks // (4 * threads.get_num_threads()))

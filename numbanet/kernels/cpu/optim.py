@@ -8,11 +8,10 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack
 from numbanet.kernels.cpu.kernel import kernel
-from numbanet.kernels.cpu.pointwise import CHUNK
+from numbanet.kernels.cpu.pointwise import CHUNK, float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.vector import load_first, splat, sqrt, store_first
 
-FLOAT32 = np.dtype(np.float32)
 LR, MOMENTUM, DAMPENING, WEIGHT_DECAY, NESTEROV, FIRST = range(6)
 BETA1, BETA2, EPS, DECAY, DECOUPLED, CORRECTION1, ROOT_CORRECTION2 = range(1, 8)
 
@@ -74,11 +73,9 @@ def adam(start, stop, row, scratch):
 
 
 def _append(program, which, parameters, gradients, firsts, seconds, hyper):
-    for array in (*parameters, *gradients, *firsts, *seconds, hyper):
-        if array.dtype is not FLOAT32:
-            return f"dtype {array.dtype}"
-        if not array.is_contiguous:
-            return "strided"
+    reason = float32_contiguous(*parameters, *gradients, *firsts, *seconds, hyper)
+    if reason is not None:
+        return reason
     total = sum(parameter.size for parameter in parameters)
     for i, parameter in enumerate(parameters):
         first = firsts[i] if firsts else None

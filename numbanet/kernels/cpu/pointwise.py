@@ -102,16 +102,23 @@ def constant(start, stop, row, scratch):
     return 0
 
 
-def _declines(*arrays):
-    """Why the kernels of this file cannot take these arrays; None if they can."""
+def float32_contiguous(*arrays) -> str | None:
+    """Why kernels for contiguous float32 cannot take these arrays (None: left out); None if they can."""
     for array in arrays:
-        if array.dtype is not FLOAT32:
-            return f"dtype {array.dtype}"
-        if not array.is_contiguous:
-            return "strided"
-        if array.shape != arrays[0].shape:
-            return "broadcast"
+        if array is not None:
+            if array.dtype is not FLOAT32:
+                return f"dtype {array.dtype}"
+            if not array.is_contiguous:
+                return "strided"
     return None
+
+
+def _declines(first, *others) -> str | None:
+    """As float32_contiguous, and all of one shape."""
+    for array in others:
+        if array.shape != first.shape:
+            return "broadcast"
+    return float32_contiguous(first, *others)
 
 
 def unary(program, out, x, function):

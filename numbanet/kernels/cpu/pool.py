@@ -12,6 +12,7 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.kernel import device_function, kernel
+from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.vector import (
     every_second,
@@ -24,7 +25,6 @@ from numbanet.kernels.cpu.simd.vector import (
     store_first,
 )
 
-FLOAT32 = np.dtype(np.float32)
 ELEMENTS_A_CHUNK = 1 << 14
 """Elements of input that a thread claims at once."""
 NO_PLACE = -1
@@ -95,6 +95,39 @@ def max_pool_planes(start, stop, row, scratch):
                 store_first(p.out, target + y * p.out_width + left, best, count)
                 store_first(p.indices, target + y * p.out_width + left, where, count)
     return 0
+
+
+@kernel(Pool)
+def max_pool_2x2(start, stop, row, scratch):
+    """As max_pool_planes for windows of 2 × 2 that lie side by side, by far the commonest."""
+    p = unpack(row, Pool)
+    for plane in range(start, stop):
+        x = p.x + plane * p.height * p.width
+        target = plane * p.out_height * p.out_width
+        for y in range(p.out_height):
+            for left in range(0, p.out_width, 16):
+                count = min(p.out_width - left, 16)
+                begin = 2 * (y * p.width + left)
+                below = begin + p.width
+                low, high = load_first(x, begin, 2 * count), load_first(x, begin + 16, 2 * count - 16)
+                low_below, high_below = load_first(x, below, 2 * count), load_first(x, below + 16, 2 * count - 16)
+                place = splat(np.int32(begin)) + lane_index() + lane_index()
+                best, where = every_second(low, high, 0), place
+                best, where = better_of(best, where, every_second(low, high, 1), place + splat(np.int32(1)))
+                place = place + splat(np.int32(p.width))
+                best, where = better_of(best, where, every_second(low_below, high_below, 0), place)
+                second = every_second(low_below, high_below, 1)
+                best, where = better_of(best, where, second, place + splat(np.int32(1)))
+                store_first(p.out, target + y * p.out_width + left, best, count)
+                store_first(p.indices, target + y * p.out_width + left, where, count)
+    return 0
+
+
+@device_function
+def better_of(best, where, value, place):
+    """The larger of best and value and its place; a later NaN wins, an equal value does not."""
+    better = (value > best) | (value != value)
+    return select(better, value, best), select(better, place, where)
 
 
 @device_function
@@ -175,13 +208,9 @@ def average_pool_gradient(start, stop, row, scratch):
 
 def _append(program, which, pooled, indices, picture, kernel_size, stride, padding, dilation=(1, 1), count_padding=1):
     """Append one row: ``pooled`` are the arrays of the output's shape, ``picture`` of the input's."""
-    for array in (pooled, picture):
-        if array.dtype is not FLOAT32:
-            return f"dtype {array.dtype}"
-        if not array.is_contiguous:
-            return "strided"
-    if picture.size == 0:
-        return None
+    reason = float32_contiguous(pooled, picture)
+    if reason is not None or picture.size == 0:
+        return reason
     height, width = picture.shape[-2:]
     args = Pool(
         pooled, indices, picture, height, width, *pooled.shape[-2:], *kernel_size, *stride, *padding, *dilation,
@@ -194,7 +223,10 @@ def _append(program, which, pooled, indices, picture, kernel_size, stride, paddi
 
 
 def max_pool2d(program, out, indices, x, kernel, stride, padding, dilation):
-    return _append(program, max_pool_planes, out, indices, x, kernel, stride, padding, dilation)
+    is_plain = kernel == (2, 2) and stride == (2, 2) and padding == (0, 0) and dilation == (1, 1)
+    is_whole = 2 * out.shape[2] <= x.shape[2] and 2 * out.shape[3] <= x.shape[3]
+    which = max_pool_2x2 if is_plain and is_whole else max_pool_planes
+    return _append(program, which, out, indices, x, kernel, stride, padding, dilation)
 
 
 def max_pool2d_backward(program, out, grad, indices, kernel, stride, padding, dilation):

@@ -8,6 +8,7 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.kernel import device_function, kernel
+from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.maths import exp, log
 from numbanet.kernels.cpu.simd.pointers import F32, INT64
 from numbanet.kernels.cpu.simd.vector import (
@@ -21,7 +22,6 @@ from numbanet.kernels.cpu.simd.vector import (
     store_first,
 )
 
-FLOAT32 = np.dtype(np.float32)
 TARGET_OUT_OF_RANGE = 1
 ELEMENTS_A_CHUNK = 1 << 13
 REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
@@ -224,13 +224,8 @@ def cross_entropy_gradient(start, stop, row, scratch):
     return 0
 
 
-def _declines(*arrays):
-    for array in arrays:
-        if array.dtype is not FLOAT32:
-            return f"dtype {array.dtype}"
-        if not array.is_contiguous:
-            return "strided"
-    return "an empty row" if arrays[0].ndim and arrays[0].size == 0 else None
+def _declines(*arrays) -> str | None:
+    return float32_contiguous(*arrays) or ("an empty row" if arrays[0].ndim and arrays[0].size == 0 else None)
 
 
 def _chunk(rows: int, columns: int) -> int:

@@ -70,9 +70,11 @@ def offsets(typingctx, table, first, count):
 
 
 def _places(builder, kind, value, count):
-    """Element offsets of ``count`` rows or columns: multiples of a stride, or the items of a tuple."""
+    """Element offsets of ``count`` rows or columns: multiples of a stride, the items of a tuple, or runs from them."""
     if isinstance(kind, types.BaseTuple):
-        return [builder.extract_value(value, k) for k in range(count)]
+        run = count // len(kind)
+        firsts = [builder.extract_value(value, k) for k in range(len(kind))]
+        return [builder.add(firsts[k // run], ir.Constant(I64, k % run)) for k in range(count)]
     stride, places = as_i64(builder, value, kind), [ir.Constant(I64, 0)]
     for _ in range(count - 1):
         places.append(builder.add(places[-1], stride))
@@ -80,14 +82,15 @@ def _places(builder, kind, value, count):
 
 
 def _valid_places(kind, count):
-    return isinstance(kind, types.Integer) or (isinstance(kind, types.BaseTuple) and len(kind) == count)
+    return isinstance(kind, types.Integer) or (isinstance(kind, types.BaseTuple) and count % len(kind) == 0)
 
 
 @intrinsic
 def outer(typingctx, acc, a, rows, b, columns):
     """acc[r, c] += a[rows(r)] · b[columns(c) : columns(c) + LANES].
 
-    ``rows`` and ``columns`` are strides (rows(r) = r · rows) or tuples of offsets."""
+    ``rows`` and ``columns`` are strides (rows(r) = r · rows) or tuples of offsets; a tuple with fewer items than the
+    tile has rows gives where runs of neighbours begin (2 items for 10 rows: two runs of 5)."""
     if not (_valid_places(rows, acc.rows) and _valid_places(columns, acc.columns)):
         raise TypeError(f"outer: rows {rows} and columns {columns} do not fit {acc}")
 
