@@ -19,8 +19,6 @@ import numpy as np
 from numbanet import autograd, random
 from numbanet.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from numbanet.backends import get_backend, set_backend
-from numbanet.random import initial_seed, manual_seed
-from numbanet.serialization import load, save
 from numbanet.creation import (
     arange,
     as_tensor,
@@ -46,12 +44,14 @@ from numbanet.creation import (
     zeros,
     zeros_like,
 )
+from numbanet.random import initial_seed, manual_seed
+from numbanet.serialization import load, save
 from numbanet.tensor import Tensor
 from numbanet.version import __version__
 
 float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 int8, int16, int32, int64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
-uint8, bool = np.dtype(np.uint8), np.dtype(np.bool_)  # noqa: A001  (PyTorch's name)
+uint8, bool = np.dtype(np.uint8), np.dtype(np.bool_)
 
 _PACKAGES = ("data", "datasets", "graph", "kernels", "models", "nn", "ops", "optim", "training")
 

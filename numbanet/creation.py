@@ -97,7 +97,11 @@ def full(size: Sequence[int], fill_value: float, dtype: object = None, requires_
         fill_value = fill_value.item()
     if dtype is None:
         dtype = type(fill_value)
-    return empty(tuple(size) if not isinstance(size, int) else size, dtype=dtype).fill_(fill_value).requires_grad_(requires_grad)
+    return (
+        empty(tuple(size) if not isinstance(size, int) else size, dtype=dtype)
+        .fill_(fill_value)
+        .requires_grad_(requires_grad)
+    )
 
 
 def zeros(*size: int, dtype: object = None, requires_grad: bool = False) -> Tensor:
@@ -200,7 +204,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     tensors = _alike(tensors, "stack")
     for one in tensors:
         if one.shape != tensors[0].shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {tensors[0].shape} and {one.shape}")
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {tensors[0].shape} and {one.shape}"
+            )
     return cat([one.unsqueeze(dim) for one in tensors], dim)
 
 

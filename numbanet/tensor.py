@@ -20,6 +20,7 @@ from numbanet.ops.shape import Alias
 from numbanet.ops.transfer import transfer
 from numbanet.tensor_inplace import InplaceMethods
 from numbanet.tensor_math import MathMethods
+from numbanet.tensor_reduce import ReduceMethods
 from numbanet.tensor_shape import ShapeMethods
 
 DTYPES = {
@@ -36,7 +37,7 @@ def as_dtype(dtype: object) -> np.dtype:
     return np.dtype(found.type)  # the one object for this dtype, which back ends compare by identity
 
 
-class Tensor(MathMethods, ShapeMethods, InplaceMethods):
+class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
     """An array of numbers that belongs to a back end and can be differentiated.
 
     Made by ``numbanet.tensor`` and its relatives. ``requires_grad`` asks for a gradient: ``backward`` of what is computed

@@ -8,8 +8,9 @@ import numpy as np
 
 from numbanet import random
 from numbanet.autograd import apply_inplace, no_grad
+from numbanet.ops.binary import BINARY
 from numbanet.ops.indexing import Put
-from numbanet.ops.pointwise import BINARY, UNARY, CopyFrom, Fill
+from numbanet.ops.pointwise import UNARY, CopyFrom, Fill
 from numbanet.ops.random import Normal, Uniform
 from numbanet.tensor_math import constant, result_dtype, scalar_dtype
 from numbanet.tensor_shape import parse_index

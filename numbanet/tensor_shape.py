@@ -157,7 +157,9 @@ class ShapeMethods:
         sizes = _sizes(sizes)
         lead = len(sizes) - self._array.ndim
         if lead < 0:
-            raise RuntimeError(f"expand: the number of sizes {sizes} must not be smaller than the dimensions of {self.shape}")
+            raise RuntimeError(
+                f"expand: the number of sizes {sizes} must not be smaller than the dimensions of {self.shape}"
+            )
         own = self._array.shape
         sizes = tuple([own[axis - lead] if size == -1 and axis >= lead else size for axis, size in enumerate(sizes)])
         return apply_view(shape.Expand(sizes), self)
@@ -175,11 +177,15 @@ class ShapeMethods:
         sizes = _sizes(sizes)
         lead = len(sizes) - self._array.ndim
         if lead < 0:
-            raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+            raise RuntimeError(
+                "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+            )
         own = (*[1] * lead, *self._array.shape)
         apart = [extent for pair in zip([1] * len(own), own, strict=True) for extent in pair]
         shown = [extent for pair in zip(sizes, own, strict=True) for extent in pair]
-        return self.reshape(apart).expand(shown).reshape([size * extent for size, extent in zip(sizes, own, strict=True)])
+        return (
+            self.reshape(apart).expand(shown).reshape([size * extent for size, extent in zip(sizes, own, strict=True)])
+        )
 
     def contiguous(self: Tensor) -> Tensor:
         """Itself if row-major contiguous, else a copy that is."""
@@ -332,7 +338,9 @@ def _index_tensor(x: Tensor, part: object) -> object:
         return int(part)
     if not isinstance(part, ShapeMethods):
         if not isinstance(part, list | range | np.ndarray):
-            raise IndexError(f"a tensor is indexed by ints, slices, None, ... and integer or bool tensors, not {type(part).__name__}")
+            raise IndexError(
+                f"a tensor is indexed by ints, slices, None, ... and integer or bool tensors, not {type(part).__name__}"
+            )
         array = np.asarray(part)
         part = x.new_tensor(array.astype(np.int64) if array.size == 0 and array.dtype != np.bool_ else array)
     kind = part._array.dtype.kind

@@ -66,7 +66,7 @@ class Op:
         """Append the kernels that compute out."""
         raise NotImplementedError
 
-    def backward(self, node: Node, *grads: Tensor | None) -> Tensor | None | tuple[Tensor | None, ...]:
+    def backward(self, node: Node, *grads: Tensor | None) -> Tensor | tuple[Tensor | None, ...] | None:
         """The gradients of the inputs from those of the outputs, written in ops."""
         raise RuntimeError(
             f"the gradient of {type(self).__name__} is not available (a derivative of a derivative?); see create_graph"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from numbanet.autograd import apply
 from numbanet.ops.base import Op, Shape, Spec, require_float
@@ -34,7 +33,9 @@ class Conv2d(Op):
         arrays = (x, weight) if bias is None else (x, weight, bias)
         require_float("conv2d", *arrays)
         if x.ndim != 4 or weight.ndim != 4:
-            raise RuntimeError(f"conv2d needs (n, c, h, w) and a weight (o, c, kh, kw), got {x.shape} and {weight.shape}")
+            raise RuntimeError(
+                f"conv2d needs (n, c, h, w) and a weight (o, c, kh, kw), got {x.shape} and {weight.shape}"
+            )
         n, c, h, w = x.shape
         o, channels, kh, kw = weight.shape
         if self.groups < 1 or c != channels * self.groups or o % self.groups:
@@ -58,9 +59,7 @@ class Conv2d(Op):
         return Spec((n, o, oh, ow), x.dtype)
 
     def forward(self, program, out, x, weight, bias=None):
-        program.conv2d(
-            out, x, weight, bias, self.stride, self.padding, self.dilation, self.groups, self.activation
-        )
+        program.conv2d(out, x, weight, bias, self.stride, self.padding, self.dilation, self.groups, self.activation)
 
     def saved_inputs(self, needs):
         return (0, 1) if needs[0] and needs[1] else (1,) if needs[0] else (0,)
@@ -130,9 +129,7 @@ class Conv2dWeightGrad(Op):
 
     def forward(self, program, out, grad, x):
         weight_out, bias_out = out if self.with_bias else (out, None)
-        program.conv2d_weight_grad(
-            weight_out, bias_out, grad, x, self.stride, self.padding, self.dilation, self.groups
-        )
+        program.conv2d_weight_grad(weight_out, bias_out, grad, x, self.stride, self.padding, self.dilation, self.groups)
 
     def saved_inputs(self, needs):
         return (0, 1) if needs[0] and needs[1] else (1,) if needs[0] else (0,)

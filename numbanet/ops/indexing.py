@@ -118,7 +118,9 @@ class Put(Op):
                 f"shape mismatch: value tensor of shape {values.shape} cannot be broadcast to indexing result of shape {shape}"
             )
         if values.dtype != x.dtype:
-            raise RuntimeError(f"Index put requires the source and destination dtypes match, got {x.dtype} and {values.dtype}")
+            raise RuntimeError(
+                f"Index put requires the source and destination dtypes match, got {x.dtype} and {values.dtype}"
+            )
         return Spec(x.shape, x.dtype)
 
     def _shape(self, x, indices):

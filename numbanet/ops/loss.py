@@ -86,9 +86,7 @@ class CrossEntropy(Op):
         return Spec(rows if self.reduction == "none" else (), logits.dtype), Spec(rows, logits.dtype)
 
     def forward(self, program, out, logits, target):
-        program.cross_entropy(
-            out[0], out[1], logits, target, self.reduction, self.ignore_index, self.label_smoothing
-        )
+        program.cross_entropy(out[0], out[1], logits, target, self.reduction, self.ignore_index, self.label_smoothing)
 
     def backward(self, node, grad, grad_lse):
         if grad_lse is not None:

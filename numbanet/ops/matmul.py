@@ -51,7 +51,9 @@ class Linear(Op):
         else:
             require_float("linear", x, weight, bias)
             if bias.shape != weight.shape[:1]:
-                raise RuntimeError(f"linear: a bias of shape {bias.shape} does not fit a weight of shape {weight.shape}")
+                raise RuntimeError(
+                    f"linear: a bias of shape {bias.shape} does not fit a weight of shape {weight.shape}"
+                )
         if weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
             raise RuntimeError(
                 f"linear: an input of shape {x.shape} does not fit a weight of shape {weight.shape} (out, in): its last "

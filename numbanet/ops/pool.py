@@ -28,12 +28,16 @@ def _infer(name: str, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilat
     if min(kernel) < 1 or min(stride) < 1 or min(dilation) < 1:
         raise RuntimeError(f"{name}: kernel {kernel}, stride {stride} and dilation {dilation} must be positive")
     if any(not 0 <= p <= k // 2 for p, k in zip(padding, kernel, strict=True)):
-        raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={padding}, kernel_size={kernel}")
+        raise RuntimeError(
+            f"pad should be at most half of effective kernel size, but got pad={padding}, kernel_size={kernel}"
+        )
     size = tuple(
         pool_output_size(x.shape[2 + a], kernel[a], stride[a], padding[a], dilation[a], ceil_mode) for a in (0, 1)
     )
     if min(size) < 1:
-        raise RuntimeError(f"{name}: Given input size {x.shape[1:]}. Calculated output size {size}. Output size is too small")
+        raise RuntimeError(
+            f"{name}: Given input size {x.shape[1:]}. Calculated output size {size}. Output size is too small"
+        )
     return (*x.shape[:2], *size)
 
 

@@ -50,7 +50,13 @@ def _pool(x, kernel, stride, padding, dilation, ceil_mode, function):
 
 def max_pool2d(x, kernel, stride, padding=(0, 0), dilation=(1, 1), ceil_mode=False):
     return _pool(
-        x, kernel, stride, padding, dilation, ceil_mode, lambda plane, row, column: plane[np.ix_(row[2], column[2])].max()
+        x,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        lambda plane, row, column: plane[np.ix_(row[2], column[2])].max(),
     )
 
 

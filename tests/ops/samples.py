@@ -46,5 +46,23 @@ def given(values):
     return lambda rng: np.array(values)
 
 
-SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.5, -1.5, 1e30, -1e30, 1e-30, 88.0, -88.0, 200.0, -200.0, 3.0, -2.0, 0.5]
+SPECIAL = [
+    np.nan,
+    np.inf,
+    -np.inf,
+    0.0,
+    -0.0,
+    1.5,
+    -1.5,
+    1e30,
+    -1e30,
+    1e-30,
+    88.0,
+    -88.0,
+    200.0,
+    -200.0,
+    3.0,
+    -2.0,
+    0.5,
+]
 """What a pointwise function stumbles over; 17 of them."""

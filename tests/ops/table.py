@@ -10,6 +10,7 @@ import scipy.special
 
 from numbanet import autograd
 from numbanet.nn import functional as F
+from numbanet.ops import binary as binary_ops
 from numbanet.ops import conv, indexing, loss, matmul, optim, pointwise, pool, random, reduce, shape, transfer
 from tests.ops import oracles
 from tests.ops.row import Row
@@ -79,22 +80,22 @@ POINTWISE = [
     Row("copy_", [pointwise.CopyFrom], lambda x, y: x.clone().copy_(y), lambda x, y: np.broadcast_to(y, x.shape),
         [[normal(*a), normal(*b)] for a, b in [((7,), (7,)), ((33, 17), (17,)), ((3, 4), ()), ((0, 3), (3,))]], nan=False),
     Row("fill_", [pointwise.Fill], lambda x: x.clone().fill_(2.5), lambda x: np.full(x.shape, 2.5), each(normal), nan=False),
-    binary("add", pointwise.Add, lambda x, y: x + y, np.add, size=lambda x, y: np.abs(x) + np.abs(y), twice=True),
-    binary("sub", pointwise.Sub, lambda x, y: x - y, np.subtract, size=lambda x, y: np.abs(x) + np.abs(y), twice=True),
-    binary("mul", pointwise.Mul, lambda x, y: x * y, np.multiply, twice=True),
-    binary("div", pointwise.Div, lambda x, y: x / y, np.divide, right=away, twice=True),
-    binary("pow", pointwise.Pow, lambda x, y: x**y, np.power, left=positive, tolerance=64, twice=True),
-    binary("maximum", pointwise.Extreme, lambda x, y: x.maximum(y), np.maximum),
-    binary("minimum", pointwise.Extreme, lambda x, y: x.minimum(y), np.minimum),
-    binary("remainder", pointwise.Rounded, lambda x, y: x % y.detach(), np.remainder, right=away,
+    binary("add", binary_ops.Add, lambda x, y: x + y, np.add, size=lambda x, y: np.abs(x) + np.abs(y), twice=True),
+    binary("sub", binary_ops.Sub, lambda x, y: x - y, np.subtract, size=lambda x, y: np.abs(x) + np.abs(y), twice=True),
+    binary("mul", binary_ops.Mul, lambda x, y: x * y, np.multiply, twice=True),
+    binary("div", binary_ops.Div, lambda x, y: x / y, np.divide, right=away, twice=True),
+    binary("pow", binary_ops.Pow, lambda x, y: x**y, np.power, left=positive, tolerance=64, twice=True),
+    binary("maximum", binary_ops.Extreme, lambda x, y: x.maximum(y), np.maximum),
+    binary("minimum", binary_ops.Extreme, lambda x, y: x.minimum(y), np.minimum),
+    binary("remainder", binary_ops.Rounded, lambda x, y: x % y.detach(), np.remainder, right=away,
            size=lambda x, y: np.abs(x) + np.abs(y), differentiable=False),
-    binary("floor_divide", pointwise.Rounded, lambda x, y: x // y, np.floor_divide, right=away, differentiable=False),
-    *(binary(name, pointwise.Compare, lambda x, y, name=name: getattr(x, name)(y), getattr(np, oracle), left=ties,
+    binary("floor_divide", binary_ops.Rounded, lambda x, y: x // y, np.floor_divide, right=away, differentiable=False),
+    *(binary(name, binary_ops.Compare, lambda x, y, name=name: getattr(x, name)(y), getattr(np, oracle), left=ties,
              right=ties, differentiable=False)
       for name, oracle in [("eq", "equal"), ("ne", "not_equal"), ("lt", "less"), ("le", "less_equal"), ("gt", "greater"),
                            ("ge", "greater_equal"), ("logical_and", "logical_and"), ("logical_or", "logical_or"),
                            ("logical_xor", "logical_xor")]),
-    Row("where", [pointwise.Where], lambda c, x, y: c.where(x, y), np.where,
+    Row("where", [binary_ops.Where], lambda c, x, y: c.where(x, y), np.where,
         [[bools(130), normal(130), normal(130)], [bools(3, 1), normal(5), normal(4, 1, 1)], [bools(0, 3), normal(3), normal()]],
         twice=True),
     Row("transfer", [transfer.Transfer], lambda x: _there_and_back(x), lambda x: x, each(normal)),
@@ -380,11 +381,21 @@ _PARAMETERS = [(), (1,), (130,), (33, 17), (0,)]
 
 
 def _optimiser_rows():
-    for hyper in [(0.1, 0.9, 0, 0, 0, 0), (0.1, 0.9, 0, 0, 0, 1), (0.1, 0.9, 0.5, 1e-2, 0, 0), (0.1, 0.9, 0, 1e-2, 1, 0), (0.1, 0, 0, 1e-2, 0, 0)]:
+    for hyper in [
+        (0.1, 0.9, 0, 0, 0, 0),
+        (0.1, 0.9, 0, 0, 0, 1),
+        (0.1, 0.9, 0.5, 1e-2, 0, 0),
+        (0.1, 0.9, 0, 1e-2, 1, 0),
+        (0.1, 0, 0, 1e-2, 0, 0),
+    ]:
         yield Row(f"sgd {hyper}", [optim.SGDUpdate], _sgd(*hyper, momentum=hyper[1] != 0), lambda p, g, v, h=hyper: oracles.sgd(p, g, v, *h),
                   [[normal(*s), normal(*s), normal(*s)] for s in _PARAMETERS], differentiable=False,
                   size=lambda p, g, v: abs(p) + abs(g) + abs(v))  # fmt: skip
-    for hyper in [(1e-2, 0.9, 0.999, 1e-8, 0, 0, 1), (1e-2, 0.9, 0.999, 1e-8, 1e-2, 0, 7), (1e-2, 0.8, 0.99, 1e-6, 1e-2, 1, 100)]:
+    for hyper in [
+        (1e-2, 0.9, 0.999, 1e-8, 0, 0, 1),
+        (1e-2, 0.9, 0.999, 1e-8, 1e-2, 0, 7),
+        (1e-2, 0.8, 0.99, 1e-6, 1e-2, 1, 100),
+    ]:
         yield Row(f"adam {hyper}", [optim.AdamUpdate], _adam(*hyper), lambda p, g, m, v, h=hyper: oracles.adam(p, g, m, v, *h),
                   [[normal(*s), normal(*s), normal(*s), positive(*s)] for s in _PARAMETERS], differentiable=False,
                   tolerance=64, size=lambda p, g, m, v: abs(p) + abs(g) + abs(m) + v + g * g)  # fmt: skip

@@ -1,0 +1,37 @@
+"""Reverse-mode differentiation, define-by-run.
+
+``apply`` is the one dispatcher: it runs an op and, where a gradient will be wanted, links a node. ``backward`` and ``grad``
+walk back through the nodes, and every gradient is written in ops again.
+"""
+
+from __future__ import annotations
+
+from numbanet.autograd import dispatch, node
+from numbanet.autograd.dispatch import apply, apply_inplace, apply_mutating, apply_view, link_outputs
+from numbanet.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled, set_recorder
+from numbanet.autograd.node import Node
+from numbanet.autograd.walk import backward, grad
+
+
+def bind_tensor(tensor_class: type) -> None:
+    """Called by ``tensor`` when it has made its class: the dispatcher makes Tensors, and Tensors call it."""
+    dispatch.bind_tensor(tensor_class)
+    node.bind_tensor(tensor_class)
+
+
+__all__ = [
+    "Node",
+    "apply",
+    "apply_inplace",
+    "apply_mutating",
+    "apply_view",
+    "backward",
+    "bind_tensor",
+    "enable_grad",
+    "grad",
+    "is_grad_enabled",
+    "link_outputs",
+    "no_grad",
+    "set_grad_enabled",
+    "set_recorder",
+]

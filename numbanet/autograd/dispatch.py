@@ -1,0 +1,229 @@
+"""The one dispatcher: every op, on tensors, in place or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from numbanet.autograd.modes import no_grad, state
+from numbanet.autograd.node import Node, edges_of, is_stale, link
+from numbanet.kernels.array import Array
+
+if TYPE_CHECKING:
+    from numbanet.ops.base import Op
+    from numbanet.tensor import Tensor
+
+_make: Callable[..., Tensor]  # the class Tensor, once it exists
+
+
+def bind_tensor(tensor_class: type) -> None:
+    """Called by ``tensor`` when it has made its class: the dispatcher makes Tensors, and Tensors call it."""
+    global _make
+    _make = tensor_class
+
+
+def _mixed(arrays: Sequence[Array], op: Op) -> RuntimeError:
+    names = [array.storage.backend.name for array in arrays]
+    return RuntimeError(
+        f"{type(op).__name__} got tensors of different back ends ({', '.join(names)}); move them to one of them with "
+        ".to(backend=...)"
+    )
+
+
+def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+    """Run an op on tensors: the only way to a kernel.
+
+    Infers the outputs (which checks the inputs), makes inputs contiguous unless the op takes any strides, allocates,
+    has the op append its kernels to this thread's program, runs it, and links the graph if gradients are recorded
+    and an input requires one.
+    """
+    if not op.strided:
+        for tensor in inputs:
+            if not tensor._array.is_contiguous:
+                inputs = [tensor.contiguous() for tensor in inputs]
+                break
+    arrays = [tensor._array for tensor in inputs]
+    backend = arrays[0].storage.backend
+    for array in arrays:
+        if array.storage.backend is not backend:
+            raise _mixed(arrays, op)
+    spec = op.infer(*arrays)
+    if type(spec) is tuple:
+        outs = target = tuple([_allocate(backend, one) for one in spec])
+        empty = not any([out.size for out in outs])
+    else:
+        target = _allocate(backend, spec)
+        outs = (target,)
+        empty = not target.size
+    if not empty:
+        program = backend.eager()
+        try:
+            op.forward(program, target, *arrays)
+            program.run()
+        finally:
+            program.clear()
+    return link_outputs(op, inputs, arrays, outs, False)
+
+
+def _allocate(backend: object, spec: object) -> Array:
+    array = Array(None, spec.shape, spec.dtype)
+    array.storage = storage = backend.allocate(array.size * spec.dtype.itemsize)
+    if state.fresh is not None:
+        state.fresh.add(id(storage))
+    return array
+
+
+def apply_view(op: Op, tensor: Tensor) -> Tensor:
+    """Run a view op: the result shares the storage."""
+    array = tensor._array
+    result = link_outputs(op, (tensor,), (array,), (op.view(array),), True)
+    base = tensor if tensor._base is None else tensor._base
+    result._base, result._base_node = base, base._node
+    return result
+
+
+def link_outputs(
+    op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array], outs: tuple[Array, ...], is_view: bool
+) -> Tensor | tuple[Tensor, ...]:
+    """Tensors for the outputs, linked where gradients are recorded."""
+    node = None
+    if state.grad_enabled and op.differentiable and outs[0].dtype.kind == "f":
+        for tensor in inputs:
+            if tensor._requires_grad or (tensor._base is not None and is_stale(tensor)):
+                node = link(op, inputs, arrays, outs)
+                break
+    if len(outs) == 1:
+        result = _make(outs[0]) if node is None else _make(outs[0], True, node, 0)
+        outputs = (result,)
+    elif node is None:
+        result = outputs = tuple([_make(out) for out in outs])
+    else:
+        result = outputs = tuple(
+            [_make(out, True, node, number) if out.dtype.kind == "f" else _make(out) for number, out in enumerate(outs)]
+        )
+    if state.recorder is not None:
+        state.recorder(op, inputs, outputs)
+    return result
+
+
+def check_inplace(tensor: Tensor, records: bool) -> None:
+    """PyTorch's rules for changing a tensor in place; ``records``: the change is part of the graph."""
+    if not state.grad_enabled:
+        return
+    if tensor._requires_grad and tensor._node is None:
+        if tensor._base is None:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    if records and tensor._base is not None:
+        raise RuntimeError(
+            f"a view (of shape {tensor.shape}) of a tensor that needs its gradient is being changed in place; numbanet "
+            "does not follow that. Use the operation that is not in place, change a clone() of the view, or assign to "
+            "the tensor itself: x[index] = values."
+        )
+
+
+def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
+    """Run an op whose output takes the place of its first input, and give that tensor the op's history."""
+    inputs = [target, *others]
+    records = op.differentiable and state.grad_enabled and any([tensor._requires_grad for tensor in inputs])
+    check_inplace(target, records)
+    out = target._array
+    arrays = [tensor._array for tensor in inputs]
+    backend = out.storage.backend
+    for index, array in enumerate(arrays):
+        if array.storage.backend is not backend:
+            raise _mixed(arrays, op)
+        same = array.shape == out.shape and array.strides == out.strides and array.offset == out.offset
+        if index and array.storage is out.storage and not same:
+            with no_grad():
+                arrays[index] = inputs[index].clone()._array
+    spec = op.infer(*arrays)
+    if spec.shape != out.shape:
+        raise RuntimeError(f"output with shape {out.shape} doesn't match the broadcast shape {spec.shape}")
+    if spec.dtype != out.dtype:
+        raise RuntimeError(f"result type {spec.dtype} can't be cast to the desired output type {out.dtype}")
+    node = None
+    if records:
+        edges = edges_of(inputs)
+        needs = tuple([edge is not None for edge in edges])
+        node = Node(op, edges, needs, arrays)
+        node.specs = ((out.shape, out.dtype, backend),)
+        for index in op.saved_inputs(needs):
+            array = arrays[index]
+            if array.storage is out.storage:
+                with no_grad():
+                    array = inputs[index].clone()._array  # its value from before the change
+            node.saved[index] = (array, array.storage.version)
+    if out.size:
+        _run_inplace(op, backend, target, arrays)
+    out.storage.version += 1
+    if node is not None:
+        for index in op.saves_outputs:
+            node.saved[-1 - index] = (out, out.storage.version)
+        if target._node is not None and target._node.retained:
+            _move_retained(target, node)
+        target._node, target._index, target._requires_grad = node, 0, True
+    if state.recorder is not None:
+        state.recorder(op, inputs, (target,))
+    return target
+
+
+def _run_inplace(op: Op, backend: object, target: Tensor, arrays: Sequence[Array]) -> None:
+    out = target._array
+    direct = op.inplace and (op.strided or all([array.is_contiguous for array in arrays]))
+    program = backend.eager()
+    try:
+        if direct:
+            op.forward(program, out, *arrays)
+        else:
+            with no_grad():
+                arrays = [array if array.is_contiguous else _make(array).contiguous()._array for array in arrays]
+            result = Array(backend.allocate(out.size * out.dtype.itemsize), out.shape, out.dtype)
+            op.forward(program, result, *arrays)
+            program.copy(out, result)
+        program.run()
+    finally:
+        program.clear()
+
+
+def _move_retained(target: Tensor, node: Node) -> None:
+    reference = target._node.retained.get(target._index)
+    if reference is not None and reference() is target:
+        del target._node.retained[target._index]
+        node.retained = {0: reference}
+
+
+def apply_mutating(op: Op, *inputs: Tensor) -> None:
+    """Run an op that changes the inputs named in ``op.mutates`` and has no outputs (optimiser updates, random fills)."""
+    mutated = op.mutates
+    if state.grad_enabled:
+        for index in mutated:
+            tensor = inputs[index]
+            check_inplace(tensor, tensor._requires_grad)
+            if tensor._requires_grad:
+                raise RuntimeError(f"{type(op).__name__} changes a tensor that requires grad; call it under no_grad()")
+    arrays = [tensor._array for tensor in inputs]
+    backend = arrays[0].storage.backend
+    for array in arrays:
+        if array.storage.backend is not backend:
+            raise _mixed(arrays, op)
+    op.infer(*arrays)
+    works = arrays
+    for array in arrays:
+        if not array.is_contiguous:
+            with no_grad():
+                works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
+            break
+    program = backend.eager()
+    try:
+        op.forward(program, None, *works)
+        if works is not arrays:
+            for index in mutated:
+                if works[index] is not arrays[index]:
+                    program.copy(arrays[index], works[index])
+        program.run()
+    finally:
+        program.clear()
+    for index in mutated:
+        arrays[index].storage.version += 1
+    if state.recorder is not None:
+        state.recorder(op, inputs, ())

@@ -1,0 +1,119 @@
+"""The graph: a node for every op that was run where a gradient will be wanted."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from numbanet.kernels.array import Array
+
+if TYPE_CHECKING:
+    from numbanet.ops.base import Op
+    from numbanet.tensor import Tensor
+
+SECOND_BACKWARD = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors after calling backward."
+)
+
+_sequence = itertools.count()
+_make: Callable[..., Tensor]  # the class Tensor, once it exists
+
+
+def bind_tensor(tensor_class: type) -> None:
+    """Called by ``tensor`` when it has made its class, whose methods in turn need what is here."""
+    global _make
+    _make = tensor_class
+
+
+class Node:
+    """One op that was run: where its inputs came from, and what its gradient needs to know."""
+
+    __slots__ = ("edges", "hooks", "needs", "op", "released", "retained", "saved", "sequence", "shapes", "specs")
+
+    def __init__(self, op: Op, edges: list, needs: tuple[bool, ...], arrays: Sequence[Array]) -> None:
+        self.op = op
+        self.edges = edges  # (Node, output number), (leaf Tensor, -1), or None where no gradient is wanted
+        self.needs = needs
+        self.shapes = [array.shape for array in arrays]
+        self.specs: tuple = ()  # (shape, dtype, backend) of the outputs
+        self.saved: dict[int, tuple[Array, int]] = {}
+        self.released = False
+        self.sequence = next(_sequence)
+        self.hooks: dict[int, dict[int, Callable]] | None = None  # by output number
+        self.retained: dict[int, object] | None = None  # weak references to tensors that keep their gradient
+
+    def __lt__(self, other: Node) -> bool:
+        return self.sequence > other.sequence  # heapq gives the smallest: the youngest
+
+    @property
+    def name(self) -> str:
+        return f"{type(self.op).__name__}Backward"
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    def _saved_array(self, key: int) -> Array:
+        if self.released:
+            raise RuntimeError(SECOND_BACKWARD)
+        array, version = self.saved[key]
+        if array.storage.version != version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                f"a tensor of shape {array.shape} that {type(self.op).__name__} saved is at version "
+                f"{array.storage.version}; expected version {version} instead. Change a clone() of it, or use the "
+                "operation that is not in place."
+            )
+        return array
+
+    def input(self, index: int) -> Tensor:
+        """The input as it was in the forward pass, linked to its own history."""
+        array = self._saved_array(index)
+        edge = self.edges[index]
+        if edge is None:
+            return _make(array)
+        source, number = edge
+        if number < 0:
+            return source if source._array is array else _make(array)
+        return _make(array, True, source, number)
+
+    def output(self, index: int = 0) -> Tensor:
+        """The output as it was in the forward pass, linked to this node."""
+        array = self._saved_array(-1 - index)
+        return _make(array, array.dtype.kind == "f", self, index)
+
+
+def is_stale(tensor: Tensor) -> bool:
+    return tensor._base._node is not tensor._base_node
+
+
+def edges_of(inputs: Sequence[Tensor]) -> list:
+    edges = []
+    for tensor in inputs:
+        if tensor._base is not None and is_stale(tensor):
+            raise RuntimeError(
+                f"a view of shape {tensor.shape} is used after the tensor it shows was changed in place by an operation "
+                "that is part of the graph, so its gradient is not known any more. Make the view again."
+            )
+        if not tensor._requires_grad:
+            edges.append(None)
+        elif tensor._node is None:
+            edges.append((tensor, -1))
+        else:
+            edges.append((tensor._node, tensor._index))
+    return edges
+
+
+def link(op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array], outputs: tuple[Array, ...]) -> Node:
+    edges = edges_of(inputs)
+    node = Node(op, edges, tuple([edge is not None for edge in edges]), arrays)
+    node.specs = tuple([(array.shape, array.dtype, array.storage.backend) for array in outputs])
+    saved = node.saved
+    for index in op.saved_inputs(node.needs):
+        saved[index] = (arrays[index], arrays[index].storage.version)
+    for index in op.saves_outputs:
+        saved[-1 - index] = (outputs[index], outputs[index].storage.version)
+    return node
