@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from numbanet.kernels.backend import BACKENDS
 from numbanet.training import files
+from numbanet.training.errors import Interrupted
+from numbanet.training.report import Reporter
 from numbanet.training.run import Run
 from numbanet.training.toml import dumps
 from numbanet.training.trainer import Trainer
@@ -121,34 +124,67 @@ def test_resumed_from_every_step() -> None:
         assert content(folder) == content(Path("alone"))
 
 
-def killed_at_random(moments: int, tmp_path: Path) -> None:
-    """A real command, killed by the clock, until it has been killed so often or is done."""
-    config = small_config(model="lenet5", model_options={}, limit=200, epochs=4, checkpoint_steps=5)
-    (tmp_path / "config.toml").write_text(dumps(config))
+def killed_at_random(moments: int, backend: str, tmp_path: Path) -> None:
+    """A real command, killed by the clock so often, now while it starts, now while it trains."""
+    changes = {"model": "lenet5", "model_options": {}, "limit": 200, "epochs": 5 * moments, "checkpoint_steps": 10}
+    (tmp_path / "config.toml").write_text(dumps(small_config(backend=backend, **changes)))
     train = [sys.executable, "-m", "numbanet.cli", "train", "--config", "config.toml", "--out"]
-    began = time.perf_counter()
     subprocess.run([*train, "alone"], check=True, capture_output=True)
-    duration = time.perf_counter() - began
-    generator = random.Random(0)
+    clock = [row["seconds"] for row in Run.open("alone").metrics()]
+    two_epochs = 2 * (clock[-1] - clock[0]) / (len(clock) - 1)
+    generator, startup, steps = random.Random(0), 1.0, []
     for attempt in range(moments):
+        began = time.perf_counter()
         again = ["--resume"] if Path("run").exists() else []
-        process = subprocess.Popen([*train, "run", *again], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        try:
-            process.wait(generator.uniform(0.3, 0.9) * duration)
-        except subprocess.TimeoutExpired:
+        with subprocess.Popen([*train, "run", *again], stdout=subprocess.PIPE, text=True) as process:
+            if attempt % 3 == 2:
+                time.sleep(generator.uniform(0, startup))
+            else:
+                assert "writing to run" in process.stdout.readline()
+                startup = time.perf_counter() - began
+                time.sleep(generator.uniform(0, two_epochs))
             process.kill()
-        error = process.communicate()[1].decode()
-        assert process.returncode in (0, -signal.SIGKILL), f"attempt {attempt}: {error}"
+        assert process.returncode == -signal.SIGKILL, "done before it was killed"
+        steps.append(Run.open("run").load_checkpoint("last").state["schedule"]["step"])
+    assert steps == sorted(steps)
+    assert steps[-1] > 0
     subprocess.run([*train, "run", "--resume"], check=True, capture_output=True)
     assert content(Path("run")) == content(Path("alone"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_killed_at_random_moments(tmp_path) -> None:
-    killed_at_random(2, tmp_path)
+    killed_at_random(2, "numpy", tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-def test_killed_at_ten_random_moments(tmp_path) -> None:
-    killed_at_random(10, tmp_path)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_killed_at_ten_random_moments(backend: str, tmp_path) -> None:
+    if backend == "cpu":
+        pytest.importorskip("numba", reason="the cpu back end needs Numba")
+    killed_at_random(10, backend, tmp_path)
+
+
+def test_stopped_and_resumed_with_other_threads() -> None:
+    pytest.importorskip("numba", reason="the cpu back end needs Numba")
+    config = small_config(model="lenet5", model_options={}, backend="cpu", threads=1)
+    Trainer(config, "alone").fit()
+    with pytest.raises(Interrupted):
+        Trainer(config, "run", StopAfter(1)).fit()
+    Trainer.resume("run", {"threads": 2}).fit()
+    expected, found = content(Path("alone")), content(Path("run"))
+    for state in ("last state", "best state"):
+        expected[state].pop("config"), found[state].pop("config")
+    assert found == expected
+
+
+class StopAfter(Reporter):
+    """Ctrl-C when an epoch is done."""
+
+    def __init__(self, epoch: int) -> None:
+        self.last = epoch
+
+    def epoch(self, row: dict) -> None:
+        if row["epoch"] == self.last:
+            signal.raise_signal(signal.SIGINT)
