@@ -6,7 +6,8 @@
     >>> x.grad.shape
     (8, 3)
 
-The names are PyTorch's. The sub-packages (``nn``, ``optim``, ``data``, ``datasets``, ``models``, ``training``) are imported
+The names are PyTorch's. The sub-packages (``nn``, ``optim``, ``data``, ``datasets``, ``models``, ``training``) are
+imported
 when they are first used.
 """
 

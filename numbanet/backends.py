@@ -11,7 +11,8 @@ _current: Backend | None = None
 
 
 def current_backend() -> Backend:
-    """The back end of new tensors, chosen at first use: NUMBANET_BACKEND, else "cpu" if numba is there, else "numpy"."""
+    """The back end of new tensors, chosen at first use: NUMBANET_BACKEND, else "cpu" if numba is there, else
+    "numpy"."""
     return _current if _current is not None else _choose()
 
 
@@ -32,6 +33,7 @@ def get_backend() -> str:
 
 
 def set_backend(name: str) -> None:
-    """Have new tensors belong to the back end called ``name``: "cpu" or "numpy". Tensors that exist stay where they are."""
+    """Have new tensors belong to the back end called ``name``: "cpu" or "numpy". Tensors that exist stay where they
+    are."""
     global _current
     _current = load_backend(name)

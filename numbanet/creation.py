@@ -42,7 +42,8 @@ def from_data(data: object, dtype: object, backend: Backend) -> Tensor:
         dtype = FLOAT32 if array.dtype == FLOAT64 and not _holds_numpy(data) else array.dtype
         if dtype not in DTYPES and dtype.newbyteorder("=") not in DTYPES:
             raise TypeError(
-                f"cannot make a tensor of {array.dtype} data; tensors hold {', '.join(sorted(str(one) for one in DTYPES))}"
+                f"cannot make a tensor of {array.dtype} data; tensors hold "
+                f"{', '.join(sorted(str(one) for one in DTYPES))}"
             )
         dtype = dtype.newbyteorder("=")
     return Tensor(backend.from_buffer(np.ascontiguousarray(array, dtype).reshape(array.shape)))
@@ -75,7 +76,8 @@ def from_numpy(array: np.ndarray) -> Tensor:
         )
     if any(stride < 0 for stride in array.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are "
+            "not currently "
             "supported. (You can probably work around this by making a copy of your array with array.copy().)"
         )
     return Tensor(current_backend().from_buffer(array))
@@ -174,7 +176,7 @@ def randint(low: int, high: int, size: Sequence[int], dtype: object = None) -> T
     return (drawn * (high - low)).floor().long().add_(low).to(dtype or INT64)
 
 
-# --- functions of several tensors -----------------------------------------------------------------------------------------
+# --- functions of several tensors ------------------------------------------------------------------------------------
 def _alike(tensors: Sequence[Tensor], name: str) -> list[Tensor]:
     tensors = list(tensors)
     if not tensors:

@@ -30,7 +30,8 @@ _PYTHON_DTYPES = {float: FLOAT32, int: INT64, bool: BOOL}
 
 
 def as_dtype(dtype: object) -> np.dtype:
-    """A dtype from numbanet.float32, "float32", np.float32 or Python's float, int and bool. TypeError if there is none."""
+    """A dtype from numbanet.float32, "float32", np.float32 or Python's float, int and bool. TypeError if there is
+    none."""
     found = _PYTHON_DTYPES.get(dtype) or np.dtype(dtype)
     if found not in DTYPES:
         raise TypeError(f"tensors cannot be {found}; there are: {', '.join(sorted(str(one) for one in DTYPES))}")
@@ -40,7 +41,8 @@ def as_dtype(dtype: object) -> np.dtype:
 class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
     """An array of numbers that belongs to a back end and can be differentiated.
 
-    Made by ``numbanet.tensor`` and its relatives. ``requires_grad`` asks for a gradient: ``backward`` of what is computed
+    Made by ``numbanet.tensor`` and its relatives. ``requires_grad`` asks for a gradient: ``backward`` of what is
+    computed
     from it fills ``grad``.
     """
 
@@ -118,7 +120,8 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
         """Ask for a gradient, or not any more."""
         if self._node is not None and not requires_grad:
             raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                "variable in a "
                 "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
             )
         if requires_grad and self._array.dtype.kind != "f":
@@ -158,7 +161,8 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
     def backward(
         self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
-        """Add the gradients of the graph's leaves to their ``grad``; ``gradient`` is needed unless this is one number."""
+        """Add the gradients of the graph's leaves to their ``grad``; ``gradient`` is needed unless this is one
+        number."""
         autograd.backward([self], [gradient], retain_graph, create_graph)
 
     def retain_grad(self) -> None:
@@ -218,7 +222,8 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
     def to(
         self, target: object = None, *, dtype: object = None, backend: str | None = None, copy: bool = False
     ) -> Tensor:
-        """The tensor in another dtype, on another back end (by name), or like another tensor; itself if nothing changes."""
+        """The tensor in another dtype, on another back end (by name), or like another tensor; itself if nothing
+        changes."""
         if isinstance(target, Tensor):
             dtype, backend = target.dtype, target.backend
         elif target in ("cpu", "numpy"):
@@ -332,7 +337,8 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
     def __deepcopy__(self, memo: dict) -> Tensor:
         if self._node is not None:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
+                "the moment."
             )
         if id(self) in memo:
             return memo[id(self)]

@@ -1,4 +1,5 @@
-"""Tensor's changes in place. Each counts up the storage's version, and is part of the graph where gradients are recorded."""
+"""Tensor's changes in place. Each counts up the storage's version, and is part of the graph where gradients are
+recorded."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,7 @@ _constants: dict[tuple, Tensor] = {}
 # --- operands --------------------------------------------------------------------------------------------------------
 def constant(value: float, dtype: np.dtype, backend: Backend) -> Tensor:
     """A number as a tensor without dimensions; kept for the next time, so never to be changed."""
-    key = (value, dtype.char, backend.name, math.copysign(1.0, value) if value == 0 else 0)
+    key = (value if value else str(value), dtype.char, backend.name)  # 0.0 and −0.0 are equal, but not the same
     found = _constants.get(key)
     if found is None:
         if len(_constants) > 1000:
@@ -42,7 +41,8 @@ def make_tensor(array: object) -> Tensor:
 
 
 def result_dtype(x: Tensor, y: Tensor) -> np.dtype:
-    """The dtype of x and y together, by PyTorch's rules: bool < integers < floats; within one of these, a tensor without
+    """The dtype of x and y together, by PyTorch's rules: bool < integers < floats; within one of these, a tensor
+    without
     dimensions does not count against one with some."""
     a, b = x._array, y._array
     kind_a, kind_b = _KINDS[a.dtype.kind], _KINDS[b.dtype.kind]
@@ -56,12 +56,10 @@ def result_dtype(x: Tensor, y: Tensor) -> np.dtype:
 def scalar_dtype(x: Tensor, value: object) -> np.dtype:
     """The dtype in which x meets a Python number: x's own, unless the number is of a higher kind."""
     dtype = x._array.dtype
-    if dtype.kind == "f" or type(value) is bool or (type(value) is int and dtype.kind != "b"):
-        return dtype
     if isinstance(value, float):
-        return FLOAT32
+        return dtype if dtype.kind == "f" else FLOAT32
     if isinstance(value, int):
-        return INT64 if dtype.kind == "b" else dtype
+        return INT64 if dtype.kind == "b" and type(value) is not bool else dtype
     raise TypeError(f"a tensor and a {type(value).__name__} do not go together")
 
 
@@ -82,7 +80,7 @@ def operands(x: Tensor, other: object) -> tuple[Tensor, Tensor]:
 
 
 def _is_operand(other: object) -> bool:
-    return isinstance(other, MathMethods | int | float | np.ndarray | np.generic)
+    return isinstance(other, _OPERANDS)
 
 
 def _operator(op: object, swapped: bool = False) -> object:
@@ -186,7 +184,7 @@ class MathMethods:
     def __pow__(self: Tensor, other: object) -> Tensor:
         if not _is_operand(other):
             return NotImplemented
-        if isinstance(other, int | float) and self._array.dtype.kind == "f":
+        if isinstance(other, (int, float)) and self._array.dtype.kind == "f":
             if other == 2:
                 return self.square()
             if other == 1:
@@ -312,3 +310,6 @@ class MathMethods:
     def _cast(self: Tensor, dtype: np.dtype) -> Tensor:
         source = self._array.dtype
         return self if dtype == source else apply(Cast(dtype, source), self)
+
+
+_OPERANDS = (MathMethods, int, float, np.ndarray, np.generic)

@@ -98,11 +98,13 @@ class ReduceMethods:
         return ValuesIndices(*apply(reduce_ops.MaxAlong(axis, keepdim, name), self))
 
     def max(self: Tensor, dim: object = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-        """The maximum of all; with an int, (values, indices) along that dimension; with a tensor, the larger of both."""
+        """The maximum of all; with an int, (values, indices) along that dimension; with a tensor, the larger of
+        both."""
         return self._extreme("max", dim, keepdim)
 
     def min(self: Tensor, dim: object = None, keepdim: bool = False) -> Tensor | ValuesIndices:
-        """The minimum of all; with an int, (values, indices) along that dimension; with a tensor, the smaller of both."""
+        """The minimum of all; with an int, (values, indices) along that dimension; with a tensor, the smaller of
+        both."""
         return self._extreme("min", dim, keepdim)
 
     def amax(self: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from numbanet.tensor import Tensor
 
 
+_SEQUENCES = (tuple, list)
+
+
 def _sizes(sizes: tuple) -> tuple[int, ...]:
     """f(2, 3), f((2, 3)) and f([2, 3]) alike."""
-    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+    if len(sizes) == 1 and isinstance(sizes[0], _SEQUENCES):
         sizes = sizes[0]
     return tuple([int(size) for size in sizes])
 
@@ -290,7 +293,8 @@ class ShapeMethods:
 
 # --- indices ---------------------------------------------------------------------------------------------------------
 def parse_index(x: Tensor, index: object) -> tuple[tuple, list[Tensor]]:
-    """An index as a template (ints and slices in range, None, and SLOT for each index tensor) and the index tensors (int64).
+    """An index as a template (ints and slices in range, None, and SLOT for each index tensor) and the index tensors
+    (int64).
 
     Bool masks become the positions where they are True. Raises IndexError for what is out of range."""
     extents = x._array.shape

@@ -160,7 +160,9 @@ def test_grad_must_fit(backend):
 def test_a_leaf_that_requires_grad_is_not_changed_in_place(backend):
     x = leaf(1.0, 2.0)
     for change in (lambda: x.add_(1), lambda: x.zero_(), lambda: x.__setitem__(0, 5.0), lambda: x.copy_(nb.zeros(2))):
-        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"):
+        with pytest.raises(
+            RuntimeError, match="a leaf Variable that requires grad is being used in an in-place operation"
+        ):
             change()
     with nb.no_grad():
         x.add_(1)
@@ -555,7 +557,9 @@ def test_only_the_needed_gradients_are_computed(backend):
 
 def test_recorder_sees_every_op(backend):
     seen = []
-    before = autograd.set_recorder(lambda op, inputs, outputs: seen.append((type(op).__name__, len(inputs), len(outputs))))
+    before = autograd.set_recorder(
+        lambda op, inputs, outputs: seen.append((type(op).__name__, len(inputs), len(outputs)))
+    )
     try:
         x = nb.zeros(2, 2)
         seen.clear()

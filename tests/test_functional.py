@@ -116,7 +116,11 @@ def test_all_targets_ignored(backend):
         (lambda x: F.cross_entropy(x, nb.tensor([0])), ValueError, r"\(3, 4\) and \(1,\)"),
         (lambda x: F.cross_entropy(x, nb.tensor([0, 1, 2]).int()), RuntimeError, "int64"),
         (lambda x: F.cross_entropy(x, nb.zeros(3)), ValueError, "do not fit"),
-        (lambda x: F.cross_entropy(x, nb.tensor([0, 1, 2]), reduction="average"), ValueError, "'average' is not a valid"),
+        (
+            lambda x: F.cross_entropy(x, nb.tensor([0, 1, 2]), reduction="average"),
+            ValueError,
+            "'average' is not a valid",
+        ),
         (lambda x: F.cross_entropy(x, nb.tensor([0, 1, 2]), label_smoothing=2), ValueError, "label_smoothing"),
         (lambda x: F.cross_entropy(x.long(), nb.tensor([0, 1, 2])), RuntimeError, "floating-point"),
         (lambda x: F.nll_loss(x, nb.tensor([0])), ValueError, "does not fit"),

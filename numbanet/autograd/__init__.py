@@ -1,6 +1,7 @@
 """Reverse-mode differentiation, define-by-run.
 
-``apply`` is the one dispatcher: it runs an op and, where a gradient will be wanted, links a node. ``backward`` and ``grad``
+``apply`` is the one dispatcher: it runs an op and, where a gradient will be wanted, links a node. ``backward`` and
+``grad``
 walk back through the nodes, and every gradient is written in ops again.
 """
 

@@ -50,7 +50,7 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
     spec = op.infer(*arrays)
     if type(spec) is tuple:
         outs = target = tuple([_allocate(backend, one) for one in spec])
-        empty = not any([out.size for out in outs])
+        empty = not any(out.size for out in outs)
     else:
         target = _allocate(backend, spec)
         outs = (target,)
@@ -110,9 +110,8 @@ def check_inplace(tensor: Tensor, records: bool) -> None:
     """PyTorch's rules for changing a tensor in place; ``records``: the change is part of the graph."""
     if not state.grad_enabled:
         return
-    if tensor._requires_grad and tensor._node is None:
-        if tensor._base is None:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    if tensor._requires_grad and tensor._node is None and tensor._base is None:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     if records and tensor._base is not None:
         raise RuntimeError(
             f"a view (of shape {tensor.shape}) of a tensor that needs its gradient is being changed in place; numbanet "
@@ -124,7 +123,7 @@ def check_inplace(tensor: Tensor, records: bool) -> None:
 def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
     """Run an op whose output takes the place of its first input, and give that tensor the op's history."""
     inputs = [target, *others]
-    records = op.differentiable and state.grad_enabled and any([tensor._requires_grad for tensor in inputs])
+    records = op.differentiable and state.grad_enabled and any(tensor._requires_grad for tensor in inputs)
     check_inplace(target, records)
     out = target._array
     arrays = [tensor._array for tensor in inputs]
@@ -169,7 +168,7 @@ def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
 
 def _run_inplace(op: Op, backend: object, target: Tensor, arrays: Sequence[Array]) -> None:
     out = target._array
-    direct = op.inplace and (op.strided or all([array.is_contiguous for array in arrays]))
+    direct = op.inplace and (op.strided or all(array.is_contiguous for array in arrays))
     program = backend.eager()
     try:
         if direct:
@@ -193,7 +192,8 @@ def _move_retained(target: Tensor, node: Node) -> None:
 
 
 def apply_mutating(op: Op, *inputs: Tensor) -> None:
-    """Run an op that changes the inputs named in ``op.mutates`` and has no outputs (optimiser updates, random fills)."""
+    """Run an op that changes the inputs named in ``op.mutates`` and has no outputs (optimiser updates, random
+    fills)."""
     mutated = op.mutates
     if state.grad_enabled:
         for index in mutated:

@@ -95,7 +95,8 @@ def edges_of(inputs: Sequence[Tensor]) -> list:
     for tensor in inputs:
         if tensor._base is not None and is_stale(tensor):
             raise RuntimeError(
-                f"a view of shape {tensor.shape} is used after the tensor it shows was changed in place by an operation "
+                f"a view of shape {tensor.shape} is used after the tensor it shows was changed in place by an "
+                "operation "
                 "that is part of the graph, so its gradient is not known any more. Make the view again."
             )
         if not tensor._requires_grad:

@@ -158,7 +158,7 @@ def _run(walk: Walk, starts: list[tuple[tuple, Tensor]]) -> None:
 def _as_list(value: Tensor | Sequence | None, count: int | None = None) -> list:
     if value is None:
         return [None] * (count or 0)
-    return list(value) if isinstance(value, list | tuple) else [value]
+    return [value] if hasattr(value, "_array") else list(value)
 
 
 def backward(

@@ -23,6 +23,8 @@ _REDUCTIONS = ("none", "mean", "sum")
 
 def pair(value: Size, name: str) -> tuple[int, int]:
     """One int for both axes, or two. ValueError for anything else."""
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
+        return value
     if isinstance(value, int | np.integer):
         return int(value), int(value)
     values = tuple(int(one) for one in value)
@@ -83,13 +85,15 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
-    """y (…, out) = x (…, in) Wᵀ + b with weight (out, in) and bias (out,); activation None or "relu", computed along."""
+    """y (…, out) = x (…, in) Wᵀ + b with weight (out, in) and bias (out,); activation None or "relu", computed
+    along."""
     if activation not in LINEAR:
         raise ValueError(f"linear: unknown activation {activation!r}; there are: None, 'relu'")
     shape = input._array.shape
     if not shape or shape[-1] != weight._array.shape[-1]:
         raise RuntimeError(
-            f"linear: an input of shape {shape} does not fit a weight of shape {weight.shape} (out, in): its last dimension "
+            f"linear: an input of shape {shape} does not fit a weight of shape {weight.shape} (out, in): its "
+            "last dimension "
             f"should be {weight.shape[-1]}"
         )
     rows = input if len(shape) == 2 else input.reshape((math.prod(shape[:-1]), shape[-1]))
@@ -119,7 +123,8 @@ def conv2d(
     groups: int = 1,
     activation: str | None = None,
 ) -> Tensor:
-    """Cross-correlation of input (n, c, h, w) with weight (o, c/groups, kh, kw), plus bias (o,); see ``ops.conv.Conv2d``.
+    """Cross-correlation of input (n, c, h, w) with weight (o, c/groups, kh, kw), plus bias (o,); see
+    ``ops.conv.Conv2d``.
 
     padding may be "valid" (none) or "same" (output as large as input, with stride 1 and odd kernels)."""
     if activation not in (None, "relu"):
@@ -295,7 +300,8 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """−input[target] of log-probabilities (n, c, …) for class numbers (n, …) int64; the mean is weighted by class weights."""
+    """−input[target] of log-probabilities (n, c, …) for class numbers (n, …) int64; the mean is weighted by class
+    weights."""
     _check_reduction(reduction)
     if input.ndim == 1:
         result = nll_loss(input.unsqueeze(0), target.unsqueeze(0), weight, ignore_index, reduction)

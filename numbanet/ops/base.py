@@ -105,7 +105,8 @@ def broadcast_shapes(a: Shape, b: Shape) -> Shape:
                 shape[axis] = extent
             elif extent != 1:
                 raise RuntimeError(
-                    f"the shapes {a} and {b} cannot be broadcast: in dimension {axis} the sizes {shape[axis]} and {extent} "
+                    f"the shapes {a} and {b} cannot be broadcast: in dimension {axis} the sizes {shape[axis]} "
+                    f"and {extent} "
                     "differ and neither is 1"
                 )
     return tuple(shape)
@@ -146,7 +147,10 @@ def normalise_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     """Sorted axes from the front; None means all. Raises IndexError, or RuntimeError for a repeated axis."""
     if axes is None:
         return tuple(range(ndim))
-    if isinstance(axes, int | np.integer):
+    if type(axes) is int:
+        axis = normalise_axis(axes, ndim)
+        return (axis,) if ndim else ()
+    if isinstance(axes, np.integer):
         axes = (axes,)
     found = sorted(normalise_axis(int(axis), ndim) for axis in axes)
     if len(set(found)) != len(found):

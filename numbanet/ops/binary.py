@@ -131,7 +131,8 @@ class Pow(Binary):
 
 @dataclass(slots=True)
 class Extreme(Binary):
-    """z = maximum or minimum of x and y, NaN where one is. The larger (smaller) one has the gradient; equals halve it."""
+    """z = maximum or minimum of x and y, NaN where one is. The larger (smaller) one has the gradient; equals halve
+    it."""
 
     function: str  # type: ignore[misc]  (a field here)
     saves_inputs: ClassVar = (0, 1)
@@ -150,7 +151,8 @@ class Extreme(Binary):
 
 @dataclass(slots=True)
 class Rounded(Binary):
-    """z = floor_divide (⌊x / y⌋) or remainder (x − y·⌊x / y⌋, the sign of y). Only the remainder has a gradient, for x."""
+    """z = floor_divide (⌊x / y⌋) or remainder (x − y·⌊x / y⌋, the sign of y). Only the remainder has a gradient,
+    for x."""
 
     function: str  # type: ignore[misc]  (a field here)
 

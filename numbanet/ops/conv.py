@@ -20,7 +20,8 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation
 class Conv2d(Op):
     """y (n, o, oh, ow) = activation(x (n, c, h, w) ⋆ weight (o, c/groups, kh, kw) + bias (o,)): cross-correlation.
 
-    y[n,o,i,j] = bias[o] + Σ x[n, c, i·stride + u·dilation − padding, …] · weight[o, c, u, v] over the channels of o's group.
+    y[n,o,i,j] = bias[o] + Σ x[n, c, i·stride + u·dilation − padding, …] · weight[o, c, u, v] over the channels of
+    o's group.
     bias is optional; activation is None or "relu". LeCun et al. 1998."""
 
     stride: Pair
@@ -47,13 +48,15 @@ class Conv2d(Op):
             raise RuntimeError(f"conv2d: expected bias of shape {(o,)}, got {bias.shape}")
         if min(self.stride) < 1 or min(self.dilation) < 1 or min(self.padding) < 0:
             raise RuntimeError(
-                f"conv2d: stride {self.stride} and dilation {self.dilation} must be positive, padding {self.padding} not negative"
+                f"conv2d: stride {self.stride} and dilation {self.dilation} must be positive, padding "
+                f"{self.padding} not negative"
             )
         oh = conv_output_size(h, kh, self.stride[0], self.padding[0], self.dilation[0])
         ow = conv_output_size(w, kw, self.stride[1], self.padding[1], self.dilation[1])
         if oh < 1 or ow < 1:
             raise RuntimeError(
-                f"Calculated output size {(oh, ow)} is too small: the kernel {(kh, kw)} with dilation {self.dilation} does "
+                f"Calculated output size {(oh, ow)} is too small: the kernel {(kh, kw)} with dilation "
+                f"{self.dilation} does "
                 f"not fit into the picture {(h, w)} with padding {self.padding}"
             )
         return Spec((n, o, oh, ow), x.dtype)
@@ -87,7 +90,8 @@ class Conv2d(Op):
 
 @dataclass(slots=True)
 class Conv2dInputGrad(Op):
-    """∂x (n, c, h, w) from ∂y (n, o, oh, ow) and weight. Linear in both: ∂∂y = ∂∂x ⋆ weight, ∂weight as Conv2dWeightGrad."""
+    """∂x (n, c, h, w) from ∂y (n, o, oh, ow) and weight. Linear in both: ∂∂y = ∂∂x ⋆ weight, ∂weight as
+    Conv2dWeightGrad."""
 
     stride: Pair
     padding: Pair

@@ -115,7 +115,8 @@ class Put(Op):
         shape = self._shape(x, indices)
         if broadcast_shapes(shape, values.shape) != shape:
             raise RuntimeError(
-                f"shape mismatch: value tensor of shape {values.shape} cannot be broadcast to indexing result of shape {shape}"
+                f"shape mismatch: value tensor of shape {values.shape} cannot be broadcast to indexing result "
+                f"of shape {shape}"
             )
         if values.dtype != x.dtype:
             raise RuntimeError(

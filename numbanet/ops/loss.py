@@ -64,8 +64,9 @@ class SoftmaxBackward(Op):
 class CrossEntropy(Op):
     """(loss, lse) of logits (n, c) for target (n,) int64: with lse = ln Σ exp(logits) and ε = label_smoothing,
 
-    a row's loss is (1 − ε)·(lse − logits[target]) + ε·(lse − mean(logits)), 0 where target is ignore_index. reduction: "mean" over the
-    rows that count (NaN if none), "sum" or "none". IndexError for a target outside 0 … c − 1. lse (n,) is for the gradient.
+    a row's loss is (1 − ε)·(lse − logits[target]) + ε·(lse − mean(logits)), 0 where target is ignore_index.
+    reduction: "mean" over the rows that count (NaN if none), "sum" or "none". lse (n,) is for the gradient.
+    IndexError for a target outside 0 … c − 1.
     ∂logits = ∂loss · (softmax − (1 − ε)·onehot − ε/c)."""
 
     saves_inputs: ClassVar = (0, 1)
@@ -78,7 +79,8 @@ class CrossEntropy(Op):
         require_float("cross_entropy", logits)
         if logits.ndim != 2 or target.shape != logits.shape[:1]:
             raise ValueError(
-                f"cross_entropy needs logits (n, classes) and targets (n,), got shapes {logits.shape} and {target.shape}"
+                f"cross_entropy needs logits (n, classes) and targets (n,), got shapes {logits.shape} and "
+                f"{target.shape}"
             )
         if target.dtype != INT64:
             raise RuntimeError(f"cross_entropy needs int64 targets (class numbers), got {target.dtype}; use .long()")
@@ -113,6 +115,7 @@ class CrossEntropyBackward(Op):
 
     def backward(self, node, grad):
         raise RuntimeError(
-            "cross_entropy cannot be differentiated twice (create_graph); use nll_loss(log_softmax(logits, 1), target), "
+            "cross_entropy cannot be differentiated twice (create_graph); use nll_loss(log_softmax(logits, "
+            "1), target), "
             "which can"
         )

@@ -56,7 +56,8 @@ class Linear(Op):
                 )
         if weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
             raise RuntimeError(
-                f"linear: an input of shape {x.shape} does not fit a weight of shape {weight.shape} (out, in): its last "
+                f"linear: an input of shape {x.shape} does not fit a weight of shape {weight.shape} (out, in): "
+                "its last "
                 f"dimension should be {weight.shape[-1]}"
             )
         return Spec((x.shape[0], weight.shape[0]), x.dtype)

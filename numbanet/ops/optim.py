@@ -35,14 +35,16 @@ class _Update(Op):
             raise RuntimeError(f"{type(self).__name__}: {len(arrays)} tensors for {self.count} parameters")
         if arrays[-1].shape != (self.hyper_size,):
             raise RuntimeError(
-                f"{type(self).__name__} needs {self.hyper_size} hyperparameters, got a tensor of shape {arrays[-1].shape}"
+                f"{type(self).__name__} needs {self.hyper_size} hyperparameters, got a tensor of shape "
+                f"{arrays[-1].shape}"
             )
         parameters, *others = self.split(arrays)
         for other in others:
             for parameter, array in zip(parameters, other, strict=True):
                 if array.shape != parameter.shape or array.dtype != parameter.dtype:
                     raise RuntimeError(
-                        f"{type(self).__name__}: a parameter of shape {parameter.shape} and dtype {parameter.dtype} with a "
+                        f"{type(self).__name__}: a parameter of shape {parameter.shape} and dtype "
+                        f"{parameter.dtype} with a "
                         f"gradient or buffer of shape {array.shape} and dtype {array.dtype}"
                     )
         return ()
@@ -52,7 +54,8 @@ class _Update(Op):
 class SGDUpdate(_Update):
     """PyTorch's SGD, with hyper (6,): lr, momentum, dampening, weight_decay, nesterov (0/1), first step (0/1).
 
-    g += weight_decay·p; v = g on the first step, else momentum·v + (1 − dampening)·g; g = g + momentum·v if nesterov, else v;
+    g += weight_decay·p; v = g on the first step, else momentum·v + (1 − dampening)·g; g = g + momentum·v if
+    nesterov, else v;
     p −= lr·g. buffers is 0 without momentum, else 1."""
 
     hyper_size: ClassVar[int] = 6
@@ -64,7 +67,8 @@ class SGDUpdate(_Update):
 
 @dataclass(slots=True)
 class AdamUpdate(_Update):
-    """Adam (Kingma, Ba 2015) and AdamW, with hyper (8,): lr, β1, β2, eps, weight_decay, decoupled (0/1), 1 − β1^t, √(1 − β2^t).
+    """Adam (Kingma, Ba 2015) and AdamW, with hyper (8,): lr, β1, β2, eps, weight_decay, decoupled (0/1), 1 − β1^t,
+    √(1 − β2^t).
 
     decoupled: p −= lr·weight_decay·p, else g += weight_decay·p; m = β1·m + (1 − β1)·g; v = β2·v + (1 − β2)·g²;
     p −= lr / (1 − β1^t) · m / (√v / √(1 − β2^t) + eps)."""

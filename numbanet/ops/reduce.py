@@ -57,7 +57,8 @@ class Sum(Reduce):
 
 @dataclass(slots=True)
 class Prod(Reduce):
-    """y = Π x over axes; int64 for integers and bool. ∂x = ∂y · y / x, and where x has zeros, the product of the others."""
+    """y = Π x over axes; int64 for integers and bool. ∂x = ∂y · y / x, and where x has zeros, the product of the
+    others."""
 
     function: ClassVar[str] = "prod"
     saves_inputs: ClassVar = (0,)

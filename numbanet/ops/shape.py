@@ -20,7 +20,8 @@ class Reshape(ViewOp):
         strides = view_strides(array, self.shape)
         if strides is None:
             raise RuntimeError(
-                f"view size {self.shape} is not compatible with the tensor's size {array.shape} and stride {array.strides} "
+                f"view size {self.shape} is not compatible with the tensor's size {array.shape} and stride "
+                f"{array.strides} "
                 "(at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
             )
         return array.view(self.shape, None if array.is_contiguous else strides)

@@ -36,7 +36,9 @@ def test_words_do_not_depend_on_how_they_are_asked_for(offset, count):
 
 
 def test_seeds_streams_and_substreams_differ():
-    draws = {philox.random_bits(*key, 0, 2, substream=sub).tobytes() for key in [(0, 0), (0, 1), (1, 0)] for sub in (0, 1)}
+    draws = {
+        philox.random_bits(*key, 0, 2, substream=sub).tobytes() for key in [(0, 0), (0, 1), (1, 0)] for sub in (0, 1)
+    }
     assert len(draws) == 6
 
 
@@ -53,7 +55,9 @@ def test_permutation(n):
 
 def test_permutations_are_fair():
     """Where element 0 goes, over many epochs: every place about as often."""
-    counts = np.bincount([int(np.argmax(philox.permutation(0, 2, epoch, 5) == 0)) for epoch in range(2000)], minlength=5)
+    counts = np.bincount(
+        [int(np.argmax(philox.permutation(0, 2, epoch, 5) == 0)) for epoch in range(2000)], minlength=5
+    )
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
 
 
@@ -71,6 +75,8 @@ def test_distributions(dtype):
     assert scipy.stats.kstest(u, "uniform").pvalue > 1e-3
 
 
-@pytest.mark.parametrize(("size", "dtype", "words"), [(0, "f4", 0), (1, "f4", 4), (4, "f4", 4), (5, "f4", 8), (1, "f8", 4), (3, "f8", 8)])
+@pytest.mark.parametrize(
+    ("size", "dtype", "words"), [(0, "f4", 0), (1, "f4", 4), (4, "f4", 4), (5, "f4", 8), (1, "f8", 4), (3, "f8", 8)]
+)
 def test_words_needed(size, dtype, words):
     assert philox.words_needed(size, np.dtype(dtype)) == words

@@ -1,4 +1,5 @@
-"""What the table holds the operations against: float64 NumPy and SciPy, written from the formulas, no kernel of ours."""
+"""What the table holds the operations against: float64 NumPy and SciPy, written from the formulas, no kernel of
+ours."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import scipy.special
 # --- convolution -----------------------------------------------------------------------------------------------------
 def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
     """The sum over the taps of the kernel of shifted pictures times a weight."""
-    n, c, *size = x.shape
+    n, size = x.shape[0], x.shape[2:]
     o, channels, *kernel = weight.shape
     padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
     spans = [s + 2 * p - d * (k - 1) for s, p, d, k in zip(size, padding, dilation, kernel, strict=True)]

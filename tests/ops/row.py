@@ -14,8 +14,10 @@ Sampler = Callable[[np.random.Generator], np.ndarray]
 class Row:
     """One function of tensors, its inputs, and what they should give.
 
-    ``function`` takes and returns tensors (one or a tuple); ``oracle`` the same with float64 arrays. Each case is a list of
-    samplers, one an input. ``ops`` are the op classes that the row is there for: they must run in it, forward or backward.
+    ``function`` takes and returns tensors (one or a tuple); ``oracle`` the same with float64 arrays. Each case is a
+    list of
+    samplers, one an input. ``ops`` are the op classes that the row is there for: they must run in it, forward or
+    backward.
     ``size`` gives the Σ|a||b| of the forward pass, by which rounding errors are measured (default: the result itself).
     """
 
@@ -66,7 +68,8 @@ def expect(row: Row, arrays: Sequence[np.ndarray], dtype: np.dtype) -> Expected:
 
 
 def assert_close(actual: np.ndarray, wanted: np.ndarray, size: np.ndarray, tolerance: float, dtype: np.dtype) -> None:
-    """|actual − wanted| ≤ tolerance · ε · size, with the same NaNs and infinities; exact for what is not floating point."""
+    """|actual − wanted| ≤ tolerance · ε · size, with the same NaNs and infinities; exact for what is not floating
+    point."""
     assert actual.shape == wanted.shape, f"shape {actual.shape}, wanted {wanted.shape}"
     if actual.dtype.kind != "f":
         np.testing.assert_array_equal(actual, wanted)
@@ -86,6 +89,7 @@ def assert_close(actual: np.ndarray, wanted: np.ndarray, size: np.ndarray, toler
     if worst.any():
         at = np.argmax(np.where(worst, error / bound, 0))
         raise AssertionError(
-            f"{worst.sum()} of {error.size} elements are wrong; at worst {actual[finite][at]!r} for {wanted[finite][at]!r}, "
+            f"{worst.sum()} of {error.size} elements are wrong; at worst {actual[finite][at]!r} for "
+            f"{wanted[finite][at]!r}, "
             f"{error[at] / bound[at]:.3g} times the bound"
         )

@@ -14,7 +14,8 @@ def uniform(out, low, high, seed, stream, offset):
 
 
 def normal(out, mean, std, seed, stream, offset):
-    """Box–Muller on pairs of uniform numbers: z = sqrt(−2 log(1 − u₀)) · (cos 2πu₁, sin 2πu₁), in float64, then rounded."""
+    """Box–Muller on pairs of uniform numbers: z = sqrt(−2 log(1 − u₀)) · (cos 2πu₁, sin 2πu₁), in float64, then
+    rounded."""
     pairs = (out.size + 1) // 2
     u = philox.uniform((pairs, 2), out.dtype, seed, stream, offset).astype(np.float64)
     radius = np.sqrt(-2 * np.log1p(-u[:, 0]))

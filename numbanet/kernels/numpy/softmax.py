@@ -33,7 +33,8 @@ def _counted(target, classes, ignore_index):
     if wrong.any():
         row = int(np.argmax(wrong))
         raise IndexError(
-            f"target {int(target[row])} of row {row} is out of range: the logits have {classes} classes, 0 to {classes - 1}"
+            f"target {int(target[row])} of row {row} is out of range: the logits have {classes} classes, 0 to "
+            f"{classes - 1}"
         )
     return counts, np.where(counts, target, 0)
 
