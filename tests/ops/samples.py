@@ -66,3 +66,15 @@ SPECIAL = [
     0.5,
 ]
 """What a pointwise function stumbles over; 17 of them."""
+
+SIZES = [(), (1,), (7,), (130,), (517,), (33, 17), (3, 1, 5), (0, 4)]
+"""Awkward sizes: none, one, primes, larger than a tile, several dimensions, empty."""
+
+
+def each(sampler, *shapes):
+    """A case a shape, of one input."""
+    return [[sampler(*shape)] for shape in shapes or SIZES]
+
+
+def as_pair(value):
+    return value if isinstance(value, tuple) else (value, value)

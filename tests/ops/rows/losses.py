@@ -1,0 +1,96 @@
+"""Rows of softmax and losses."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.special
+
+from numbanet.nn import functional as F
+from numbanet.ops import indexing, loss, pointwise
+from tests.ops import oracles
+from tests.ops.row import Row
+from tests.ops.samples import given, integers, normal
+
+CLASSES = [(1, 1), (7, 10), (130, 10), (3, 517), (33, 17)]
+
+
+def _entropy_rows():
+    for reduction in ("mean", "sum", "none"):
+        for smoothing in (0.0, 0.1):
+            for ignore in (-100, 1):
+                settings = {"reduction": reduction, "ignore_index": ignore, "label_smoothing": smoothing}
+                yield Row(
+                    f"cross_entropy {reduction} {smoothing} {ignore}",
+                    [loss.CrossEntropy, loss.CrossEntropyBackward],
+                    lambda x, t, k=settings: F.cross_entropy(x, t, **k),
+                    lambda x, t, k=settings: oracles.cross_entropy(x, t, **k),
+                    [[normal(n, c, scale=3), integers(0, c, n)] for n, c in CLASSES if c > 1],
+                    size=lambda x, t, k=settings: oracles.cross_entropy(x, t, **k) + 2 * np.abs(x).max(),
+                    refuses_twice="twice",
+                )
+
+
+ROWS = [
+    Row(
+        "softmax",
+        [loss.Softmax, loss.SoftmaxBackward],
+        lambda x: F.softmax(x, -1),
+        lambda x: scipy.special.softmax(x, -1),
+        [[normal(*s, scale=3)] for s in CLASSES] + [[normal(7)], [normal(2, 3, 4)]],
+        twice=True,
+        tolerance=64,
+    ),
+    Row(
+        "softmax along 1",
+        [loss.Softmax],
+        lambda x: F.softmax(x, 1),
+        lambda x: scipy.special.softmax(x, 1),
+        [[normal(2, 3, 4)]],
+        twice=True,
+        tolerance=64,
+    ),
+    Row(
+        "log_softmax",
+        [loss.Softmax, loss.SoftmaxBackward],
+        lambda x: F.log_softmax(x, -1),
+        lambda x: scipy.special.log_softmax(x, -1),
+        [[normal(*s, scale=3)] for s in CLASSES] + [[normal(7)], [normal(0, 4)], [normal(2, 3, 4)]],
+        twice=True,
+        size=lambda x: np.abs(scipy.special.log_softmax(x, -1)) + 2 * np.abs(x).max(-1, keepdims=True),
+    ),
+    Row(
+        "softmax of large numbers",
+        [loss.Softmax],
+        lambda x: F.softmax(x, -1),
+        lambda x: scipy.special.softmax(x, -1),
+        [[given([[1e4, 1e4, -1e4], [3e38, -3e38, 0], [-100, -100.5, -101]])]],
+        differentiable=False,
+        tolerance=64,
+    ),
+    *_entropy_rows(),
+    Row(
+        "cross_entropy of infinite logits",
+        [loss.CrossEntropy],
+        lambda x, t: F.cross_entropy(x, t, reduction="none"),
+        lambda x, t: oracles.cross_entropy(x, t, "none"),
+        [[given([[0.0, -np.inf, 1], [np.inf, 0, 0], [0, np.nan, 1], [1e4, -1e4, 0]]), given([0, 1, 2, 1])]],
+        differentiable=False,
+    ),
+    Row(
+        "nll_loss",
+        [indexing.Take],
+        lambda x, t: F.nll_loss(F.log_softmax(x, 1), t, ignore_index=1),
+        lambda x, t: oracles.cross_entropy(x, t, ignore_index=1),
+        [[normal(7, 10), integers(0, 10, 7)]],
+        size=lambda x, t: np.abs(x).max() * 2,
+        twice=True,
+    ),
+    Row(
+        "mse_loss",
+        [pointwise.Square],
+        F.mse_loss,
+        lambda x, y: np.mean((x - y) ** 2),
+        [[normal(7, 3), normal(7, 3)]],
+        twice=True,
+    ),
+]

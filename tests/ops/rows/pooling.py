@@ -1,0 +1,70 @@
+"""Rows of pooling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numbanet.nn import functional as F
+from numbanet.ops import pool
+from tests.ops import oracles
+from tests.ops.row import Row
+from tests.ops.samples import as_pair, distinct, normal, ties
+
+# x, kernel, stride, padding, dilation, ceil_mode
+POOLS = [
+    ((1, 1, 1, 1), 1, 1, 0, 1, False),
+    ((2, 6, 28, 28), 2, 2, 0, 1, False),
+    ((2, 3, 7, 5), 3, 2, 1, 1, False),
+    ((1, 2, 9, 11), (3, 2), (1, 3), (1, 0), (2, 1), False),
+    ((3, 1, 10, 7), 3, 2, 0, 1, True),
+    ((1, 1, 130, 5), 2, 2, 1, 1, True),
+    ((2, 3, 13, 37), 5, 3, 2, 1, False),
+    ((0, 2, 4, 4), 2, 2, 0, 1, False),
+]
+
+
+def _pool_rows():
+    for extents, kernel, stride, padding, dilation, ceil_mode in POOLS:
+        k, s, p, d = map(as_pair, (kernel, stride, padding, dilation))
+        name = f"{extents} {kernel} {stride} {padding} {dilation} {ceil_mode}"
+        settings = (k, s, p, d, ceil_mode)
+        ops = [pool.MaxPool2d, pool.MaxPool2dBackward] if extents[0] else [pool.MaxPool2d]
+        yield Row(
+            f"max_pool2d {name}",
+            ops,
+            lambda x, t=settings: F.max_pool2d(x, *t),
+            lambda x, t=settings: oracles.max_pool2d(x, *t),
+            [[distinct(*extents)]],
+            twice=extents[0] > 0,
+        )
+        yield Row(
+            f"max_pool2d with indices {name}",
+            [pool.MaxPool2d],
+            lambda x, t=settings: F.max_pool2d(x, *t, return_indices=True),
+            lambda x, t=settings: (oracles.max_pool2d(x, *t), oracles.max_pool2d_indices(x, *t)),
+            [[ties(*extents)]],
+            differentiable=False,
+        )
+        if d == (1, 1):
+            for include in (False, True):
+                ops = [pool.AvgPool2d, pool.AvgPool2dBackward] if extents[0] else [pool.AvgPool2d]
+                yield Row(
+                    f"avg_pool2d {name} {include}",
+                    ops,
+                    lambda x, t=(k, s, p, ceil_mode, include): F.avg_pool2d(x, *t),
+                    lambda x, t=(k, s, p, ceil_mode, include): oracles.avg_pool2d(x, *t),
+                    [[normal(*extents)]],
+                    size=lambda x, t=(k, s, p, ceil_mode, include): oracles.avg_pool2d(abs(x), *t),
+                    twice=extents[0] > 0,
+                )
+    yield Row(
+        "adaptive_avg_pool2d",
+        [pool.AvgPool2d],
+        lambda x: F.adaptive_avg_pool2d(x, (2, 1)),
+        lambda x: x.reshape(2, 3, 2, 2, 1, 6).mean((3, 5)),
+        [[normal(2, 3, 4, 6)]],
+        size=lambda x: np.ones((2, 3, 2, 1)),
+    )
+
+
+ROWS = list(_pool_rows())

@@ -1,0 +1,100 @@
+"""Rows of ops that change their inputs: optimisers and random fills."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numbanet import autograd
+from numbanet.ops import optim, random
+from tests.ops import oracles
+from tests.ops.row import Row
+from tests.ops.samples import each, normal, positive
+
+
+def _sgd(*hyper, momentum=True):
+    def function(p, g, v):
+        p, v = p.detach().clone(), v.detach().clone()
+        optim.sgd_update([p], [g], [v] if momentum else [], p.new_tensor(hyper, p.dtype))
+        return p, v
+
+    return function
+
+
+def _adam(lr, beta1, beta2, eps, decay, decoupled, step):
+    def function(p, g, m, v):
+        p, m, v = p.detach().clone(), m.detach().clone(), v.detach().clone()
+        hyper = [lr, beta1, beta2, eps, decay, decoupled, 1 - beta1**step, (1 - beta2**step) ** 0.5]
+        optim.adam_update([p], [g], [m], [v], p.new_tensor(hyper, p.dtype))
+        return p, m, v
+
+    return function
+
+
+_PARAMETERS = [(), (1,), (130,), (33, 17), (0,)]
+
+
+def _optimiser_rows():
+    for hyper in [
+        (0.1, 0.9, 0, 0, 0, 0),
+        (0.1, 0.9, 0, 0, 0, 1),
+        (0.1, 0.9, 0.5, 1e-2, 0, 0),
+        (0.1, 0.9, 0, 1e-2, 1, 0),
+        (0.1, 0, 0, 1e-2, 0, 0),
+    ]:
+        yield Row(
+            f"sgd {hyper}",
+            [optim.SGDUpdate],
+            _sgd(*hyper, momentum=hyper[1] != 0),
+            lambda p, g, v, h=hyper: oracles.sgd(p, g, v, *h),
+            [[normal(*s), normal(*s), normal(*s)] for s in _PARAMETERS],
+            differentiable=False,
+            size=lambda p, g, v: abs(p) + abs(g) + abs(v),
+        )
+    for hyper in [
+        (1e-2, 0.9, 0.999, 1e-8, 0, 0, 1),
+        (1e-2, 0.9, 0.999, 1e-8, 1e-2, 0, 7),
+        (1e-2, 0.8, 0.99, 1e-6, 1e-2, 1, 100),
+    ]:
+        yield Row(
+            f"adam {hyper}",
+            [optim.AdamUpdate],
+            _adam(*hyper),
+            lambda p, g, m, v, h=hyper: oracles.adam(p, g, m, v, *h),
+            [[normal(*s), normal(*s), normal(*s), positive(*s)] for s in _PARAMETERS],
+            differentiable=False,
+            tolerance=64,
+            size=lambda p, g, m, v: abs(p) + abs(g) + abs(m) + v + g * g,
+        )
+
+
+def _random(kind, *settings):
+    return lambda x: autograd.apply_inplace(kind(12345678901, 1, 6, *settings), x.detach().clone())
+
+
+RANDOM = [
+    Row(
+        "uniform_",
+        [random.Uniform],
+        _random(random.Uniform, -1.0, 3.0),
+        lambda x, dtype: -1 + 4 * oracles.uniform(x.shape, dtype, 12345678901, 1, 6),
+        each(normal, (), (7,), (33, 17)),
+        differentiable=False,
+        nan=False,
+        dtype_matters=True,
+        size=lambda x: np.full(x.shape, 4.0),
+    ),
+    Row(
+        "normal_",
+        [random.Normal],
+        _random(random.Normal, 0.5, 2.0),
+        lambda x, dtype: 0.5 + 2 * oracles.normal(x.shape, dtype, 12345678901, 1, 6),
+        each(normal, (), (7,), (33, 17)),
+        differentiable=False,
+        nan=False,
+        dtype_matters=True,
+        size=lambda x: np.full(x.shape, 4.0),
+    ),
+]
+
+
+ROWS = [*_optimiser_rows(), *RANDOM]
