@@ -17,10 +17,13 @@ from numbanet.kernels.contract import Pair
 from numbanet.kernels.cpu.kernel import device_function
 from numbanet.kernels.cpu.simd.vector import load_first, splat, store_first
 
+SLACK = 64
+"""float32 behind a band: a vector at the last position reads up to here."""
+
 
 @dataclass(frozen=True)
 class Window:
-    """One spatial geometry: out (oh, ow) over x (h, w), of which zeros stand between the elements if spread > 1."""
+    """The geometry of a convolution: out (out_height, out_width) over x (height, width)."""
 
     height: int
     width: int
@@ -30,7 +33,6 @@ class Window:
     stride: Pair
     padding: Pair
     dilation: Pair
-    spread: Pair = (1, 1)
 
     @property
     def phase_width(self) -> int:
@@ -72,11 +74,11 @@ def tap_table(window: Window, channels: int, band_rows: int, every: int = 1, mul
 
 
 @device_function
-def pack_band(out, x, channels, height, width, first, rows, phase_width, phases, pad_y, pad_x, spread_y, spread_x):
-    """out[c][row][phase][column] = the padded, spread picture x (channels, height, width) from padded row ``first`` on.
+def pack_band(out, x, channels, height, width, first, rows, phase_width, phases, pad_y, pad_x):
+    """out[c][row][phase][column] = the padded picture x (channels, height, width) from padded row ``first`` on.
 
-    Padded row Y holds row (Y − pad_y) / spread_y of x where that is a whole number inside the picture, else zeros;
-    likewise the columns, of which X goes to phase X mod phases at X div phases. Slack of 16 zeros ends the band.
+    Padded row Y holds row Y − pad_y of x where there is one, else zeros; likewise the columns, of which X goes to phase
+    X mod phases at X div phases. Slack of zeros ends the band.
     """
     pitch = phases * phase_width
     zero = splat(np.float32(0))
@@ -84,20 +86,19 @@ def pack_band(out, x, channels, height, width, first, rows, phase_width, phases,
         for row in range(rows):
             target = out + (channel * rows + row) * pitch
             y = first + row - pad_y
-            inside = y >= 0 and y % spread_y == 0 and y // spread_y < height
-            source = x + (channel * height + (y // spread_y if inside else 0)) * width
-            if not inside or phases > 1 or spread_x > 1:
-                for i in range(0, pitch, 16):
-                    store_first(target, i, zero, pitch - i)
+            inside = y >= 0 and y < height
+            source = x + (channel * height + (y if inside else 0)) * width
+            if inside and phases == 1:
+                _copy_row(target, source, width, pitch, pad_x)
+                continue
+            for i in range(0, pitch, 16):
+                store_first(target, i, zero, pitch - i)
             if inside:
-                if phases == 1 and spread_x == 1:
-                    _copy_row(target, source, width, pitch, pad_x)
-                else:
-                    for column in range(width):
-                        place = column * spread_x + pad_x
-                        if place >= 0 and place < pitch:
-                            target[place % phases * phase_width + place // phases] = source[column]
-    for i in range(0, 64, 16):
+                for column in range(width):
+                    place = column + pad_x
+                    if place >= 0 and place < pitch:
+                        target[place % phases * phase_width + place // phases] = source[column]
+    for i in range(0, SLACK, 16):
         store_first(out, channels * rows * pitch + i, zero, 16)
 
 
@@ -114,7 +115,3 @@ def _copy_row(out, x, width, pitch, pad):
         store_first(out, left + i, load_first(x, skipped + i, count - i), count - i)
     for i in range(left + count, pitch, 16):
         store_first(out, i, zero, pitch - i)
-
-
-SLACK = 64
-"""float32 behind a band: a vector at the last position reads up to here."""

@@ -5,8 +5,9 @@ weights are broadcast) by a few vectors of neighbouring positions. Each output i
 (channel, ky, kx), whatever the tile, the lanes or the threads. A task packs one band of one picture (see ``band.py``)
 and does all its output channels from there.
 
-The gradient for the input is the convolution of the (spread) gradient with the flipped weights, read where they lie:
-only the tables differ. The gradient for the weights is in ``conv_weight.py``.
+The gradient for the input is, for stride 1, the convolution of the padded gradient with the flipped weights, read
+where they lie: only the tables differ. For other strides ``conv_columns.py`` does it. The gradient for the weights is in
+``conv_weight.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from numbanet.kernels import threads
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu import conv_channels, target
+from numbanet.kernels.cpu import conv_channels, conv_columns, target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, Window, pack_band, table, tap_table
 from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
@@ -75,8 +76,6 @@ class Convolution(NamedTuple):
     stride_y: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
-    spread_y: I64_FIELD
-    spread_x: I64_FIELD
     activation: I64_FIELD
 
 
@@ -95,7 +94,7 @@ def make_convolution(rows: int) -> Kernel:
             picture = p.x + number * p.channels * p.height * p.width
             pack_band(
                 band, picture, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width, p.phases,
-                p.pad_y, p.pad_x, p.spread_y, p.spread_x,
+                p.pad_y, p.pad_x,
             )  # fmt: skip
             plane = p.out_height * p.out_width
             out = p.out + (number * p.out_channels * plane + top * p.out_width)
@@ -217,7 +216,7 @@ def _append(program, out, x, weight, bias, window, groups, weight_taps, weight_r
     tasks = pictures * plan.bands
     chunk = tasks if out.size * taps.size < SMALL else max(1, tasks // (8 * TASKS_A_THREAD * threads.get_num_threads()))
     geometry = (
-        window.phase_width, window.stride[1], window.stride[0], *window.padding, *window.spread, ACTIVATIONS[activation],
+        window.phase_width, window.stride[1], window.stride[0], *window.padding, ACTIVATIONS[activation],
     )  # fmt: skip
     if plan.form == "channels":
         packed = conv_channels.append_weights(program, weight, weight_taps, weight_row, groups, out_channels, plan.rows)
@@ -246,10 +245,11 @@ def forward_window(shape, out_shape, kernel_size, stride, padding, dilation) -> 
 
 
 @functools.lru_cache(maxsize=512)
-def gradient_window(shape, grad_shape, kernel_size, stride, padding, dilation) -> Window:
-    """The geometry of the gradient for the input: stride 1 over the gradient with stride − 1 zeros between elements."""
-    pad = tuple((k - 1) * d - p for k, d, p in zip(kernel_size, dilation, padding, strict=True))
-    return Window(*grad_shape[2:], *shape[2:], kernel_size, (1, 1), pad, dilation, stride)
+def gradient_window(window: Window) -> Window:
+    """The geometry of the gradient for the input of a convolution of stride 1."""
+    pad = tuple((k - 1) * d - p for k, d, p in zip(window.kernel, window.dilation, window.padding, strict=True))
+    outer_size, inner_size = (window.out_height, window.out_width), (window.height, window.width)
+    return Window(*outer_size, *inner_size, window.kernel, (1, 1), pad, window.dilation)
 
 
 @functools.lru_cache(maxsize=512)
@@ -282,10 +282,13 @@ def conv2d_input_grad(program, out, grad, weight, stride, padding, dilation, gro
     if reason is None and out.size:
         if grad.size == 0:
             return "an empty sum"
-        window = gradient_window(out.shape, grad.shape, weight.shape[2:], stride, padding, dilation)
-        area = weight.shape[2] * weight.shape[3]
-        taps = gradient_weight_taps(grad.shape[1] // groups, weight.shape[1], weight.shape[2:])
-        _append(program, out, grad, weight, None, window, groups, taps, area, None)
+        window = forward_window(out.shape, grad.shape, weight.shape[2:], stride, padding, dilation)
+        if stride != (1, 1):
+            conv_columns.append_columns(program, out, grad, weight, window, groups)
+        else:
+            area = window.kernel[0] * window.kernel[1]
+            taps = gradient_weight_taps(grad.shape[1] // groups, weight.shape[1], window.kernel)
+            _append(program, out, grad, weight, None, gradient_window(window), groups, taps, area, None)
     return reason
 
 

@@ -55,8 +55,6 @@ class ChannelConvolution(NamedTuple):
     stride_y: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
-    spread_y: I64_FIELD
-    spread_x: I64_FIELD
     activation: I64_FIELD
 
 
@@ -123,7 +121,7 @@ def make_channel_convolution(rows: int, columns: int) -> Kernel:
             picture = p.x + number * p.channels * p.height * p.width
             pack_band(
                 band, picture, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width, p.phases,
-                p.pad_y, p.pad_x, p.spread_y, p.spread_x,
+                p.pad_y, p.pad_x,
             )  # fmt: skip
             weight = p.weight + group * p.tap_count * p.padded_channels
             for o in range(0, p.padded_channels, columns * LANES):

@@ -122,7 +122,7 @@ def make_weight_gradient(columns: int, run: int) -> Kernel:
                     transpose_gradient(turned, grad, p.out_channels, p.padded_channels, plane, rows * p.out_width)
                     pack_band(
                         band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width,
-                        p.phases, p.pad_y, p.pad_x, 1, 1,
+                        p.phases, p.pad_y, p.pad_x,
                     )  # fmt: skip
                     for o in range(0, p.padded_channels, columns * LANES):
                         for tap in range(low, high, tile_taps):

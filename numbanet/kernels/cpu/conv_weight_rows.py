@@ -89,7 +89,7 @@ def make_weight_sums(rows: int) -> Kernel:
                     grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
                     pack_band(
                         band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width,
-                        p.phases, p.pad_y, p.pad_x, 1, 1,
+                        p.phases, p.pad_y, p.pad_x,
                     )  # fmt: skip
                     for tap in range(low, high, TAPS):
                         where = offsets(p.taps, tap, TAPS)
