@@ -82,7 +82,7 @@ def test_bool_arithmetic(backend):
     with pytest.raises(RuntimeError, match="bool"):
         b.sub(b)
     with pytest.raises(RuntimeError, match="bool"):
-        -b
+        _ = -b
     with pytest.raises(TypeError, match="bool tensors"):
         nb.arange(2) & 1
 

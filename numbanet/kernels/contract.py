@@ -56,13 +56,14 @@ def fill(out, value: float):
 
 @declare(inplace=("x",), strided=("out", "x"))
 def unary(out, x, function: str):
-    """out = function(x); neg abs exp log sqrt square reciprocal sign tanh sigmoid relu sin cos floor ceil round logical_not isnan isinf."""
+    """out = function(x); neg abs exp log sqrt square reciprocal sign tanh sigmoid relu sin cos floor ceil round
+    logical_not isnan isinf."""
 
 
 @declare(inplace=("x", "y"), strided=("out", "x", "y"))
 def binary(out, x, y, function: str):
-    """out = function(x, y), all of out's shape (stride 0 broadcasts); add sub mul div pow maximum minimum floor_divide remainder
-    logical_and logical_or logical_xor, and into bool: eq ne lt le gt ge."""
+    """out = function(x, y), all of out's shape (stride 0 broadcasts); add sub mul div pow maximum minimum floor_divide
+    remainder logical_and logical_or logical_xor, and into bool: eq ne lt le gt ge."""
 
 
 @declare(inplace=("x", "y"), strided=("out", "condition", "x", "y"))
@@ -72,13 +73,15 @@ def where(out, condition, x, y):
 
 @declare(inplace=("grad",))
 def relu_backward(out, grad, y):
-    """out = grad where y > 0 else 0; y is the output (or the input) of the ReLU, where NaN it gives grad's share NaN-free as PyTorch."""
+    """out = 0 where y ≤ 0, else grad (where y is NaN too, as PyTorch); y is the output, or the input, of the ReLU."""
 
 
 # --- reductions and indexing -------------------------------------------------------------------------------------
 @declare(strided=("x",))
 def reduce(out, x, axes: tuple[int, ...], function: str):
-    """out = function over axes of x, out with these axes kept as 1; sum prod max min any all (NaN passes through max and min)."""
+    """out = function over axes of x, out with these axes kept as 1; sum prod max min any all.
+
+    NaN passes through max and min."""
 
 
 @declare(strided=("x",))
@@ -129,8 +132,9 @@ def conv2d_weight_grad(out, bias_out, grad, x, stride: Pair, padding: Pair, dila
 # --- pooling -----------------------------------------------------------------------------------------------------
 @declare()
 def max_pool2d(out, indices, x, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
-    """out (n, c, oh, ow) = maximum of each window of x (n, c, h, w); indices (int32) = where in the plane h·w: the first maximum,
-    or the last NaN of the window (as PyTorch)."""
+    """out (n, c, oh, ow) = maximum of each window of x (n, c, h, w); indices (int32) = where in the plane h·w.
+
+    That is the first maximum of the window, or its last NaN (as PyTorch)."""
 
 
 @declare()
@@ -163,8 +167,9 @@ def softmax_backward(out, grad, y, log: bool):
 def cross_entropy(out, logsumexp, logits, target, reduction: str, ignore_index: int, label_smoothing: float):
     """out () for reduction "mean" or "sum", (n,) for "none"; logsumexp (n,); logits (n, c); target (n,) int64.
 
-    A row's loss is (1−ε)·(lse − logits[target]) + ε·(lse − mean(logits)), ε = label_smoothing, 0 where target is ignore_index;
-    the mean divides by the number of rows that count (none: NaN). A target outside 0 … c−1 raises IndexError naming value and row."""
+    A row's loss is (1−ε)·(lse − logits[target]) + ε·(lse − mean(logits)), ε = label_smoothing, 0 where target is
+    ignore_index; the mean divides by the number of rows that count (none: NaN). A target outside 0 … c−1 raises
+    IndexError naming value and row."""
 
 
 @declare()
@@ -177,10 +182,10 @@ def cross_entropy_backward(
 # --- optimiser updates: all parameters of a group in one call -------------------------------------------------------
 @declare()
 def sgd_update(parameters: tuple, gradients: tuple, momentum_buffers: tuple, hyper):
-    """PyTorch's SGD. hyper (6,) float32 or float64: lr, momentum, dampening, weight_decay, nesterov (0/1), first step (0/1).
+    """PyTorch's SGD. hyper (6,): lr, momentum, dampening, weight_decay, nesterov (0/1), first step (0/1).
 
-    g += weight_decay·p; v = g on the first step else momentum·v + (1−dampening)·g; g = g + momentum·v if nesterov else v; p −= lr·g.
-    momentum_buffers is empty when momentum is 0."""
+    g += weight_decay·p; v = g on the first step else momentum·v + (1−dampening)·g; g = g + momentum·v if nesterov
+    else v; p −= lr·g. hyper is float32 or float64; momentum_buffers is empty when momentum is 0."""
 
 
 @declare()
