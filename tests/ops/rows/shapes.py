@@ -106,6 +106,13 @@ INDEXING = [
         ],
     ),
     Row(
+        "take apart behind a slice",
+        [indexing.Take, indexing.TakeBackward],
+        lambda x, i, j: x[:, i, None, :, j],
+        lambda x, i, j: x[:, i, None, :, j],
+        [[normal(2, 4, 5, 3), integers(0, 4, 7), integers(0, 3, 7)]],
+    ),
+    Row(
         "mask",
         [indexing.Take, indexing.TakeBackward],
         _repeat_axis,
