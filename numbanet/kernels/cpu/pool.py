@@ -16,6 +16,7 @@ from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.vector import (
     every_second,
+    interleave,
     lane_index,
     load,
     load_first,
@@ -151,6 +152,48 @@ def max_pool_gradient(start, stop, row, scratch):
     return 0
 
 
+@kernel(Pool)
+def max_pool_2x2_gradient(start, stop, row, scratch):
+    """As max_pool_gradient for windows of 2 × 2 that lie side by side: every element is written once."""
+    p = unpack(row, Pool)
+    zero, one, below = splat(np.float32(0)), splat(np.int32(1)), splat(np.int32(p.width))
+    for plane in range(start, stop):
+        x = p.x + plane * p.height * p.width
+        target = plane * p.out_height * p.out_width
+        for y in range(p.out_height):
+            for left in range(0, p.out_width, 16):
+                count = min(p.out_width - left, 16)
+                at = target + y * p.out_width + left
+                gradient, where = load_first(p.out, at, count), load_first(p.indices, at, count)
+                begin = 2 * (y * p.width + left)
+                place = splat(np.int32(begin)) + lane_index() + lane_index()
+                store_pairs(
+                    x + begin,
+                    select(where == place, gradient, zero),
+                    select(where == place + one, gradient, zero),
+                    2 * count,
+                )
+                place = place + below
+                store_pairs(
+                    x + (begin + p.width),
+                    select(where == place, gradient, zero),
+                    select(where == place + one, gradient, zero),
+                    2 * count,
+                )
+            if p.width > 2 * p.out_width:
+                x[2 * y * p.width + p.width - 1] = np.float32(0)
+                x[(2 * y + 1) * p.width + p.width - 1] = np.float32(0)
+        clear(x + 2 * p.out_height * p.width, (p.height - 2 * p.out_height) * p.width)
+    return 0
+
+
+@device_function
+def store_pairs(out, even, odd, count):
+    """out[:count] = even[0], odd[0], even[1], odd[1], …"""
+    store_first(out, 0, interleave(even, odd, 0), count)
+    store_first(out, 16, interleave(even, odd, 1), count - 16)
+
+
 @device_function
 def clear(x, size):
     """x[:size] = 0."""
@@ -222,15 +265,20 @@ def _append(program, which, pooled, indices, picture, kernel_size, stride, paddi
     return None
 
 
-def max_pool2d(program, out, indices, x, kernel, stride, padding, dilation):
+def _is_2x2(out, x, kernel, stride, padding, dilation) -> bool:
+    """Whether windows of 2 × 2 lie side by side: out (…, oh, ow) pooled from x (…, h, w)."""
     is_plain = kernel == (2, 2) and stride == (2, 2) and padding == (0, 0) and dilation == (1, 1)
-    is_whole = 2 * out.shape[2] <= x.shape[2] and 2 * out.shape[3] <= x.shape[3]
-    which = max_pool_2x2 if is_plain and is_whole else max_pool_planes
+    return is_plain and all(n == size // 2 for n, size in zip(out.shape[2:], x.shape[2:], strict=True))
+
+
+def max_pool2d(program, out, indices, x, kernel, stride, padding, dilation):
+    which = max_pool_2x2 if _is_2x2(out, x, kernel, stride, padding, dilation) else max_pool_planes
     return _append(program, which, out, indices, x, kernel, stride, padding, dilation)
 
 
 def max_pool2d_backward(program, out, grad, indices, kernel, stride, padding, dilation):
-    return _append(program, max_pool_gradient, grad, indices, out, kernel, stride, padding, dilation)
+    which = max_pool_2x2_gradient if _is_2x2(grad, out, kernel, stride, padding, dilation) else max_pool_gradient
+    return _append(program, which, grad, indices, out, kernel, stride, padding, dilation)
 
 
 def avg_pool2d(program, out, x, kernel, stride, padding, count_include_pad):
