@@ -8,9 +8,11 @@ processor, the lanes and the check mode. An edited helper therefore never leaves
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import os
+import re
 import shutil
 import stat
 import sys
@@ -26,6 +28,7 @@ from numbanet.kernels.cpu import target
 
 PACKAGE = "numbanet.kernels.cpu"
 KEEP_DAYS = 60
+KERNEL_FOLDER = re.compile(r"[\w.]+-[0-9a-f]{16}")
 
 
 def cache_root() -> Path | None:
@@ -34,15 +37,20 @@ def cache_root() -> Path | None:
     ``NUMBANET_CACHE_DIR``, else the user's cache folder. It holds code, so it must belong to the user, mode 0700.
     """
     forced = os.environ.get("NUMBANET_CACHE_DIR")
-    if forced:
-        root = Path(forced)
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA", Path.home())) / "numbanet" / "kernels"
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches" / "numbanet" / "kernels"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numbanet" / "kernels"
+    try:
+        root = Path(forced) if forced else _user_folder() / "numbanet" / "kernels"
+    except RuntimeError:  # a user without a home, as containers run programs
+        return None
     return root if _make_private(root) else None
+
+
+def _user_folder() -> Path:
+    """Where the system wants caches of this user."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home())
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _make_private(folder: Path) -> bool:
@@ -118,12 +126,21 @@ def module_folder(module: str) -> Path | None:
     return folder
 
 
+def _folder_of(module: str) -> Path | None:
+    """As module_folder; None for kernels of other packages, whose sources and imports nobody watches here."""
+    return module_folder(module) if module.startswith(PACKAGE + ".") else None
+
+
 def prune(days: float = KEEP_DAYS) -> int:
-    """Delete the subfolders that no process used for ``days`` days; returns how many."""
+    """Delete the subfolders of kernels that no process used for ``days`` days; returns how many.
+
+    Nothing else is touched, should the user have pointed ``NUMBANET_CACHE_DIR`` at a folder of other things."""
     root, removed = cache_root(), 0
     if root is None:
         return 0
     for folder in root.iterdir():
+        if not KERNEL_FOLDER.fullmatch(folder.name):
+            continue
         try:
             if folder.is_dir() and time.time() - folder.stat().st_mtime > days * 86400:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -187,11 +204,15 @@ class KernelCache(FunctionCache):
             super().save_overload(sig, data)
         except OSError:
             return  # a full or vanished disk costs the next process a compilation, not this one its run
+        except Exception:  # the index there cannot be read: begin a new one
+            with contextlib.suppress(OSError):
+                self.flush()
+                super().save_overload(sig, data)
 
 
 def kernel_cache(py_func, name: str):
     """The cache object for a kernel function, or Numba's null cache where there is no folder."""
-    folder = module_folder(py_func.__module__)
+    folder = _folder_of(py_func.__module__)
     if folder is None:
         return NullCache()
     py_func.__kernel_name__, py_func.__kernel_folder__ = name, folder
@@ -200,5 +221,5 @@ def kernel_cache(py_func, name: str):
 
 def is_cached(module: str, name: str) -> bool:
     """Whether a compiled form of the kernel lies in the cache."""
-    folder = module_folder(module)
+    folder = _folder_of(module)
     return folder is not None and (folder / f"{name}.nbi").exists() and (folder / f"{name}.1.nbc").exists()

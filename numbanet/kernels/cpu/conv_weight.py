@@ -80,9 +80,9 @@ class PartSum(NamedTuple):
 @device_function
 def transpose_gradient(out, grad, channels, padded, plane, positions):
     """out[position][o] = grad[o][position] for o < channels, 0 up to ``padded`` channels; rows of grad are ``plane`` apart."""
-    whole = positions // 16 * 16
     for o in range(0, padded, 16):
         rows = min(16, channels - o)
+        whole = positions // 16 * 16 if rows > 0 else 0
         for i in range(0, whole, 16):
             transpose_block(out + (i * padded + o), padded, grad + (o * plane + i), plane, rows)
         for i in range(whole, positions):
@@ -150,6 +150,12 @@ def make_weight_gradient(columns: int, run: int) -> Kernel:
 
 
 WEIGHT_GRADIENTS = {choice: make_weight_gradient(*choice) for choice in RUNS}
+
+
+def padded_to_tile(out_channels: int) -> int:
+    """Output channels of a group rounded up to whole vectors of the narrowest tile, and to 16 at least."""
+    unit = max(16, min(columns for columns, _ in RUNS) * LANES)
+    return -(-out_channels // unit) * unit
 
 
 def choose_tile(window: Window, padded_channels: int) -> tuple[int, int]:
@@ -243,11 +249,13 @@ def _append_sums(program, out, bias_out, grad, x, window, groups):
 def _append_channels(program, out, bias_out, grad, x, window, groups):
     """Vectors of output channels."""
     channels, out_channels, tap_count = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
-    padded = -(-out_channels // 16) * 16
+    padded = -(-out_channels // 16) * 16  # this decides bits, so no lanes and no tiles may
+    out_rows = band_of(window, channels, padded)
+    elements = (tap_count + 1) * padded * groups
+    padded = padded_to_tile(out_channels)
     columns, run = choose_tile(window, padded)
     runs = RUNS[columns, run]
-    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, (tap_count + 1) * padded * groups, runs * run)
-    out_rows = band_of(window, channels, padded)
+    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, elements, runs * run)
     starts = program.keep(tap_table(window, channels, window.band_rows(out_rows), run, runs))
     partial = program.workspace((parts, groups, tap_count + 1, padded))
     args = WeightGradient(
