@@ -15,6 +15,7 @@ from numba import njit, prange
 from numba.core import types
 from numba.extending import intrinsic
 
+from numbanet.kernels.cpu import layer
 from numbanet.kernels.cpu.arguments import CHUNK, HEADER, KERNEL, TASKS
 from numbanet.kernels.cpu.cache import kernel_cache
 from numbanet.kernels.cpu.kernel import device_function
@@ -132,6 +133,8 @@ class Driver:
 
     def _load(self):
         begin = time.perf_counter()
+        if self.parallel:
+            layer.choose_layer()  # before Numba loads one on its own
         dispatcher = njit(parallel=self.parallel, nogil=True, error_model="numpy")(self.function)
         dispatcher._cache = kernel_cache(self.function, self.function.__name__)
         dispatcher.compile(WORDS)

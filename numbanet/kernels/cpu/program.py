@@ -181,7 +181,6 @@ class CpuProgram:
             try:
                 run = driver.PARALLEL.run
                 if state.layer_threads != count:
-                    layer.choose_layer()
                     numba.set_num_threads(min(count, layer.layer_threads()))
                     state.layer_threads = count
                 scratch = state.scratch_for(bytes_each * count)

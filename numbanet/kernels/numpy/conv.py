@@ -23,40 +23,34 @@ def pad_planes(x, padding, value=0, extra=(0, 0)):
 
 
 def _patches(x, kernel, out_size, stride, padding, dilation, groups):
-    """(groups, c/groups · kh · kw, n · oh · ow): a column for every output position."""
+    """(n, groups, c/groups · kh · kw, oh · ow): for every picture a matrix with a column an output position."""
     n, c = x.shape[:2]
     (kh, kw), (oh, ow) = kernel, out_size
     padded = pad_planes(x, padding)
     sn, sc, sh, sw = padded.strides
     view = as_strided(
         padded,
-        (groups, c // groups, kh, kw, n, oh, ow),
-        (sc * (c // groups), sc, sh * dilation[0], sw * dilation[1], sn, sh * stride[0], sw * stride[1]),
+        (n, groups, c // groups, kh, kw, oh, ow),
+        (sn, sc * (c // groups), sc, sh * dilation[0], sw * dilation[1], sh * stride[0], sw * stride[1]),
         writeable=False,
     )
-    return view.reshape(groups, (c // groups) * kh * kw, n * oh * ow)
+    return view.reshape(n, groups, (c // groups) * kh * kw, oh * ow)
 
 
-def _chunks(n, bytes_per_sample):
-    step = max(1, PATCH_BYTES // max(1, bytes_per_sample))
+def _parts(n, bytes_per_picture):
+    """Slices of the pictures whose patches fit into PATCH_BYTES."""
+    step = max(1, PATCH_BYTES // max(1, bytes_per_picture))
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
-
-
-def _grouped(grad, groups):
-    """grad (n, o, oh, ow) as (groups, o/groups, n · oh · ow)."""
-    n, o, oh, ow = grad.shape
-    return grad.reshape(n, groups, o // groups, oh * ow).transpose(1, 2, 0, 3).reshape(groups, o // groups, -1)
 
 
 @quiet
 def conv2d(out, x, weight, bias, stride, padding, dilation, groups, activation=None):
     n, o, oh, ow = out.shape
-    kernel = weight.shape[2:]
     matrix = weight.reshape(groups, o // groups, -1)
-    for part in _chunks(n, groups * matrix.shape[2] * oh * ow * x.itemsize):
-        patches = _patches(x[part], kernel, (oh, ow), stride, padding, dilation, groups)
-        product = np.matmul(matrix, patches).reshape(o, -1, oh, ow)
-        out[part] = product.transpose(1, 0, 2, 3)
+    product = out.reshape(n, groups, o // groups, oh * ow)
+    for part in _parts(n, groups * matrix.shape[2] * oh * ow * x.itemsize):
+        patches = _patches(x[part], weight.shape[2:], (oh, ow), stride, padding, dilation, groups)
+        np.matmul(matrix, patches, out=product[part])
     finish(out, None if bias is None else bias.reshape(1, o, 1, 1), activation)
 
 
@@ -67,25 +61,27 @@ def conv2d_input_grad(out, grad, weight, stride, padding, dilation, groups):
     oh, ow = grad.shape[2:]
     (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
     transposed = weight.reshape(groups, o // groups, -1).transpose(0, 2, 1)
-    for part in _chunks(n, groups * transposed.shape[1] * oh * ow * grad.itemsize):
-        patches = np.matmul(transposed, _grouped(grad[part], groups)).reshape(c, kh, kw, -1, oh, ow)
-        padded = np.zeros((patches.shape[3], c, h + 2 * ph, w + 2 * pw), out.dtype)
+    rows = grad.reshape(n, groups, o // groups, oh * ow)
+    for part in _parts(n, groups * transposed.shape[1] * oh * ow * grad.itemsize):
+        patches = np.matmul(transposed, rows[part]).reshape(-1, c, kh, kw, oh, ow)
+        padded = np.zeros((len(patches), c, h + 2 * ph, w + 2 * pw), out.dtype)
         for i in range(kh):
             for j in range(kw):
-                rows = slice(i * dh, i * dh + (oh - 1) * sh + 1, sh)
-                columns = slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
-                padded[:, :, rows, columns] += patches[:, i, j].transpose(1, 0, 2, 3)
+                down = slice(i * dh, i * dh + (oh - 1) * sh + 1, sh)
+                across = slice(j * dw, j * dw + (ow - 1) * sw + 1, sw)
+                padded[:, :, down, across] += patches[:, :, i, j]
         out[part] = padded[:, :, ph : ph + h, pw : pw + w]
 
 
 @quiet
 def conv2d_weight_grad(out, bias_out, grad, x, stride, padding, dilation, groups):
     o, channels, kh, kw = out.shape
-    out_size = grad.shape[2:]
+    n, _, oh, ow = grad.shape
+    rows = grad.reshape(n, groups, o // groups, oh * ow)
     total = np.zeros((groups, o // groups, channels * kh * kw), out.dtype)
-    for part in _chunks(len(x), total.shape[2] * groups * out_size[0] * out_size[1] * x.itemsize):
-        patches = _patches(x[part], (kh, kw), out_size, stride, padding, dilation, groups)
-        total += np.matmul(_grouped(grad[part], groups), patches.transpose(0, 2, 1))
+    for part in _parts(n, total.shape[2] * groups * oh * ow * x.itemsize):
+        patches = _patches(x[part], (kh, kw), (oh, ow), stride, padding, dilation, groups)
+        total += np.matmul(rows[part], patches.swapaxes(2, 3)).sum(axis=0)
     out[...] = total.reshape(out.shape)
     if bias_out is not None:
         bias_out[...] = grad.sum(axis=(2, 3)).sum(axis=0)
