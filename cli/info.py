@@ -18,7 +18,10 @@ from numbanet.version import __version__
 def command(every: bool) -> None:
     """Versions, processor, SIMD width, threading layer, threads, cache folder, and what each back end has."""
     import numbanet
+    from numbanet.training import Config
+    from numbanet.training.build import use_machine
 
+    use_machine(Config())
     rows: dict[str, Any] = {"numbanet": __version__, "python": platform.python_version()}
     rows |= {name: _version(name) for name in ("numpy", "numba", "llvmlite")}
     rows |= {"system": platform.platform(), "processor": _processor()}

@@ -38,7 +38,7 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
         for index, shares in enumerate(_probabilities(model, batch, info)):
             label = f"{name}[{index}]" if len(batch) > 1 else name
             best = shares.argsort()[::-1][:top]
-            click.echo(f"{label}: " + "  ".join(f"{info.classes[k]} {100 * shares[k]:.1f} %" for k in best))
+            click.echo(f"{label}: " + ", ".join(f"{info.classes[k]} ({100 * shares[k]:.1f} %)" for k in best))
 
 
 def _probabilities(model: Any, pictures: Any, info: Any) -> Any:

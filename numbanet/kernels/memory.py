@@ -17,7 +17,7 @@ POOL_BYTES = 1 << 30
 
 _free: dict[int, list[tuple[np.ndarray, int]]] = {}
 _pooled = 0
-_lock = threading.Lock()
+_lock = threading.RLock()  # a collection inside may free a storage, whose block comes back here
 
 
 def size_class(nbytes: int) -> int:

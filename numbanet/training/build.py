@@ -37,7 +37,11 @@ def check_names(config: Config) -> None:
 
 def use_machine(config: Config) -> Config:
     """Choose the back end and the threads that the config names; returns the config with the back end's name in it."""
-    name = numbanet.get_backend() if config.backend == AUTO else config.backend
+    try:  # both look at the environment
+        name = numbanet.get_backend() if config.backend == AUTO else config.backend
+        numbanet.get_num_threads()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     if name == "cpu" and importlib.util.find_spec("numba") is None:
         raise ConfigError("the cpu back end needs Numba, which is not installed; use the numpy back end")
     numbanet.set_backend(name)

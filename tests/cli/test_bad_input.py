@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -236,6 +238,16 @@ def test_out_that_cannot_be_written(command) -> None:
     result = command("train", "lenet5", *SMALL, "--out", "/proc/numbanet/run")
     assert result.code == 2
     assert re.fullmatch(r"numbanet: cannot make the run folder /proc/numbanet/run: .+\n", result.err)
+
+
+@pytest.mark.parametrize("variable", ["NUMBANET_BACKEND", "NUMBANET_NUM_THREADS"])
+@pytest.mark.parametrize("arguments", [["train", "lenet5", "--out", "new"], ["info"]])
+def test_environment(variable: str, arguments: list[str], tmp_path) -> None:
+    command = [sys.executable, "-m", "numbanet.cli", *arguments]
+    result = subprocess.run(command, env={**os.environ, variable: "many"}, capture_output=True, text=True)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert variable in result.stderr
+    assert os.listdir(tmp_path) == []
 
 
 def test_diverging_loss(command, tmp_path) -> None:

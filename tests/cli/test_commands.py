@@ -104,14 +104,14 @@ def test_predict(command, trained) -> None:
         *("many.npy[0]", "many.npy[1]", "many.npy[2]", "same.png", "large.jpg")
     ]
     for line in lines:
-        answers = re.findall(rf"(\d) ({NUMBER}) %", line.partition(": ")[2])
+        answers = re.findall(rf"(\d) \(({NUMBER}) %\)", line.partition(": ")[2])
         shares = [float(share) for _, share in answers]
         assert len(answers) == 3
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) <= 100.1
     assert lines[3].partition(": ")[2] == lines[0].partition(": ")[2]
     everything = command("predict", "run", "same.png", "--top", "10").out
-    assert sum(float(share) for share in re.findall(rf"({NUMBER}) %", everything)) == pytest.approx(100, abs=0.6)
+    assert sum(float(share) for share in re.findall(rf"({NUMBER}) %\)", everything)) == pytest.approx(100, abs=0.6)
 
 
 def test_models(command) -> None:

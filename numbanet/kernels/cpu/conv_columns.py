@@ -123,7 +123,7 @@ def input_gradient_columns(start, stop, row, scratch):
     positions, area = p.out_height * p.out_width, p.kernel_y * p.kernel_x
     packed = positions < PANEL
     grad_copy = block + 16
-    columns = grad_copy + (p.out_channels * PANEL if packed else 0)
+    columns = grad_copy + (p.out_channels * PANEL + 16 if packed else 0)
     blocks = (p.channels + p.channel_block - 1) // p.channel_block
     for task in range(start, stop):
         number = task // blocks  # of the group, counted over all pictures
@@ -158,7 +158,7 @@ def append_columns(program, out, grad, weight, window: Window, groups: int) -> N
         window.out_height, window.out_width, *window.kernel, *window.stride, *window.padding, *window.dilation,
     )  # fmt: skip
     tasks = pictures * groups * -(-channels // channel_block)
-    packed = out_channels * PANEL if positions < PANEL else 0
+    packed = out_channels * PANEL + 16 if positions < PANEL else 0  # the last row is written in whole vectors
     scratch = 16 + packed + channel_block * area * positions
     chunk = tasks if grad.size * channels * area < SMALL else max(1, tasks // (8 * wanted))
     program.append(input_gradient_columns, tasks, args, chunk=chunk, scratch=scratch)
