@@ -47,8 +47,8 @@ def lenet_in_numpy(state, x, pool):
         windows = x[:, :, : h // 2 * 2, : w // 2 * 2].reshape(n, c, h // 2, 2, w // 2, 2)
         return windows.max(axis=(3, 5)) if pool == "max" else windows.mean(axis=(3, 5))
 
-    x = halve(np.maximum(conv(x, state["conv1.weight"], state["conv1.bias"], 2), 0))
-    x = halve(np.maximum(conv(x, state["conv2.weight"], state["conv2.bias"], 0), 0)).reshape(len(x), -1)
+    x = np.maximum(halve(conv(x, state["conv1.weight"], state["conv1.bias"], 2)), 0)
+    x = np.maximum(halve(conv(x, state["conv2.weight"], state["conv2.bias"], 0)), 0).reshape(len(x), -1)
     x = np.maximum(x @ state["fc1.weight"].T + state["fc1.bias"], 0)
     x = np.maximum(x @ state["fc2.weight"].T + state["fc2.bias"], 0)
     return x @ state["fc3.weight"].T + state["fc3.bias"]
