@@ -158,11 +158,12 @@ def test_info_of_the_compiled_kernels(command) -> None:
 def test_cache(command, tmp_path, monkeypatch) -> None:
     pytest.importorskip("numba", reason="without Numba nothing is compiled")
     monkeypatch.setenv("NUMBANET_CACHE_DIR", str(tmp_path / "kernels"))
-    (tmp_path / "kernels" / "gemm-0123").mkdir(parents=True)
-    (tmp_path / "kernels" / "gemm-0123" / "kernel.nbi").write_bytes(bytes(500_000))
+    for name in ("gemm-0123456789abcdef", "mine"):
+        (tmp_path / "kernels" / name).mkdir(parents=True)
+    (tmp_path / "kernels" / "gemm-0123456789abcdef" / "kernel.nbi").write_bytes(bytes(500_000))
     assert command("cache").out == f"{tmp_path / 'kernels'}: 1 files, 0.5 MB\n"
-    assert command("cache", "clear").code == 0
-    assert os.listdir(tmp_path / "kernels") == []
+    assert command("cache", "clear").out.endswith("1 folders deleted\n")
+    assert os.listdir(tmp_path / "kernels") == ["mine"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
