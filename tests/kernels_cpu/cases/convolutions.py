@@ -1,0 +1,109 @@
+"""Convolutions and their gradients for the input: every tile of both forms on every geometry, bands, bias, ReLU."""
+
+from __future__ import annotations
+
+from numbanet.kernels.cpu import conv, conv_channels
+from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
+
+BOUND = of_terms(4)
+"""|error| ≤ 4·ε·Σ|x||w|: one chain over the taps of a group (500 at most here)."""
+
+# name: (n, c, h, w), output channels, kernel, stride, padding, dilation, groups
+GEOMETRIES = {
+    "plain": ((2, 3, 9, 11), 10, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "lenet": ((3, 1, 12, 12), 6, (5, 5), (1, 1), (2, 2), (1, 1), 1),
+    "strided": ((2, 2, 11, 13), 9, (3, 5), (2, 3), (1, 2), (1, 1), 1),
+    "dilated": ((1, 2, 13, 14), 8, (3, 3), (1, 1), (2, 3), (2, 3), 1),
+    "groups": ((2, 6, 7, 6), 9, (3, 3), (1, 1), (1, 1), (1, 1), 3),
+    "depthwise": ((2, 5, 8, 9), 5, (3, 3), (2, 2), (1, 1), (1, 1), 5),
+    "padding over kernel": ((1, 2, 3, 4), 4, (2, 2), (1, 1), (3, 4), (1, 1), 1),
+    "one by one": ((3, 20, 5, 5), 17, (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    "one by one, strided": ((2, 4, 7, 8), 8, (1, 1), (2, 3), (0, 0), (1, 1), 1),
+    "wide": ((1, 1, 5, 70), 16, (1, 7), (1, 1), (0, 3), (1, 1), 1),
+    "all of it": ((3, 4, 5, 5), 20, (5, 5), (1, 1), (0, 0), (1, 1), 1),
+    "everything": ((2, 4, 15, 17), 14, (3, 3), (2, 3), (3, 2), (2, 2), 2),
+    "more channels than a tile": ((1, 3, 6, 20), 35, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "strided, few taps": ((1, 1, 9, 61), 3, (2, 2), (1, 2), (0, 0), (1, 1), 1),
+    "strided, one position": ((2, 1, 3, 3), 2, (1, 1), (5, 5), (0, 0), (1, 1), 1),
+    "strided, many tasks": ((9, 4, 17, 16), 12, (5, 5), (2, 2), (1, 2), (1, 1), 1),
+    "many tasks": ((9, 4, 16, 16), 12, (5, 5), (1, 1), (0, 0), (1, 1), 1),
+}
+
+
+def out_size(shape, kernel, stride, padding, dilation) -> tuple[int, int]:
+    return tuple((shape[2 + a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1))
+
+
+def _choices(out_channels: int):
+    """The form and the rows that the chooser takes by itself (None), and all that it could take."""
+    yield "", ()
+    forced = [("positions", rows) for rows in conv.TILES if rows <= out_channels]
+    forced += [("channels", rows) for rows in conv_channels.TILES]
+    for choice in forced:
+        yield f", {choice[0]} x {choice[1]}", (("conv", "choose", lambda channels, width, choice=choice: choice),)
+
+
+def tensors(name: str) -> tuple:
+    """out, x, weight, bias and the remaining arguments of a geometry."""
+    shape, channels, kernel, stride, padding, dilation, groups = GEOMETRIES[name]
+    out = (shape[0], channels, *out_size(shape, kernel, stride, padding, dilation))
+    weight = random(f"weight {name}", channels, shape[1] // groups, *kernel)
+    return (
+        out,
+        random(f"x {name}", *shape),
+        weight,
+        random(f"bias {name}", channels),
+        (stride, padding, dilation, groups),
+    )
+
+
+def _forward():
+    for name in GEOMETRIES:
+        out, x, weight, bias, window = tensors(name)
+        for choice, patches in _choices(out[1] // window[3]):
+            with_bias = (unset(*out), x, weight, bias, *window)
+            yield Case(f"conv2d {name}{choice}", "conv2d", with_bias, tolerance=BOUND, patches=patches)
+        without = (unset(*out), x, weight, None, *window)
+        yield Case(f"conv2d {name}, no bias", "conv2d", without, tolerance=BOUND)
+
+
+def _activated_and_banded():
+    for name in ("plain", "groups", "everything"):
+        out, x, weight, bias, window = tensors(name)
+        args = (unset(*out), x, weight, bias, *window)
+        for form in conv.FORMS:
+            rows = 4 if form == "positions" else max(conv_channels.TILES)
+            forced = ("conv", "choose", lambda channels, width, choice=(form, rows): choice)
+            yield Case(
+                f"conv2d {name}, ReLU, {form}", "conv2d", args, tolerance=BOUND, options={"activation": "relu"},
+                patches=(forced,),
+            )  # fmt: skip
+            for scratch in (1, 900):
+                patches = (forced, ("conv", "SCRATCH", scratch))
+                yield Case(
+                    f"conv2d {name}, bands in {scratch} floats, {form}",
+                    "conv2d",
+                    args,
+                    tolerance=BOUND,
+                    patches=patches,
+                )
+
+
+def _input_gradients():
+    for name in GEOMETRIES:
+        out, x, weight, _, window = tensors(name)
+        grad = random(f"grad {name}", *out)
+        args = (unset(*x.shape), grad, weight, *window)
+        for choice, patches in _choices(x.shape[1] // window[3]) if window[0] == (1, 1) else [("", ())]:
+            yield Case(f"conv2d_input_grad {name}{choice}", "conv2d_input_grad", args, tolerance=BOUND, patches=patches)
+        bands = (("conv", "SCRATCH", 1), ("conv_columns", "SCRATCH", 1))
+        yield Case(f"conv2d_input_grad {name}, bands", "conv2d_input_grad", args, tolerance=BOUND, patches=bands)
+
+
+CONVOLUTIONS = [*_forward(), *_activated_and_banded(), *_input_gradients()]
+
+
+def same_bits(case: Case) -> str:
+    """What the cases that only differ in a forced form or in their bands have in common: one result, to the bit."""
+    forced = (*conv.FORMS, *(f"{form} x " for form in conv.FORMS), "bands in ", "bands")
+    return ", ".join(part for part in case.name.split(", ") if not part.startswith(forced))

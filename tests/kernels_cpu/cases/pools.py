@@ -1,0 +1,77 @@
+"""Pools: side by side, overlapping, with gaps, padded, dilated, wider than a vector, with NaN and infinities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numbanet.kernels.numpy import KERNELS as NUMPY
+from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
+
+# name: (n, c, h, w), kernel, stride, padding, dilation, ceil
+GEOMETRIES = {
+    "2 x 2": ((2, 3, 8, 10), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    "2 x 2, odd": ((2, 3, 7, 41), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    "2 x 2, odd, ceil": ((2, 3, 7, 41), (2, 2), (2, 2), (0, 0), (1, 1), True),
+    "2 x 2, wide": ((1, 2, 4, 70), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    "2 x 2, many planes": ((9, 8, 28, 28), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    "overlapping": ((2, 2, 9, 37), (3, 3), (2, 2), (0, 0), (1, 1), False),
+    "overlapping, padded": ((2, 2, 9, 37), (3, 3), (2, 2), (1, 1), (1, 1), False),
+    "stride 1": ((1, 2, 6, 20), (3, 2), (1, 1), (1, 1), (1, 1), False),
+    "stride 3": ((1, 2, 11, 60), (2, 3), (3, 3), (1, 1), (1, 1), False),
+    "gaps": ((1, 2, 11, 23), (2, 2), (3, 4), (0, 0), (1, 1), False),
+    "dilated": ((1, 3, 12, 43), (3, 3), (2, 2), (1, 1), (2, 3), False),
+    "all of it": ((3, 2, 5, 6), (5, 6), (1, 1), (0, 0), (1, 1), False),
+    "one column": ((2, 2, 9, 1), (2, 1), (2, 1), (0, 0), (1, 1), False),
+    "ceil, padded": ((1, 2, 8, 9), (3, 3), (2, 2), (1, 1), (1, 1), True),
+}
+
+
+def out_shape(shape, kernel, stride, padding, dilation, ceil):
+    """PyTorch's rule: the last window begins inside the picture or the padding at its left."""
+    sizes = []
+    for a in (0, 1):
+        span = shape[2 + a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1
+        count = -(-span // stride[a]) + 1 if ceil else span // stride[a] + 1
+        if (count - 1) * stride[a] >= shape[2 + a] + padding[a]:
+            count -= 1
+        sizes.append(count)
+    return (*shape[:2], *sizes)
+
+
+def _pictures(name, shape):
+    """A plain picture, one with many equal maxima, and one with NaN and infinities."""
+    yield "", random(name, *shape)
+    yield ", equal", np.round(random(name, *shape))
+    odd = random(name, *shape)
+    odd.flat[::5], odd.flat[::7], odd.flat[::11] = -np.inf, np.nan, np.inf
+    yield ", NaN and infinities", odd
+    yield ", all -inf", np.full(shape, -np.inf, np.float32)
+
+
+def _maximum():
+    for name, (shape, kernel, stride, padding, dilation, ceil) in GEOMETRIES.items():
+        out = out_shape(shape, kernel, stride, padding, dilation, ceil)
+        window = (kernel, stride, padding, dilation)
+        for kind, x in _pictures(name, shape):
+            args = (unset(*out), unset(*out, dtype=np.int32), x, *window)
+            yield Case(f"max_pool2d {name}{kind}", "max_pool2d", args, changed=(0, 1))
+        value, places = unset(*out), unset(*out, dtype=np.int32)
+        NUMPY["max_pool2d"](value, places, np.round(random(name, *shape)), *window)
+        args = (unset(*shape), random(f"grad {name}", *out), places, *window)
+        yield Case(f"max_pool2d_backward {name}", "max_pool2d_backward", args, tolerance=of_terms(4))
+
+
+def _average():
+    for name, (shape, kernel, stride, padding, dilation, ceil) in GEOMETRIES.items():
+        if dilation != (1, 1):
+            continue
+        out = out_shape(shape, kernel, stride, padding, dilation, ceil)
+        for counted in (True, False):
+            kind, window = ", padding counted" if counted else "", (kernel, stride, padding, counted)
+            args = (unset(*out), random(name, *shape), *window)
+            yield Case(f"avg_pool2d {name}{kind}", "avg_pool2d", args, tolerance=of_terms(4))
+            args = (unset(*shape), random(name, *out), *window)
+            yield Case(f"avg_pool2d_backward {name}{kind}", "avg_pool2d_backward", args, tolerance=of_terms(4))
+
+
+POOLS = [*_maximum(), *_average()]

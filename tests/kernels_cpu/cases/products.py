@@ -1,0 +1,84 @@
+"""Matrix products: both ways to read B, rows fewer than a tile, edges, batches, several blocks of the depth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numbanet.kernels.cpu.gemm import DEPTH
+from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
+
+BOUND = of_terms(4)
+"""|error| ≤ 4·ε·Σ|a||b|: chains of DEPTH terms at most, whose rounding errors mostly cancel."""
+
+# name: rows, columns, depth. The same on every machine (panels have 8 to 48 columns, tiles 6 or 8 rows).
+SIZES = {
+    "one number": (1, 1, 1),
+    "few rows": (3, 53, 17),
+    "few rows, few columns": (5, 7, 33),
+    "whole tiles of 8": (8, 48, 16),
+    "whole tiles of 6": (6, 16, 16),
+    "edges": (25, 103, 31),
+    "edges of one": (9, 49, 1),
+    "edges of one, tiles of 6": (7, 17, 5),
+    "narrow": (19, 7, 84),
+    "ten columns": (19, 10, 84),
+    "two blocks": (10, 51, DEPTH + 70),
+    "three blocks, few rows": (2, 33, 2 * DEPTH + 1),
+    "many tasks": (150, 130, 60),
+}
+
+
+def _orders(name: str, rows: int, columns: int, depth: int):
+    """a and b, each as it comes or transposed."""
+    a, b = random(f"a {name}", rows, depth), random(f"b {name}", depth, columns)
+    yield "", a, b
+    yield ", a transposed", np.asfortranarray(a), b
+    yield ", b transposed", a, np.asfortranarray(b)
+    yield ", both transposed", np.asfortranarray(a), np.asfortranarray(b)
+
+
+def _strided(array: np.ndarray, extra: int, step: int = 1) -> np.ndarray:
+    """The same values with ``extra`` elements behind each row and every ``step``-th column only."""
+    *leading, columns = array.shape
+    whole = np.zeros((*leading, columns * step + extra), array.dtype)
+    whole[..., : columns * step : step] = array
+    return whole[..., : columns * step : step]
+
+
+def _single():
+    for name, (rows, columns, depth) in SIZES.items():
+        for order, a, b in _orders(name, rows, columns, depth):
+            yield Case(f"matmul {name}{order}", "matmul", (unset(rows, columns), a, b), tolerance=BOUND)
+        a, b, bias = random(f"a {name}", rows, depth), random(f"b {name}", depth, columns), random(name, columns)
+        yield Case(f"matmul {name}, bias", "matmul", (unset(rows, columns), a, b, bias), tolerance=BOUND)
+        yield Case(
+            f"matmul {name}, bias and ReLU", "matmul", (unset(rows, columns), a, b, bias), tolerance=BOUND,
+            options={"activation": "relu"},
+        )  # fmt: skip
+        yield Case(
+            f"matmul {name}, accumulated", "matmul", (random(f"out {name}", rows, columns), a, b), tolerance=BOUND,
+            options={"accumulate": True},
+        )  # fmt: skip
+        yield Case(
+            f"matmul {name}, gaps everywhere", "matmul",
+            (_strided(unset(rows, columns), 3), _strided(a, 2, 2), _strided(b, 5)), tolerance=BOUND,
+        )  # fmt: skip
+
+
+def _batches():
+    for kind, columns in (("narrow", 7), ("wide", 57)):
+        a, b = random(f"a {kind}", 3, 2, 9, 20), random(f"b {kind}", 3, 2, 20, columns)
+        shared = np.broadcast_to(b[0, 0], b.shape)
+        one = np.broadcast_to(a[0, 0], a.shape)
+        turned = np.ascontiguousarray(b.swapaxes(-1, -2)).swapaxes(-1, -2)
+        for name, left, right in (
+            ("batch", a, b),
+            ("batch, b shared", a, shared),
+            ("batch, a shared", one, b),
+            ("batch, b transposed", a, turned),
+        ):
+            args = (unset(3, 2, 9, columns), left, right)
+            yield Case(f"matmul {name}, {kind}", "matmul", args, tolerance=BOUND)
+
+
+PRODUCTS = [*_single(), *_batches()]
