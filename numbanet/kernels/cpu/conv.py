@@ -6,8 +6,8 @@ weights are broadcast) by a few vectors of neighbouring positions. Each output i
 and does all its output channels from there.
 
 The gradient for the input is, for stride 1, the convolution of the padded gradient with the flipped weights, read
-where they lie: only the tables differ. For other strides ``conv_columns.py`` does it. The gradient for the weights is in
-``conv_weight.py``.
+where they lie: only the tables differ. For other strides ``conv_columns.py`` does it. The gradient for the weights is
+in ``conv_weight.py``.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ CONVOLUTIONS = {rows: make_convolution(rows) for rows in TILES}
 def efficiency(rows: int, out_channels: int, out_width: int) -> float:
     """Share of a tile's multiply-adds that count, times what its shape reaches of the processor's peak.
 
-    A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows) rather than two of 8.
+    A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows), not two of 8.
     """
     channels, lanes = -(-out_channels // rows) * rows, -(-out_width // LANES) * LANES
     return TILES[rows][1] * out_channels / channels * out_width / lanes
@@ -223,7 +223,8 @@ def _append(program, out, x, weight, bias, window, groups, weight_taps, weight_r
         which = conv_channels.KERNELS_BY_ROWS[plan.rows]
         args = conv_channels.ChannelConvolution(
             out, x, packed, bias, taps, taps.size, groups, out_channels, packed.shape[2], window.out_height,
-            window.out_width, channels, window.height, window.width, plan.bands, plan.out_rows, plan.band_rows, *geometry,
+            window.out_width, channels, window.height, window.width, plan.bands, plan.out_rows, plan.band_rows,
+            *geometry,
         )  # fmt: skip
     else:
         which = CONVOLUTIONS[plan.rows]

@@ -26,7 +26,7 @@ from numbanet.kernels.cpu.simd.vector import load, store, transpose_block
 if target.registers() == 32:
     RUNS = {(1, 5): 3, (1, 3): 4, (1, 7): 2, (1, 1): 8, (2, 5): 2, (2, 3): 3, (2, 7): 1, (2, 1): 8}
 else:
-    RUNS = {(2, 5): 1, (2, 3): 2, (2, 1): 6}
+    RUNS = {(2, 5): 1, (2, 1): 6}
 """Runs of taps of a tile, by its vectors of output channels and the length of a run. A run is a row of a filter, whose
 taps are neighbours in the band: one address serves them all (addresses of single taps do not fit into registers)."""
 BAND_SCRATCH = 1 << 18
@@ -79,7 +79,7 @@ class PartSum(NamedTuple):
 
 @device_function
 def transpose_gradient(out, grad, channels, padded, plane, positions):
-    """out[position][o] = grad[o][position] for o < channels, 0 up to ``padded`` channels; rows of grad are ``plane`` apart."""
+    """out[position][o] = grad[o][position] for o < channels, 0 up to ``padded``; grad's rows are ``plane`` apart."""
     for o in range(0, padded, 16):
         rows = min(16, channels - o)
         whole = positions // 16 * 16 if rows > 0 else 0

@@ -33,7 +33,8 @@ def _warn_float64(args: tuple) -> None:
     if not _warned and getattr(args[0], "dtype", None) is FLOAT64:
         _warned = True
         warnings.warn(
-            "float64 runs on the NumPy kernels, which are slower; it is meant for gradient checks. Use float32 to train.",
+            "float64 runs on the NumPy kernels, which are slower; it is meant for gradient checks. "
+            "Use float32 to train.",
             RuntimeWarning,
             stacklevel=5,
         )

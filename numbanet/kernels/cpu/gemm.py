@@ -13,6 +13,7 @@ another tile does; fewer rows than a tile has are done by tiles of a single row.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -82,7 +83,7 @@ class Product(NamedTuple):
 
 @kernel(Pack)
 def pack_panels(start, stop, row, scratch):
-    """out[matrix][panel][k][j] = b[k, panel · PANEL + j], 0 beyond the last column; a task is PACK_DEPTH rows of a panel."""
+    """out[matrix][panel][k][j] = b[k, panel · PANEL + j], 0 beyond the last column; a task is PACK_DEPTH rows of it."""
     p = unpack(row, Pack)
     blocks = (p.depth + PACK_DEPTH - 1) // PACK_DEPTH
     panels = (p.columns + PANEL - 1) // PANEL
@@ -211,7 +212,7 @@ def _batch_strides(out: Array, a: Array, b: Array) -> tuple[int, int, int, int] 
     strides = []
     for array in (out, a, b):
         axes = [(n, s) for n, s in zip(leading, array.strides[:-2], strict=True) if n > 1]
-        if any(s != n_next * s_next for (_, s), (n_next, s_next) in zip(axes, axes[1:], strict=False)):
+        if any(s != n_next * s_next for (_, s), (n_next, s_next) in pairwise(axes)):
             return None
         strides.append(axes[-1][1])
     return matrices, *strides

@@ -30,7 +30,7 @@ def _loads(module: str) -> bool:
 
 
 SPINS = "1000"
-"""How long an idle OpenMP thread looks for work before it sleeps, about 50 µs: longer than the pause between two ops."""
+"""How long an idle OpenMP thread looks for work before it sleeps, about 50 µs: longer than between two ops."""
 
 
 @contextlib.contextmanager

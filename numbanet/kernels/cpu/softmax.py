@@ -1,4 +1,4 @@
-"""Softmax, log-softmax and softmax cross-entropy by rows: maximum, sum of exponentials in 16 virtual lanes, logarithm."""
+"""Softmax, log-softmax and softmax cross-entropy by rows: maximum, sum of exponentials in 16 virtual lanes, log."""
 
 from __future__ import annotations
 

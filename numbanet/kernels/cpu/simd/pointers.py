@@ -16,7 +16,7 @@ from numbanet.kernels.cpu.target import check_mode
 I64 = ir.IntType(64)
 CHECKED = check_mode()
 VIOLATION_BYTES = 1024
-"""The flag (one word) and, from byte 64 on, the place where refused accesses go: zeros of at most 64 float32 and more."""
+"""The flag (one word) and, from byte 64 on, the place where refused accesses go: at least 64 float32 of zeros."""
 
 
 class Pointer(types.Type):
