@@ -142,6 +142,34 @@ def test_hooked_gradients_are_not_taken_over(backend):
     assert seen[0].tolist() == [2, 2]
 
 
+def test_what_hooks_on_the_way_have_seen_is_not_taken_over(backend):
+    x = leaf(1.0, 2.0)
+    seen = []
+
+    def hook(grad):
+        seen.append(grad)
+        seen.append(grad * 3)
+        return seen[-1]
+
+    y = x + 0
+    y.register_hook(hook)
+    (y * 2).sum().backward()
+    x.grad.zero_()
+    assert [grad.tolist() for grad in seen] == [[2, 2], [6, 6]]
+
+
+def test_what_module_hooks_have_seen_is_not_taken_over(backend):
+    from numbanet import nn
+
+    layer = nn.Identity()
+    seen = []
+    layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.extend([*grad_input, *grad_output]))
+    x = leaf(1.0, 2.0)
+    (layer(x) * 2).sum().backward()
+    x.grad.zero_()
+    assert [grad.tolist() for grad in seen] == [[2, 2], [2, 2]]
+
+
 def test_grad_must_fit(backend):
     x = leaf(1.0, 2.0)
     with pytest.raises(RuntimeError, match="different size or type"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from numbanet.autograd import dispatch, node
 from numbanet.autograd.dispatch import apply, apply_inplace, apply_mutating, apply_view, link_outputs
-from numbanet.autograd.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled, set_recorder
+from numbanet.autograd.modes import enable_grad, is_grad_enabled, keep_apart, no_grad, set_grad_enabled, set_recorder
 from numbanet.autograd.node import Node
 from numbanet.autograd.walk import backward, grad
 
@@ -31,6 +31,7 @@ __all__ = [
     "enable_grad",
     "grad",
     "is_grad_enabled",
+    "keep_apart",
     "link_outputs",
     "no_grad",
     "set_grad_enabled",

@@ -88,6 +88,14 @@ def _with_mode(function: Callable, mode: bool) -> Callable:
     return wrapped
 
 
+def keep_apart(*gradients: object) -> None:
+    """A hook has seen these gradients and may hold on to them: none may become a tensor's ``.grad`` as it is."""
+    if state.fresh:
+        for gradient in gradients:
+            if gradient is not None:
+                state.fresh.discard(id(gradient._array.storage))
+
+
 def set_recorder(recorder: Callable | None) -> Callable | None:
     """Have ``recorder(op, inputs, outputs)`` called after every op on this thread; returns the one before."""
     previous, state.recorder = state.recorder, recorder

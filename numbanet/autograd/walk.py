@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from numbanet.autograd.modes import state
+from numbanet.autograd.modes import keep_apart, state
 from numbanet.autograd.node import SECOND_BACKWARD, Node, edges_of
 
 if TYPE_CHECKING:
@@ -109,14 +109,15 @@ class Walk:
         for leaf, gradient in self.leaves.values():
             if leaf._hooks:
                 gradient = _call_hooks(leaf._hooks, gradient)
-                self.taken.add(id(gradient._array.storage))  # the hook may have kept it
             self.keep(leaf, gradient)
 
 
 def _call_hooks(hooks: dict[int, Callable], gradient: Tensor) -> Tensor:
+    keep_apart(gradient)
     for hook in list(hooks.values()):
         result = hook(gradient)
         if result is not None:
+            keep_apart(result)
             if result.shape != gradient.shape:
                 raise RuntimeError(f"a hook returned a gradient of shape {result.shape}, expected {gradient.shape}")
             gradient = result

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from numbanet.autograd import apply, is_grad_enabled
+from numbanet.autograd import apply, is_grad_enabled, keep_apart
 from numbanet.kernels.array import Array
 from numbanet.ops.base import Op, Spec
 from numbanet.tensor import Tensor
@@ -35,8 +35,12 @@ class GradientBoundary(Op):
                 program.copy(target, source)
 
     def backward(self, node: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        keep_apart(*grads)
         changed = self.on_backward(grads)
-        return grads if changed is None else changed
+        if changed is None:
+            return grads
+        keep_apart(*changed)
+        return changed
 
 
 class BackwardHooks:
