@@ -23,7 +23,10 @@ def _forced_lanes() -> int | None:
 
 @functools.cache
 def host_features() -> dict[str, bool]:
-    """LLVM's names of the features of this processor."""
+    """LLVM's names of the features that kernels are compiled for: this processor's, or NUMBA_CPU_FEATURES."""
+    forced = os.environ.get("NUMBA_CPU_FEATURES")
+    if forced:
+        return {name[1:]: name[0] == "+" for name in forced.split(",")}
     from llvmlite import binding
 
     return dict(binding.get_host_cpu_features())
