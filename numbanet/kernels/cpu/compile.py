@@ -6,6 +6,7 @@ in a child, which prints a line for each kernel that is ready.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import subprocess
@@ -39,7 +40,7 @@ def compile_kernels(kernels: Sequence[Kernel], progress: Progress | None = None)
     begin = time.perf_counter()
     missing = missing_kernels(kernels)
     names = [kernel.name for kernel in missing]
-    if _driver_is_missing():
+    if threads.get_num_threads() > 1 and _driver_is_missing():
         names.insert(0, PARALLEL_DRIVER)
     report = _Counter(len(names), progress)
     if len(names) >= LEAST_SIDE_BY_SIDE and threads.get_num_threads() > 1 and cache_root() is not None:
@@ -108,23 +109,33 @@ def _side_by_side(names: list[str], report: _Counter) -> None:
                     answer = child.stdout.readline()
                 except OSError:
                     answer = ""
-                if not answer:
-                    return  # a child that died leaves its kernel to be compiled at first use
+                if not answer:  # the child died: somebody else compiles its kernel
+                    with lock:
+                        waiting.append(name)
+                    with contextlib.suppress(OSError):
+                        child.stdin.close()
+                    return
                 report.one()
             child.stdin.close()
+
+    def compile_waiting() -> None:
+        while (name := take(0)) is not None:
+            compile_one(name)
+            report.one()
 
     helpers = [threading.Thread(target=feed_child) for _ in range(threads.get_num_threads() - 1)]
     for helper in helpers:
         helper.start()
     try:
-        while (name := take(0)) is not None:
-            compile_one(name)
-            report.one()
-    finally:
+        compile_waiting()
+    except BaseException:
         with lock:
             waiting.clear()  # whoever interrupts us does not want to wait for the rest
+        raise
+    finally:
         for helper in helpers:
             helper.join()
+    compile_waiting()  # what a child took last and gave back when it died
 
 
 def _serve() -> None:
