@@ -69,7 +69,8 @@ def empty_cache() -> None:
     """Give all waiting memory back to the system."""
     global _pooled
     with _lock:
-        _free.clear()
+        for waiting in _free.values():
+            waiting.clear()  # the lists stay: another thread may be about to take from one
         _pooled = 0
 
 

@@ -77,12 +77,14 @@ def _append(program, which, parameters, gradients, firsts, seconds, hyper):
     if reason is not None:
         return reason
     total = sum(parameter.size for parameter in parameters)
+    is_joined = False  # the first row opens a level; it may belong to a later parameter, if one is empty
     for i, parameter in enumerate(parameters):
         first = firsts[i] if firsts else None
         second = seconds[i] if seconds else None
         args = Update(parameter, gradients[i], first, second, hyper, parameter.size)
         tasks = -(-parameter.size // CHUNK)
-        program.append(which, tasks, args, chunk=1 if total > 8 * CHUNK else tasks, same_level=i > 0)
+        program.append(which, tasks, args, chunk=1 if total > 8 * CHUNK else tasks, same_level=is_joined)
+        is_joined = is_joined or tasks > 0
     return None
 
 

@@ -27,14 +27,12 @@ class KernelAccessError(RuntimeError):
 
 
 class _ThreadState(threading.local):
-    """What each Python thread has of its own: scratch memory, the layer's thread count, the violation area."""
+    """What each Python thread has of its own: scratch memory and the layer's thread count."""
 
     def __init__(self) -> None:
         self.layer_threads = 0
         self.scratch = np.zeros(64, np.uint8)
         self.scratch_address = self.scratch.ctypes.data
-        self.violation = np.zeros(VIOLATION_BYTES, np.uint8)
-        self.violation_address = self.violation.ctypes.data
 
     def scratch_for(self, nbytes: int) -> int:
         """Address of at least nbytes of scratch memory, 64-byte aligned."""
@@ -71,6 +69,8 @@ class CpuProgram:
         self._words = np.zeros(FIRST_WORDS, np.int64)
         self._index = np.zeros((3, FIRST_NODES), np.int64)
         self._status = np.zeros(4, np.int64)
+        self._violation = np.zeros(VIOLATION_BYTES, np.uint8)
+        self._violation_address = self._violation.ctypes.data
         self._view()
         self._used = 0
         self.nodes = 0
@@ -119,7 +119,7 @@ class CpuProgram:
         if used + writer.size > self._table.nbytes or node + 2 >= self._index.shape[1]:
             self._grow((used + writer.size) // 8 + 1, node + 1)
         writer.pack_into(
-            self._table, used, kernel.address, tasks, chunk, scratch, _state.violation_address, *writer.values(args)
+            self._table, used, kernel.address, tasks, chunk, scratch, self._violation_address, *writer.values(args)
         )
         self._rows[node] = used >> 3
         if not (same_level and self._segments and self._segments[-1] is None):
@@ -207,8 +207,8 @@ class CpuProgram:
     def _report(self) -> None:
         failed, node, code = (int(word) for word in self._status[:3])
         self._status[:] = 0
-        if CHECKED and _state.violation[0]:
-            _state.violation[:] = 0
+        if CHECKED and self._violation[0]:
+            self._violation[:] = 0
             names = ", ".join(sorted({kernel.name for kernel in self._kernels}))
             raise KernelAccessError(f"a kernel touched memory outside its buffers; it is one of: {names}")
         if failed:

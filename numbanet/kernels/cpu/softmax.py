@@ -250,11 +250,13 @@ def softmax_backward(program, out, grad, y, log):
     return reason
 
 
-def _target_error(target, columns):
-    """What a status of the cross-entropy kernels says to the user."""
+def _target_error(target, columns, ignore_index):
+    """What a status of the cross-entropy kernels says to the user: the first wrong row, whichever thread met one."""
 
     def error(code, line):
-        value = int(target.numpy()[line])
+        values = target.numpy()
+        line = int(np.argmax((values != ignore_index) & ((values < 0) | (values >= columns))))
+        value = int(values[line])
         return IndexError(
             f"target {value} of row {line} is out of range: the logits have {columns} classes, 0 to {columns - 1}"
         )
@@ -272,7 +274,7 @@ def cross_entropy(program, out, logsumexp, logits, target, reduction, ignore_ind
         losses, logsumexp, logits, target, None, None, columns, rows, REDUCTIONS[reduction], ignore_index,
         float(label_smoothing),
     )  # fmt: skip
-    on_error = _target_error(target, columns)
+    on_error = _target_error(target, columns, ignore_index)
     program.append(cross_entropy_rows, rows, args, chunk=_chunk(rows, columns), scratch=16, on_error=on_error)
     if reduction != "none":
         program.append(sum_losses, 1, LossSum(out, losses, target, rows, ignore_index, int(reduction == "mean")))
@@ -288,7 +290,7 @@ def cross_entropy_backward(program, out, grad, logits, logsumexp, target, reduct
         None, logsumexp, logits, target, out, grad, columns, rows, REDUCTIONS[reduction], ignore_index,
         float(label_smoothing),
     )  # fmt: skip
-    on_error = _target_error(target, columns)
+    on_error = _target_error(target, columns, ignore_index)
     program.append(cross_entropy_gradient, rows, args, chunk=_chunk(rows, columns), scratch=16, on_error=on_error)
     return None
 
