@@ -1,14 +1,12 @@
-"""Prints hashes of outputs: `python -m tests.kernels_cpu.bits THREADS REGISTERS NAMES`.
+"""Hashes of outputs, for processes that differ in threads, lanes or registers to be compared by.
 
-``NUMBANET_LANES`` chooses the lanes; a number of REGISTERS (not "-") has the tiles of such a machine compiled. NAMES
-are beginnings of the names of cases, with | between them; none takes all cases and a short training.
+Names of cases are chosen by how they begin, with | between the beginnings; none takes all cases and a short training.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
 
 import numpy as np
 
@@ -50,15 +48,8 @@ def of_training() -> dict[str, str]:
     return {"LeNet-5": digest([value.detach().numpy() for value in model.state_dict().values()])}
 
 
-if __name__ == "__main__":
+def main(thread_count: int, names: str) -> None:
     from numbanet.kernels import threads
-    from numbanet.kernels.cpu import target
 
-    threads.set_num_threads(int(sys.argv[1]))
-    if sys.argv[2] != "-":
-        number = int(sys.argv[2])
-        target.registers = lambda: number
-    hashes = of_cases(sys.argv[3])
-    if not sys.argv[3]:
-        hashes |= of_training()
-    print(json.dumps(hashes))
+    threads.set_num_threads(thread_count)
+    print(json.dumps(of_cases(names) if names else of_cases("") | of_training()))

@@ -1,0 +1,63 @@
+"""Same seed, same bits: on any number of threads, lanes and registers."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import pytest
+
+from tests.kernels_cpu.helpers import run_child
+
+FEW = "matmul edges|matmul two blocks|sum columns|softmax 4 x 33|conv2d lenet, no bias|cross_entropy 37 x 21, mean"
+
+
+@functools.cache
+def machine_of_avx2() -> dict[str, str]:
+    """The environment that has kernels compiled for a processor with 16 registers of 8 lanes, on one that has more."""
+    from llvmlite import binding
+
+    has = {name for name, there in binding.get_host_cpu_features().items() if there}
+    if "avx512f" not in has:
+        return {}
+    features = ",".join(f"+{name}" for name in sorted(has) if not name.startswith(("avx512", "evex", "avx10")))
+    return {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": features}
+
+
+def hashes(names: str, threads: int = 2, **environment: str) -> dict[str, str]:
+    """What ``tests.kernels_cpu.bits`` prints in a process of its own."""
+    code = f"from tests.kernels_cpu import bits; bits.main({threads}, {names!r})"
+    return json.loads(run_child(code, timeout=900, **environment).splitlines()[-1])
+
+
+def check(first: dict[str, str], second: dict[str, str], least: int) -> None:
+    """All cases that both know have one hash (those that force a tile exist where the tile does)."""
+    both = first.keys() & second.keys()
+    assert len(both) >= least
+    assert [name for name in sorted(both) if first[name] != second[name]] == []
+
+
+def test_four_lanes_and_sixteen_give_the_same_bits():
+    check(hashes(FEW, NUMBANET_LANES="4"), hashes(FEW, threads=1, NUMBANET_LANES="16"), least=20)
+
+
+@functools.cache
+def of_this_machine() -> dict[str, str]:
+    return hashes("", threads=1)
+
+
+@pytest.mark.slow
+def test_numbers_of_threads():
+    check(of_this_machine(), hashes("", threads=5), least=len(of_this_machine()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", ["4", "8", "16"])
+@pytest.mark.parametrize("machine", ["this", "AVX2"])
+def test_lanes_and_registers(lanes, machine):
+    """Every case and five steps of LeNet-5, with each width, on this machine and as it would be compiled for AVX2."""
+    if machine == "AVX2" and not machine_of_avx2():
+        pytest.skip("this processor has no AVX-512 to leave out")
+    other = hashes("", NUMBANET_LANES=lanes, **(machine_of_avx2() if machine == "AVX2" else {}))
+    assert "LeNet-5" in other
+    check(of_this_machine(), other, least=600)
