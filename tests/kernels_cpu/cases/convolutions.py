@@ -72,7 +72,9 @@ def _activated_and_banded():
         out, x, weight, bias, window = tensors(name)
         args = (unset(*out), x, weight, bias, *window)
         for form in conv.FORMS:
-            rows = 4 if form == "positions" else max(conv_channels.TILES)
+            # A tile over positions never has more rows than a group has output channels.
+            fitting = [rows for rows in conv.TILES if rows <= min(out[1] // window[3], 4)]
+            rows = max(fitting) if form == "positions" else max(conv_channels.TILES)
             forced = ("conv", "choose", lambda channels, width, choice=(form, rows): choice)
             yield Case(
                 f"conv2d {name}, ReLU, {form}", "conv2d", args, tolerance=BOUND, options={"activation": "relu"},
