@@ -15,7 +15,7 @@ import numpy as np
 from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.contract import Pair
 from numbanet.kernels.cpu.kernel import device_function
-from numbanet.kernels.cpu.simd.vector import load_first, splat, store_first
+from numbanet.kernels.cpu.simd.vector import load_between, splat, store
 
 SLACK = 64
 """float32 behind a band: a vector at the last position reads up to here."""
@@ -88,30 +88,17 @@ def pack_band(out, x, channels, height, width, first, rows, phase_width, phases,
             y = first + row - pad_y
             inside = y >= 0 and y < height
             source = x + (channel * height + (y if inside else 0)) * width
+            # Whole vectors: what runs over the end of a row is overwritten by the next row, or by the slack.
             if inside and phases == 1:
-                _copy_row(target, source, width, pitch, pad_x)
+                for i in range(0, pitch, 16):
+                    store(target, i, load_between(source, i - pad_x, pad_x - i, pad_x + width - i))
                 continue
             for i in range(0, pitch, 16):
-                store_first(target, i, zero, pitch - i)
+                store(target, i, zero)
             if inside:
                 for column in range(width):
                     place = column + pad_x
                     if place >= 0 and place < pitch:
                         target[place % phases * phase_width + place // phases] = source[column]
     for i in range(0, SLACK, 16):
-        store_first(out, channels * rows * pitch + i, zero, 16)
-
-
-@device_function
-def _copy_row(out, x, width, pitch, pad):
-    """out[j] = x[j − pad], 0 outside x."""
-    zero = splat(np.float32(0))
-    left = min(max(pad, 0), pitch)
-    skipped = max(-pad, 0)
-    count = max(min(width - skipped, pitch - left), 0)
-    for i in range(0, left, 16):
-        store_first(out, i, zero, left - i)
-    for i in range(0, count, 16):
-        store_first(out, left + i, load_first(x, skipped + i, count - i), count - i)
-    for i in range(left + count, pitch, 16):
-        store_first(out, i, zero, pitch - i)
+        store(out, channels * rows * pitch + i, zero)

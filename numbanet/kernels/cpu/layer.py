@@ -29,7 +29,7 @@ def _loads(module: str) -> bool:
     return True
 
 
-SPINS = "1000"
+SPINS = "10000"
 """How long an idle OpenMP thread looks for work before it sleeps, about 50 µs: longer than between two ops."""
 
 
