@@ -80,7 +80,8 @@ def _source(module: str) -> tuple[bytes, tuple[str, ...]]:
             found += [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
             found += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
-    return text, tuple(name for name in found if _is_module(name))
+    # The package itself holds no kernel, but its lazy imports would make every kernel hang on every other.
+    return text, tuple(name for name in found if name != PACKAGE and _is_module(name))
 
 
 def _is_module(name: str) -> bool:
