@@ -86,5 +86,5 @@ def child(code: str, timeout: float = 300, **environment: str) -> subprocess.Com
     merged = {**os.environ, **environment}
     merged["PYTHONPATH"] = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), str(ROOT)]))
     merged = {key: value for key, value in merged.items() if value != ""}
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-P", "-c", code]  # -P: PYTHONPATH alone says which numbanet
     return subprocess.run(command, env=merged, cwd=ROOT, capture_output=True, text=True, timeout=timeout)

@@ -108,7 +108,7 @@ ACCESSES = {
     "a transposed block written": ("transpose_block(p.out + n, 16, p.x, 16, 16)", (44, 0), (45, 0)),
     "outer, rows": ("acc = outer(zeros(4, 2), p.x, n, p.y, LANES); " + ONE, (99, 0), (100, 0)),
     "outer, columns": (
-        "acc = outer(zeros(4, 2), p.x, 1, p.y + (300 - n) - 2 * LANES, LANES); " + ONE, (0, 0), (-1, 0)
+        "acc = outer(zeros(4, 2), p.x, 1, p.y + (300 - n - 2 * LANES), LANES); " + ONE, (0, 0), (-1, 0)
     ),
     "a tile stored, rows": (TILE + "store_tile(acc, p.out + (300 - 32), n, 0, m, 0, 16, 0, 0)", (16, 2), (17, 2)),
     "a tile stored, columns": (TILE + "store_tile(acc, p.out + 299, 0, 0, 1, 0, n, 0, 0)", (1, 0), (2, 0)),
