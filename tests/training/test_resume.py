@@ -140,14 +140,14 @@ def killed_at_random(moments: int, backend: str, tmp_path: Path) -> None:
             if attempt % 3 == 2:
                 time.sleep(generator.uniform(0, startup))
             else:
-                assert "writing to run" in process.stdout.readline()
+                assert any(line.startswith("epoch ") for line in process.stdout), "no epoch was done"
                 startup = time.perf_counter() - began
                 time.sleep(generator.uniform(0, two_epochs))
             process.kill()
         assert process.returncode == -signal.SIGKILL, "done before it was killed"
         steps.append(Run.open("run").load_checkpoint("last").state["schedule"]["step"])
     assert steps == sorted(steps)
-    assert steps[-1] > 0
+    assert steps[-1] >= 13  # the kills fell into the training, not all before it
     subprocess.run([*train, "run", "--resume"], check=True, capture_output=True)
     assert content(Path("run")) == content(Path("alone"))
 
