@@ -5,9 +5,9 @@ first block's), and the sum of the blocks in order; the chain does not know the 
 neither do the bits.
 
 How B is read: a small row-major B at least as wide as a tile is read where it lies; any other is first packed, in a
-level of its own, into panels [k][PANEL] padded with zeros. A needs no packing: its scalars are broadcast from wherever they
-lie. Edges: the last rows and columns are done by a tile shifted back inside the matrix, whose store leaves out what
-another tile does; fewer rows than a tile has are done by tiles of a single row.
+level of its own, into panels [k][PANEL] padded with zeros. A needs no packing: its scalars are broadcast from where
+they lie. Edges: the last rows and columns are done by a tile shifted back inside the matrix, whose store leaves out
+what another tile does; fewer rows than a tile has are done by tiles of a single row.
 """
 
 from __future__ import annotations
