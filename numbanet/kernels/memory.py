@@ -6,6 +6,7 @@ take longer than the kernels. A block returns to the pool only when nobody else 
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 
@@ -20,6 +21,7 @@ _pooled = 0
 _lock = threading.RLock()  # a collection inside may free a storage, whose block comes back here
 
 
+@functools.lru_cache(maxsize=4096)
 def size_class(nbytes: int) -> int:
     """nbytes rounded up to a multiple of an eighth of its power of two (waste below 14 %), at least 256."""
     if nbytes <= 256:

@@ -92,8 +92,3 @@ def __getattr__(name: str) -> object:
 
         return FUNCTIONS
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def info() -> dict[str, object]:
-    """As :meth:`CpuBackend.info`."""
-    return BACKEND.info()

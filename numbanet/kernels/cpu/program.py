@@ -118,8 +118,9 @@ class CpuProgram:
         writer, node, used = kernel.writer, self.nodes, self._used
         if used + writer.size > self._table.nbytes or node + 2 >= self._index.shape[1]:
             self._grow((used + writer.size) // 8 + 1, node + 1)
+        address = kernel._address or kernel.address
         writer.pack_into(
-            self._table, used, kernel.address, tasks, chunk, scratch, self._violation_address, *writer.values(args)
+            self._table, used, address, tasks, chunk, scratch, self._violation_address, *writer.values(args)
         )
         self._rows[node] = used >> 3
         if not (same_level and self._segments and self._segments[-1] is None):
