@@ -20,7 +20,11 @@ from numbanet.kernels.cpu.kernel import KERNELS
 threads.set_num_threads({threads})
 sys.executable = {executable!r}
 started, real, here = [], module.subprocess.Popen, []
-module.subprocess.Popen = lambda *args, **kwargs: started.append(args) or real(*args, **kwargs)
+def popen(command, *args, **kwargs):
+    if "numbanet.kernels.cpu.compile" in command:  # Numba starts programs of its own
+        started.append(command)
+    return real(command, *args, **kwargs)
+module.subprocess.Popen = popen
 one = module.compile_one
 module.compile_one = lambda name: here.append(name) or one(name)
 progress = []
