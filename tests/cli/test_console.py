@@ -66,8 +66,12 @@ def test_terminal_shows_bars_and_keeps_the_lines() -> None:
 
 
 def test_terminal_ends_without_a_bar() -> None:
-    pytest.importorskip("rich")
-    TerminalReporter().end(None, Path("runs/x"))
+    console = pytest.importorskip("rich.console")
+    stream = io.StringIO()
+    reporter = TerminalReporter(console.Console(file=stream, force_terminal=True))
+    reporter.end(None, Path("runs/x"))
+    assert not reporter.bar.live.is_started
+    assert "epoch" not in stream.getvalue()
 
 
 def test_table_and_plural() -> None:

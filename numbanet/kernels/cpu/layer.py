@@ -30,7 +30,7 @@ def _loads(module: str) -> bool:
 
 
 SPINS = "10000"
-"""How long an idle OpenMP thread looks for work before it sleeps, about 50 µs: longer than between two ops."""
+"""How long an idle OpenMP thread looks for work before it sleeps, some 0.3 ms: longer than between two ops."""
 
 
 @contextlib.contextmanager
@@ -38,7 +38,7 @@ def _short_spins() -> Iterator[None]:
     """Keep GNU OpenMP from spinning for milliseconds, its default, unless the user has said how it is to wait.
 
     A spinning thread holds the core that a descheduled one waits for: on a machine shared with other work a step of
-    LeNet-5 took 20–200 ms with the default and 8–10 ms with short spins. The library reads its environment when it is
+    LeNet-5 took 20–200 ms with the default and 10–15 ms with these. The library reads its environment when it is
     loaded, so the variable is gone again afterwards."""
     if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
         yield
