@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 
 VIRTUAL_LANES = 16
 """Sums across lanes run in 16 virtual lanes on every machine (1×16, 2×8 or 4×4 registers), so their bits agree."""
@@ -34,10 +35,13 @@ def host_features() -> dict[str, bool]:
 
 @functools.cache
 def lanes() -> int:
-    """float32 lanes of one register: 16 (AVX-512), 8 (AVX, AVX2), 4 (SSE, NEON); ``NUMBANET_LANES`` forces it."""
-    forced = _forced_lanes()
-    if forced is not None:
-        return forced
+    """float32 lanes of a tile's vectors: a register's, unless ``NUMBANET_LANES`` forces another number."""
+    return _forced_lanes() or register_lanes()
+
+
+@functools.cache
+def register_lanes() -> int:
+    """float32 lanes of one register: 16 (AVX-512), 8 (AVX, AVX2), 4 (SSE, NEON)."""
     features = host_features()
     if features.get("avx512f"):
         return 16
@@ -48,6 +52,12 @@ def has_fma() -> bool:
     """Whether a fused multiply-add is one instruction here (without it kernels are right but slow)."""
     features = host_features()
     return bool(features.get("fma") or features.get("neon") or features.get("asimd") or features.get("vfp4"))
+
+
+def has_masked_stores() -> bool:
+    """Whether storing some lanes of a vector is one quick instruction: AVX-512 only; AVX2's takes dozens of cycles on
+    some processors."""
+    return bool(host_features().get("avx512f"))
 
 
 def check_mode() -> bool:
@@ -61,3 +71,12 @@ def registers() -> int:
     features = host_features()
     wide = features.get("avx512f") or features.get("neon") or features.get("asimd")
     return 32 if wide else 16
+
+
+@functools.cache
+def vector_register() -> str:
+    """The letter of a vector register in LLVM's inline assembly, "" where it is not known."""
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64"):
+        return "v" if host_features().get("avx512f") else "x"
+    return "w" if machine in ("aarch64", "arm64") else ""

@@ -6,12 +6,12 @@ depend neither on R, C nor on the lanes of the machine.
 """
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.simd.pointers import I64, as_i64, element_address
-from numbanet.kernels.cpu.simd.vector import broadcast, first_lanes, llvm_call, masked_load, masked_store, sum_of_lanes
+from numbanet.kernels.cpu.simd.vector import broadcast, first_lanes, llvm_call, masked_load, store_lanes, sum_of_lanes
 
 LANES = target.lanes()
 FLOAT = ir.FloatType()
@@ -81,6 +81,20 @@ def _places(builder, kind, value, count):
     return places
 
 
+def _in_turn(builder, value):
+    """The value itself, behind a barrier: what is loaded later in the program is loaded later by the processor.
+
+    Without it LLVM loads the operands of a whole step, or of several unrolled ones, before it multiplies; there are no
+    registers for them, and the tile is spilled in every step (6 × 2 tiles of AVX2 ran at half their speed)."""
+    register = target.vector_register()
+    if not register or value.type.count > target.register_lanes():
+        return value
+    kind = ir.FunctionType(value.type, [value.type])
+    same = builder.asm(kind, "", f"={register},0", [value], side_effect=True)
+    same.attributes.add("convergent")  # a loop with such a call is not unrolled
+    return same
+
+
 def _valid_places(kind, count):
     return isinstance(kind, types.Integer) or (isinstance(kind, types.BaseTuple) and count % len(kind) == 0)
 
@@ -109,7 +123,7 @@ def outer(typingctx, acc, a, rows, b, columns):
                 sum_ = llvm_call(
                     builder, f"llvm.fma.v{LANES}f32", VECTOR, row, column[c], builder.extract_value(acc, k)
                 )
-                acc = builder.insert_value(acc, sum_, k)
+                acc = builder.insert_value(acc, _in_turn(builder, sum_), k)
         return acc
 
     return acc(acc, a, rows, b, columns), codegen
@@ -146,8 +160,9 @@ def add_bias_columns(typingctx, acc, bias, begin, end):
         acc = args[0]
         begin, end = (as_i64(builder, args[i], sig.args[i]) for i in (2, 3))
         for c in range(tile.columns):
-            where, mask = _window(context, builder, sig.args[1], args[1], ir.Constant(I64, c * LANES), begin, end, c)
-            row = masked_load(builder, where, mask, VECTOR)
+            place = ir.Constant(I64, c * LANES)
+            where, low, high = _window(context, builder, sig.args[1], args[1], place, begin, end, c)
+            row = masked_load(builder, where, _mask(builder, low, high), VECTOR)
             for r in range(tile.rows):
                 k = r * tile.columns + c
                 acc = builder.insert_value(acc, builder.fadd(builder.extract_value(acc, k), row), k)
@@ -157,11 +172,9 @@ def add_bias_columns(typingctx, acc, bias, begin, end):
 
 
 def _window(context, builder, pointer, value, place, begin, end, column):
-    """Address and mask of one vector of a tile of which only the columns begin … end − 1 count."""
+    """Address of one vector of a tile of which only the columns begin … end − 1 count, and its lanes low and high."""
     start = ir.Constant(I64, column * LANES)
     low, high = builder.sub(begin, start), builder.sub(end, start)
-    below = first_lanes(builder, low, LANES)
-    mask = builder.and_(first_lanes(builder, high, LANES), builder.not_(below))
     zero, full = ir.Constant(I64, 0), ir.Constant(I64, LANES)
     low = builder.select(builder.icmp_signed(">", low, zero), low, zero)
     high = builder.select(builder.icmp_signed("<", high, full), high, full)
@@ -170,7 +183,11 @@ def _window(context, builder, pointer, value, place, begin, end, column):
     touched = element_address(context, builder, pointer, value, builder.add(place, low), VECTOR, nbytes)
     back = builder.mul(builder.neg(low), ir.Constant(I64, 4))
     address = builder.add(builder.ptrtoint(touched, I64), back)
-    return builder.inttoptr(address, VECTOR.as_pointer()), mask
+    return builder.inttoptr(address, VECTOR.as_pointer()), low, high
+
+
+def _mask(builder, low, high):
+    return builder.and_(first_lanes(builder, high, LANES), builder.not_(first_lanes(builder, low, LANES)))
 
 
 def _activate(builder, value, activation):
@@ -181,26 +198,67 @@ def _activate(builder, value, activation):
     return builder.select(chosen, rectified, value)
 
 
+def _all_of(builder, *conditions):
+    result = conditions[0]
+    for condition in conditions[1:]:
+        result = builder.and_(result, condition)
+    return result
+
+
+def _spilled(builder, tile, acc):
+    """The tile in memory, where a loop can take its vectors by number."""
+    space = cgutils.alloca_once(builder, _llvm_tile(tile))
+    for k in range(tile.rows * tile.columns):  # one by one: storing it whole would keep it in memory for good
+        where = builder.gep(space, [ir.Constant(I64, 0), ir.Constant(I64, k)])
+        builder.store(builder.extract_value(acc, k), where)
+    return lambda index: builder.load(builder.gep(space, [ir.Constant(I64, 0), index]))
+
+
 @intrinsic
 def store_tile(typingctx, acc, out, rows, first, last, begin, end, add, activation):
     """out[r · rows + j] = activation(acc[r, j] (+ out if add)), rows first … last − 1, columns begin … end − 1."""
 
     def codegen(context, builder, sig, args):
-        tile = sig.args[0]
+        tile, pointer = sig.args[:2]
         acc, out = args[0], args[1]
         rows, first, last, begin, end, add, activation = (as_i64(builder, args[i], sig.args[i]) for i in range(2, 9))
-        adds = builder.icmp_signed("!=", add, ir.Constant(I64, 0))
-        for r in range(tile.rows):
-            number = ir.Constant(I64, r)
-            wanted = builder.and_(builder.icmp_signed("<=", first, number), builder.icmp_signed("<", number, last))
-            with builder.if_then(wanted):
-                for c in range(tile.columns):
-                    place = builder.add(builder.mul(rows, number), ir.Constant(I64, c * LANES))
-                    where, mask = _window(context, builder, sig.args[1], out, place, begin, end, c)
-                    value = builder.extract_value(acc, r * tile.columns + c)
-                    old = masked_load(builder, where, builder.select(adds, mask, ir.Constant(mask.type, None)), VECTOR)
-                    value = builder.select(adds, builder.fadd(old, value), value)
-                    masked_store(builder, _activate(builder, value, activation), where, mask)
+        zero = ir.Constant(I64, 0)
+        adds = builder.icmp_signed("!=", add, zero)
+
+        def store_whole(is_sum):
+            for k in range(tile.rows * tile.columns):
+                r, c = divmod(k, tile.columns)
+                place = builder.add(builder.mul(rows, ir.Constant(I64, r)), ir.Constant(I64, c * LANES))
+                where = element_address(context, builder, pointer, out, place, VECTOR)
+                value = builder.extract_value(acc, k)
+                if is_sum:
+                    value = builder.fadd(builder.load(where, align=4), value)
+                builder.store(_activate(builder, value, activation), where, align=4)
+
+        whole = _all_of(
+            builder,
+            builder.icmp_signed("<=", first, zero),
+            builder.icmp_signed(">=", last, ir.Constant(I64, tile.rows)),
+            builder.icmp_signed("<=", begin, zero),
+            builder.icmp_signed(">=", end, ir.Constant(I64, tile.columns * LANES)),
+        )
+        with builder.if_else(whole, likely=True) as (all_of_it, some_of_it):
+            with all_of_it, builder.if_else(adds) as (is_sum, is_new):
+                with is_sum:
+                    store_whole(True)
+                with is_new:
+                    store_whole(False)
+            with some_of_it:
+                vector = _spilled(builder, tile, acc)
+                with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (r, _):
+                    for c in range(tile.columns):
+                        place = builder.add(builder.mul(rows, r), ir.Constant(I64, c * LANES))
+                        where, low, high = _window(context, builder, pointer, out, place, begin, end, c)
+                        value = vector(builder.add(builder.mul(r, ir.Constant(I64, tile.columns)), ir.Constant(I64, c)))
+                        mask = _mask(builder, low, builder.select(adds, high, zero))
+                        old = masked_load(builder, where, mask, VECTOR)
+                        value = builder.select(adds, builder.fadd(old, value), value)
+                        store_lanes(builder, _activate(builder, value, activation), where, high, low)
         return context.get_dummy_value()
 
     return types.void(acc, out, rows, first, last, begin, end, add, activation), codegen
@@ -213,23 +271,40 @@ def store_columns(typingctx, acc, out, rows, first, last, columns, counts, activ
     ``columns`` and ``counts`` are tuples, one item a column of the tile."""
 
     def codegen(context, builder, sig, args):
-        tile = sig.args[0]
+        tile, pointer = sig.args[:2]
         acc, out = args[0], args[1]
         rows, first, last = (as_i64(builder, args[i], sig.args[i]) for i in (2, 3, 4))
         activation = as_i64(builder, args[7], sig.args[7])
         places = _places(builder, sig.args[5], args[5], tile.columns)
         counts = _places(builder, sig.args[6], args[6], tile.columns)
-        masks = [first_lanes(builder, count, LANES) for count in counts]
-        for r in range(tile.rows):
-            number = ir.Constant(I64, r)
-            wanted = builder.and_(builder.icmp_signed("<=", first, number), builder.icmp_signed("<", number, last))
-            with builder.if_then(wanted):
-                for c in range(tile.columns):
-                    index = builder.add(builder.mul(rows, number), places[c])
-                    nbytes = builder.mul(counts[c], ir.Constant(I64, 4))
-                    where = element_address(context, builder, sig.args[1], out, index, VECTOR, nbytes)
-                    value = _activate(builder, builder.extract_value(acc, r * tile.columns + c), activation)
-                    masked_store(builder, value, where, masks[c])
+
+        def store_one(value, r, c, is_whole):
+            index = builder.add(builder.mul(rows, r), places[c])
+            nbytes = ir.Constant(I64, 4 * LANES) if is_whole else builder.mul(counts[c], ir.Constant(I64, 4))
+            where = element_address(context, builder, pointer, out, index, VECTOR, nbytes)
+            value = _activate(builder, value, activation)
+            if is_whole:
+                builder.store(value, where, align=4)
+            else:
+                store_lanes(builder, value, where, counts[c])
+
+        whole = _all_of(
+            builder,
+            builder.icmp_signed("<=", first, ir.Constant(I64, 0)),
+            builder.icmp_signed(">=", last, ir.Constant(I64, tile.rows)),
+            *(builder.icmp_signed(">=", count, ir.Constant(I64, LANES)) for count in counts),
+        )
+        with builder.if_else(whole, likely=True) as (all_of_it, some_of_it):
+            with all_of_it:
+                for k in range(tile.rows * tile.columns):
+                    r, c = divmod(k, tile.columns)
+                    store_one(builder.extract_value(acc, k), ir.Constant(I64, r), c, True)
+            with some_of_it:
+                vector = _spilled(builder, tile, acc)
+                with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (r, _):
+                    for c in range(tile.columns):
+                        number = builder.add(builder.mul(r, ir.Constant(I64, tile.columns)), ir.Constant(I64, c))
+                        store_one(vector(number), r, c, False)
         return context.get_dummy_value()
 
     return types.void(acc, out, rows, first, last, columns, counts, activation), codegen
@@ -265,7 +340,7 @@ def inner(typingctx, acc, a, rows, b, columns, count):
                 sum_ = llvm_call(
                     builder, f"llvm.fma.v{tile.lanes}f32", vector, row[r], column[c], builder.extract_value(acc, k)
                 )
-                acc = builder.insert_value(acc, sum_, k)
+                acc = builder.insert_value(acc, _in_turn(builder, sum_), k)
         return acc
 
     return acc(acc, a, rows, b, columns, count), codegen

@@ -12,7 +12,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from numbanet.kernels.cpu.simd.pointers import I64, as_i64, element_address, llvm_element
-from numbanet.kernels.cpu.target import VIRTUAL_LANES
+from numbanet.kernels.cpu.target import VIRTUAL_LANES, has_masked_stores
 
 I32T = ir.IntType(32)
 BIT = ir.IntType(1)
@@ -80,9 +80,70 @@ def masked_load(builder, where, mask, vector):
     return llvm_call(builder, name, vector, where, ir.Constant(I32T, 4), mask, zero)
 
 
-def masked_store(builder, value, where, mask):
+def store_lanes(builder, value, where, high, low=None):
+    """Store the lanes low (default 0) … high − 1 (i64) of a vector; ``where`` is the address of its lane 0."""
+    lanes = value.type.count
+    whole = builder.icmp_signed(">=", high, ir.Constant(I64, lanes))
+    if low is not None:
+        whole = builder.and_(whole, builder.icmp_signed("<=", low, ir.Constant(I64, 0)))
+    with builder.if_else(whole, likely=True) as (all_of_them, some_of_them):
+        with all_of_them:
+            builder.store(value, where, align=4)
+        with some_of_them:
+            if has_masked_stores():
+                mask = first_lanes(builder, high, lanes)
+                if low is not None:
+                    mask = builder.and_(mask, builder.not_(first_lanes(builder, low, lanes)))
+                _masked_store(builder, value, where, mask)
+            elif low is None:
+                _store_first_lanes(builder, value, where, high)
+            else:
+                _store_middle_lanes(builder, value, where, low, high)
+
+
+def _masked_store(builder, value, where, mask):
     name = f"llvm.masked.store.{_suffix(value.type)}.p0"
     return llvm_call(builder, name, ir.VoidType(), value, where, ir.Constant(I32T, 4), mask)
+
+
+def _store_first_lanes(builder, value, where, count):
+    """Store fewer lanes than there are as a half of them, a quarter, …: the binary digits of the count."""
+    zero, element = ir.Constant(I64, 0), value.type.element
+    count = builder.select(builder.icmp_signed(">", count, zero), count, zero)
+    at, rest = builder.bitcast(where, element.as_pointer()), value
+    while rest.type.count > 1:
+        size = rest.type.count // 2
+        low, high = _halves(builder, rest)
+        wanted = builder.icmp_unsigned("!=", builder.and_(count, ir.Constant(I64, size)), zero)
+        with builder.if_then(wanted):
+            builder.store(low, builder.bitcast(at, low.type.as_pointer()), align=element_bytes(element))
+        at = builder.select(wanted, builder.gep(at, [ir.Constant(I64, size)]), at)
+        rest = builder.select(wanted, high, low)
+
+
+def _store_middle_lanes(builder, value, where, low, high):
+    """Store the lanes low … high − 1 by way of the stack, where they are read again from lane low on."""
+    zero, lanes, element = ir.Constant(I64, 0), value.type.count, value.type.element
+    low = builder.select(builder.icmp_signed(">", low, zero), low, zero)
+    low = builder.select(builder.icmp_signed("<", low, ir.Constant(I64, lanes)), low, ir.Constant(I64, lanes))
+    limit = ir.Constant(I64, lanes)
+    high = builder.select(builder.icmp_signed("<", high, limit), high, limit)
+    twice = cgutils.alloca_once(builder, ir.VectorType(element, 2 * lanes))
+    builder.store(value, builder.bitcast(twice, value.type.as_pointer()))
+    begin = builder.gep(builder.bitcast(twice, element.as_pointer()), [low])
+    moved = builder.load(builder.bitcast(begin, value.type.as_pointer()), align=element_bytes(element))
+    target = builder.gep(builder.bitcast(where, element.as_pointer()), [low])
+    count = builder.sub(high, low)
+    with builder.if_else(builder.icmp_signed(">=", count, limit)) as (all_of_them, some_of_them):
+        with all_of_them:
+            builder.store(moved, builder.bitcast(target, value.type.as_pointer()), align=4)
+        with some_of_them:
+            _store_first_lanes(builder, moved, builder.bitcast(target, value.type.as_pointer()), count)
+
+
+def element_bytes(element):
+    """Size of an LLVM scalar."""
+    return 4 if isinstance(element, ir.FloatType) else element.width // 8
 
 
 # --- arithmetic and comparison as operators ----------------------------------------------------------------------
@@ -234,7 +295,7 @@ def store_first(typingctx, pointer, index, value, count):
         count = as_i64(builder, args[3], sig.args[3])
         nbytes = _touched(builder, count, VIRTUAL_LANES)
         where = element_address(context, builder, sig.args[0], args[0], index, args[2].type, nbytes)
-        masked_store(builder, args[2], where, first_lanes(builder, count))
+        store_lanes(builder, args[2], where, count)
         return context.get_dummy_value()
 
     return types.void(pointer, index, value, count), codegen
