@@ -12,11 +12,13 @@ from numbanet.kernels.cpu.simd.tile import (
     LANES,
     add_bias_columns,
     add_bias_rows,
+    add_row,
     add_sums,
     inner,
     offsets,
     outer,
     store_columns,
+    store_rows,
     store_tile,
     zero_sums,
     zeros,
@@ -136,22 +138,47 @@ def in_columns(start, stop, row, scratch):
     for k in range(7):
         acc = outer(acc, p.x + k, 7, p.y + k * 2 * LANES, LANES)
     places, counts = offsets(p.ints, 2, 2), offsets(p.ints, 4, 2)
-    store_columns(acc, p.out, 50, p.ints[0], p.ints[1], places, counts, p.n)
+    store_columns(acc, p.out, 50, p.ints[0], p.ints[1], places, counts, p.m, p.n)
     return 0
 
 
 @pytest.mark.parametrize("counts", [(LANES, LANES), (1, 3), (0, LANES - 1), (0, 0)])
+@pytest.mark.parametrize(("first", "last"), [(0, 4), (1, 4), (2, 3)])
+@pytest.mark.parametrize("add", [0, 1])
 @pytest.mark.parametrize("relu", [0, 1])
-def test_store_columns(counts, relu):
+def test_store_columns(counts, first, last, add, relu):
     """Each vector of positions goes to its own place, the lanes that count only."""
     a, b = normal(8, ROWS, STEPS), normal(9, STEPS, WIDTH)
-    out = np.full(4 * 50 + 20, np.nan, np.float32)
+    out = normal(10, 4 * 50 + 20)
     expected, value = out.copy(), fma_chain(a, b).reshape(ROWS, COLUMNS, LANES)
-    value = np.maximum(value, 0) if relu else value
-    for r, (column, place) in itertools.product(range(1, 4), enumerate((25, 3))):
-        at = 10 + r * 50 + place
-        expected[at : at + counts[column]] = value[r, column, : counts[column]]
-    launch(in_columns, out[10:], a, b, np.array([1, 4, 25, 3, *counts], np.int32), n=relu)
+    for r, (column, place) in itertools.product(range(first, last), enumerate((25, 3))):
+        at = slice(10 + r * 50 + place, 10 + r * 50 + place + counts[column])
+        new = value[r, column, : counts[column]] + (expected[at] if add else 0)
+        expected[at] = np.maximum(new, 0) if relu else new
+    launch(in_columns, out[10:], a, b, np.array([first, last, 25, 3, *counts], np.int32), n=relu, m=add)
+    np.testing.assert_array_equal(out, expected)
+
+
+@test_kernel
+def in_rows(start, stop, row, scratch):
+    p = unpack(row, Row)
+    acc = zeros(4, 2)
+    for k in range(7):
+        acc = outer(acc, p.x + k, 7, p.y + k * 2 * LANES, LANES)
+    store_rows(add_row(acc, p.y), p.out, offsets(p.ints, 0, 4), p.n)
+    return 0
+
+
+@pytest.mark.parametrize("add", [0, 1])
+def test_store_rows(add):
+    """Each row goes to its own place, with a bias a column."""
+    a, b = normal(8, ROWS, STEPS), normal(9, STEPS, WIDTH)
+    out, places = normal(10, 5 * WIDTH + 7), np.array([3 * WIDTH, 0, 4 * WIDTH + 7, WIDTH], np.int32)
+    expected, value = out.copy(), fma_chain(a, b) + b[0]
+    for r, place in enumerate(places):
+        at = slice(place, place + WIDTH)
+        expected[at] = value[r] + (expected[at] if add else 0)
+    launch(in_rows, out, a, b, places, n=add)
     np.testing.assert_array_equal(out, expected)
 
 

@@ -1,60 +1,79 @@
-"""Convolution with vectors over the output channels, for pictures that are narrow and layers that have many channels.
+"""Convolution with vectors over the output channels: a product of gathered rows with packed weights, cut for caches.
 
-out[o, y, x] = Σ_tap weight[o, tap] · band[offset(tap) + place(y, x)], the same chains as in ``conv.py`` and so the same
-bits, but here a tile is a run of neighbouring positions (rows, whose scalars of the band are broadcast) by a few
-vectors of output channels. All lanes work whatever the width of the picture. The weights are packed in a level of
-their own as [tap][o]; the tiles are stored as [position][o] and turned at the end, where bias and activation come in.
+out[o, position] = Σ_tap weight[o, tap] · band[tap + position] (see ``geometry.py``): a tile is ROWS positions, wherever
+they lie (rows, whose scalars of the band are broadcast), by COLUMNS vectors of output channels. So all lanes work
+whatever the width of the picture, its stride or its padding, and pictures of few positions share a tile.
+
+A task packs a block of channels of its pictures, multiplies it with all panels of weights, goes on with the next block,
+and turns the result from [position][o] to [o][position] at the end. The weights are packed in a level of their own. An
+output is the sum, in order, of one chain a block of channels over (channel, ky, kx), the bias added to the first.
 """
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from numbanet.kernels import threads
+from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
-from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
+from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.geometry import Walk, channel_block, table
+from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
-from numbanet.kernels.cpu.simd.tile import LANES, RELU, outer, store_tile, zeros
-from numbanet.kernels.cpu.simd.vector import load, select, splat, store_first, transpose_block
+from numbanet.kernels.cpu.simd.tile import LANES, RELU, add_row, offsets, outer, store_rows, zeros
+from numbanet.kernels.cpu.simd.vector import load, select, splat, store, store_first, transpose_block
 
-if target.registers() == 32:
-    TILES = {14: 1, 10: 1, 8: 2, 7: 2}
-else:
-    TILES = {6: 2, 5: 2, 4: 2}
-"""Positions of a tile, and its vectors of output channels."""
-RUN_SLACK = max(TILES) + 16
-"""Positions behind the last one that a tile may read (and whose results it drops)."""
+COLUMNS = max(16 // LANES, 2 if target.registers() == 32 else 1)
+ROWS = {1: 6, 2: 8 if target.registers() == 32 else 6, 4: 6 if target.registers() == 32 else 2}[COLUMNS]
+PANEL = COLUMNS * LANES
+POSITIONS = 384
+"""Output positions of a task, about: they share a pass over the weights, and their bands stay in the caches."""
+TASKS_A_THREAD = 4
+SEGMENT = 6
+"""Words that describe a segment, see ``_tables``."""
 
 
 class ChannelConvolution(NamedTuple):
-    """Arguments of the kernels; the names are those of Window and of the convolution in conv.py."""
+    """Arguments of the convolution."""
 
     out: F32
     x: F32
     weight: F32
     bias: F32
     taps: I32
-    tap_count: I64_FIELD
+    places: I32
+    lines: I32
+    segments: I32
+    segment_count: I64_FIELD
+    pictures: I64_FIELD
     groups: I64_FIELD
     out_channels: I64_FIELD
-    padded_channels: I64_FIELD
-    out_height: I64_FIELD
+    panels: I64_FIELD
+    out_positions: I64_FIELD
     out_width: I64_FIELD
     channels: I64_FIELD
+    channel_block: I64_FIELD
     height: I64_FIELD
     width: I64_FIELD
+    bunch: I64_FIELD
+    bunches: I64_FIELD
     bands: I64_FIELD
+    panel_blocks: I64_FIELD
     out_rows: I64_FIELD
+    band_step: I64_FIELD
     band_rows: I64_FIELD
-    phase_width: I64_FIELD
-    phases: I64_FIELD
-    stride_y: I64_FIELD
+    band_size: I64_FIELD
+    pitch: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
+    group_weights: I64_FIELD
+    lines_count: I64_FIELD
     activation: I64_FIELD
 
 
@@ -62,121 +81,243 @@ class WeightPack(NamedTuple):
     """Arguments of pack_weights."""
 
     out: F32
+    bias_out: F32
     weight: F32
-    weight_taps: I32
-    tap_count: I64_FIELD
+    bias: F32
+    places: I32
+    segments: I32
+    segment_count: I64_FIELD
+    groups: I64_FIELD
     out_channels: I64_FIELD
-    padded_channels: I64_FIELD
-    weight_group: I64_FIELD
-    weight_row: I64_FIELD
+    panels: I64_FIELD
+    channels: I64_FIELD
+    group_stride: I64_FIELD
+    out_stride: I64_FIELD
+    channel_stride: I64_FIELD
+    group_weights: I64_FIELD
 
 
 @kernel(WeightPack)
 def pack_weights(start, stop, row, scratch):
-    """out[group][tap][o] = weight[group, o, tap], 0 up to the padded channels; a task is one tap of one group."""
+    """out[group][segment][panel][tap][lane] = weight of output channel panel · PANEL + lane, 0 beyond the last one.
+
+    A task is one panel of one group."""
     p = unpack(row, WeightPack)
     for task in range(start, stop):
-        group = task // p.tap_count
-        tap = task - group * p.tap_count
-        source = p.weight + (group * p.weight_group + p.weight_taps[tap])
-        out = p.out + task * p.padded_channels
-        for o in range(p.out_channels):
-            out[o] = source[o * p.weight_row]
-        for o in range(p.out_channels, p.padded_channels):
-            out[o] = np.float32(0)
+        group = task // p.panels
+        panel = task - group * p.panels
+        first = panel * PANEL
+        count = min(PANEL, p.out_channels - first)
+        if not is_null(p.bias_out):
+            for lane in range(PANEL):
+                value = p.bias[group * p.out_channels + first + lane] if lane < count else np.float32(0)
+                p.bias_out[task * PANEL + lane] = value
+        weight = p.weight + (group * p.group_stride + first * p.out_stride)
+        for segment in range(p.segment_count):
+            words = p.segments + segment * SEGMENT
+            area, first_tap, taps = words[3], words[4], p.channels * words[3]
+            out = p.out + (group * p.group_weights + words[5] * p.panels * PANEL + panel * taps * PANEL)
+            for channel in range(p.channels):
+                for tap in range(area):
+                    source = weight + (channel * p.channel_stride + p.places[first_tap + tap])
+                    for lane in range(count):
+                        out[lane] = source[lane * p.out_stride]
+                    for lane in range(count, PANEL):
+                        out[lane] = np.float32(0)
+                    out = out + PANEL
     return 0
 
 
 @device_function
-def turn(out, turned, bias, channels, padded, plane, positions, activation, block):
-    """out[o][position] = activation(turned[position][o] + bias[o]); rows of out are ``plane`` apart."""
+def turn(out, turned, channels, plane, positions, activation, block):
+    """out[o][position] = activation(turned[position][o]) for o < channels; rows of out are ``plane`` apart."""
     zero = splat(np.float32(0))
     for o in range(0, channels, 16):
-        for i in range(0, positions, 16):
-            transpose_block(block, 16, turned + (i * padded + o), padded, 16)
-            for lane in range(min(16, channels - o)):
+        rows = min(16, channels - o)
+        for i in range(0, positions - 15, 16):
+            transpose_block(block, 16, turned + (i * PANEL + o), PANEL, 16)
+            for lane in range(rows):
                 value = load(block, lane * 16)
-                if not is_null(bias):
-                    value = value + splat(bias[o + lane])
+                if activation == RELU:
+                    value = select(value < zero, zero, value)
+                store(out, (o + lane) * plane + i, value)
+        i = positions // 16 * 16
+        if i < positions:
+            transpose_block(block, 16, turned + (i * PANEL + o), PANEL, positions - i)
+            for lane in range(rows):
+                value = load(block, lane * 16)
                 if activation == RELU:
                     value = select(value < zero, zero, value)
                 store_first(out, (o + lane) * plane + i, value, positions - i)
 
 
-def make_channel_convolution(rows: int, columns: int) -> Kernel:
-    """The kernel whose tiles have ``rows`` positions and ``columns`` vectors of output channels."""
-
-    def channel_convolution(start, stop, row, scratch):
-        """out = activation(x ⋆ weight + bias); a task is one band of one group of channels of one picture."""
-        p = unpack(row, ChannelConvolution)
-        block = workspace(row, scratch)
-        turned = block + 256
-        plane = p.out_height * p.out_width
-        band = turned + (p.out_rows * p.out_width + RUN_SLACK) * p.padded_channels
-        for task in range(start, stop):
-            number = task // p.bands  # of the group, counted over all pictures
-            top = (task - number * p.bands) * p.out_rows
-            group = number % p.groups
-            out_rows = min(p.out_rows, p.out_height - top)
-            picture = p.x + number * p.channels * p.height * p.width
-            pack_band(
-                band, picture, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width, p.phases,
-                p.pad_y, p.pad_x,
-            )  # fmt: skip
-            weight = p.weight + group * p.tap_count * p.padded_channels
-            for o in range(0, p.padded_channels, columns * LANES):
-                for y in range(out_rows):
-                    line = band + y * p.stride_y * p.phases * p.phase_width
-                    for run in range(0, p.out_width, rows):
-                        first = max(min(run, p.out_width - rows), 0)
-                        acc = zeros(rows, columns)
-                        for tap in range(p.tap_count):
-                            scalars = line + (first + p.taps[tap])
-                            acc = outer(acc, scalars, 1, weight + (tap * p.padded_channels + o), LANES)
-                        out = turned + ((y * p.out_width + first) * p.padded_channels + o)
-                        count = min(rows, p.out_width - first)
-                        store_tile(acc, out, p.padded_channels, 0, count, 0, columns * LANES, 0, 0)
-            bias = p.bias if is_null(p.bias) else p.bias + group * p.out_channels
-            out = p.out + (number * p.out_channels * plane + top * p.out_width)
-            positions = out_rows * p.out_width
-            turn(out, turned, bias, p.out_channels, p.padded_channels, plane, positions, p.activation, block)
-        return 0
-
-    return kernel(ChannelConvolution, f"channel_convolution_{rows}x{columns}")(channel_convolution)
-
-
-KERNELS_BY_ROWS = {rows: make_channel_convolution(rows, columns) for rows, columns in TILES.items()}
-
-
-def padded_to_tile(out_channels: int, rows: int) -> int:
-    """Output channels of a group, rounded up to whole tiles (and to 16, which the turning needs)."""
-    unit = max(16, TILES[rows] * LANES)
-    return -(-out_channels // unit) * unit
-
-
-def efficiency(rows: int, out_channels: int, out_width: int) -> float:
-    """Share of a tile's multiply-adds that count, times what its shape reaches of the processor's peak."""
-    positions = -(-out_width // rows) * rows
-    shape = {1: 0.75, 2: 0.85}[TILES[rows]]
-    return shape * out_width / positions * out_channels / padded_to_tile(out_channels, rows)
+@kernel(ChannelConvolution)
+def channel_convolution(start, stop, row, scratch):
+    """out = activation(x ⋆ weight + bias); a task is a bunch of pictures, or a band of one, by a block of panels."""
+    p = unpack(row, ChannelConvolution)
+    block = workspace(row, scratch)
+    turned = block + 256
+    for task in range(start, stop):
+        cut = task // p.panel_blocks
+        low = (task - cut * p.panel_blocks) * p.panels // p.panel_blocks
+        high = (task - cut * p.panel_blocks + 1) * p.panels // p.panel_blocks
+        bunch = cut // p.bands
+        number = cut - bunch * p.bands  # of the band
+        group, first = bunch // p.bunches, bunch % p.bunches * p.bunch
+        pictures, is_last = min(p.bunch, p.pictures - first), number == p.bands - 1
+        top = number * p.out_rows * p.out_width
+        positions = min(p.out_rows * p.out_width, p.out_positions - top)
+        band = turned + (high - low) * p.lines_count * PANEL
+        for channel in range(0, p.channels, p.channel_block):
+            channels = min(p.channel_block, p.channels - channel)
+            for i in range(pictures):
+                x = p.x + (((first + i) * p.groups + group) * p.channels + channel) * p.height * p.width
+                pack_band(
+                    band + i * p.band_size, x, channels, p.height, p.width, number * p.band_step, p.band_rows, p.pitch,
+                    p.pad_y, p.pad_x,
+                )  # fmt: skip
+            for panel in range(low, high):
+                lines = turned + (panel - low) * p.lines_count * PANEL
+                for segment in range(p.segment_count):
+                    words = p.segments + segment * SEGMENT
+                    begin, count, area = words[0], pictures * words[2 if is_last else 1], words[3]
+                    taps = p.taps + words[4] * p.channel_block
+                    weight = p.weight + (group * p.group_weights + words[5] * p.panels * PANEL)
+                    weight = weight + (panel * p.channels + channel) * area * PANEL
+                    for tile in range(begin, begin + count, ROWS):
+                        where = offsets(p.places, tile, ROWS)
+                        acc = zeros(ROWS, COLUMNS)
+                        for tap in range(channels * area):
+                            acc = outer(acc, band + taps[tap], where, weight + tap * PANEL, LANES)
+                        if channel == 0 and not is_null(p.bias):
+                            acc = add_row(acc, p.bias + (group * p.panels + panel) * PANEL)
+                        store_rows(acc, lines, offsets(p.lines, tile, ROWS), channel)
+                if channel + channels == p.channels:
+                    for i in range(pictures):
+                        o = ((first + i) * p.groups + group) * p.out_channels + panel * PANEL
+                        turn(
+                            p.out + (o * p.out_positions + top), lines + i * p.out_rows * p.out_width * PANEL,
+                            min(PANEL, p.out_channels - panel * PANEL), p.out_positions, positions, p.activation, block,
+                        )  # fmt: skip
+    return 0
 
 
-def best_rows(out_channels: int, out_width: int) -> int:
-    """The tile that wastes least."""
-    return max(TILES, key=lambda rows: efficiency(rows, out_channels, out_width))
+# --- planning --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Plan:
+    """How one convolution is cut into tasks, with its tables and the words of its rows that the shape decides."""
+
+    tasks: int
+    chunk: int
+    scratch: int
+    panels: int
+    group_weights: int
+    segment_count: int
+    segments: Array
+    tap_offsets: Array
+    tap_places: Array
+    places: Array
+    lines: Array
+    words: tuple[int, ...]
 
 
-def scratch_floats(rows: int, out_channels: int, out_positions: int, band: int) -> int:
-    """float32 of scratch memory for a band and its output."""
-    return 256 + (out_positions + RUN_SLACK) * padded_to_tile(out_channels, rows) + band + SLACK
+def padded(out_channels: int) -> int:
+    """Output channels of a group rounded up to whole panels."""
+    return -(-out_channels // PANEL) * PANEL
 
 
-def append_weights(program, weight, weight_taps, weight_row: int, groups: int, out_channels: int, rows: int):
-    """Append the packing of the weights; returns the packed array."""
-    padded, taps = padded_to_tile(out_channels, rows), weight_taps.size
-    packed = program.workspace((groups, taps, padded))
-    args = WeightPack(packed, weight, weight_taps, taps, out_channels, padded, weight.size // groups, weight_row)
-    tasks = groups * taps
-    chunk = tasks if packed.size < 1 << 14 else max(1, tasks // (4 * threads.get_num_threads()))
-    program.append(pack_weights, tasks, args, chunk=chunk)
-    return packed
+def _cut(walk: Walk, pictures: int, panels: int, thread_count: int) -> tuple[int, int, int]:
+    """Pictures of a bunch, output rows of a band, blocks of panels: tasks of POSITIONS or less, enough for all threads.
+
+    ``pictures`` counts each group of channels as one."""
+    height, width = walk.rows.size, walk.columns.size
+    phases, wanted = walk.rows.phases, TASKS_A_THREAD * thread_count
+    if height * width <= POSITIONS:
+        bunch = max(1, min(POSITIONS // (height * width), pictures // wanted))
+        out_rows = height
+    else:
+        bunch, bands = 1, -(-height * width // POSITIONS)
+        out_rows = -(-height // (bands * phases)) * phases
+    tasks = -(-pictures // bunch) * -(-height // out_rows)
+    return bunch, out_rows, max(1, min(panels, wanted // tasks))
+
+
+def _tables(walk: Walk, channels: int, block: int, bunch: int, out_rows: int, last_rows: int, band_size: int):
+    """The tables of ``Plan``: segments, tap_offsets, tap_places, places and lines; and the weights of a panel's lane.
+
+    A last tile has positions to spare, whose results go to a line behind the others. A segment's words: first place,
+    positions of a picture (of a whole band, of the last one), taps of a channel, taps and weights of those before."""
+    picture, positions = np.arange(bunch)[:, None], out_rows * walk.columns.size
+    channel = np.arange(block)[:, None] * (walk.band_rows(out_rows) * walk.pitch)
+    rows, tap_offsets, tap_places, places, lines = [], [], [], [], []
+    first_place = first_tap = weights = 0
+    for segment in walk.segments:
+        (taps, filter_places), (offset, number) = walk.taps(segment), walk.places(segment, out_rows)
+        counts = walk.count(segment, out_rows), walk.count(segment, last_rows)
+        rows.append((first_place, *counts, taps.size, first_tap, weights))
+        tap_offsets.append((channel + taps).ravel())
+        tap_places.append(filter_places)
+        places.append(np.pad((picture * band_size + offset).ravel(), (0, ROWS), mode="edge"))
+        number = (picture * positions + number).ravel()
+        lines.append(np.pad(number, (0, ROWS), constant_values=bunch * positions) * PANEL)
+        first_place, first_tap, weights = first_place + places[-1].size, first_tap + taps.size, weights + taps.size
+    weights *= channels
+    rows = np.array(rows) * np.array([1, 1, 1, 1, 1, channels])
+    return table(rows), *(table(np.concatenate(parts)) for parts in (tap_offsets, tap_places, places, lines)), weights
+
+
+@functools.lru_cache(maxsize=512)
+def make_plan(
+    walk: Walk, pictures: int, groups: int, channels: int, out_channels: int, size: tuple[int, int], thread_count: int
+) -> Plan:
+    """The cut and the tables for out (pictures, groups · out_channels, …) from groups of ``channels`` of this size."""
+    panels, height = padded(out_channels) // PANEL, walk.rows.size
+    bunch, out_rows, panel_blocks = _cut(walk, pictures * groups, panels, thread_count)
+    bunch = min(bunch, pictures)
+    bands, bunches = -(-height // out_rows), -(-pictures // bunch)
+    block = channel_block(max(1, *(len(walk.taps(segment)[0]) for segment in walk.segments)))
+    band_rows, positions = walk.band_rows(out_rows), out_rows * walk.columns.size
+    band_size = min(block, channels) * band_rows * walk.pitch + SLACK
+    last_rows = height - (bands - 1) * out_rows
+    *tables, weights = _tables(walk, channels, block, bunch, out_rows, last_rows, band_size)
+    group_weights = weights * panels * PANEL
+    tasks = groups * bunches * bands * panel_blocks
+    words = (
+        pictures, groups, out_channels, panels, height * walk.columns.size, walk.columns.size, channels, block, *size,
+        bunch, bunches, bands, panel_blocks, out_rows, out_rows // walk.rows.phases * walk.rows.step, band_rows,
+        band_size, walk.pitch, walk.rows.pad, walk.columns.pad, group_weights, bunch * positions + 1,
+    )  # fmt: skip
+    is_small = pictures * height * walk.columns.size * groups * weights * out_channels < SMALL
+    chunk = tasks if is_small else max(1, tasks // (8 * TASKS_A_THREAD * thread_count))
+    scratch = 256 + -(-panels // panel_blocks) * (bunch * positions + 1) * PANEL + bunch * band_size
+    return Plan(tasks, chunk, scratch, panels, group_weights, len(walk.segments), *tables, words)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Where a convolution finds its weights: strides between groups, output channels and input channels."""
+
+    group_stride: int
+    out_stride: int
+    channel_stride: int
+
+
+def append(program, out, x, weight, bias, walk: Walk, filters: Filters, groups: int, activation: int) -> None:
+    """Append the rows that compute out (n, o, …) from x (n, c, h, w)."""
+    channels, out_channels = x.shape[1] // groups, out.shape[1] // groups
+    plan = make_plan(walk, x.shape[0], groups, channels, out_channels, x.shape[2:], threads.get_num_threads())
+    packed = program.workspace((groups * plan.group_weights + PANEL,))  # never empty
+    packed_bias = None if bias is None else program.workspace((groups * plan.panels * PANEL,))
+    pack = WeightPack(
+        packed, packed_bias, weight, bias, plan.tap_places, plan.segments, plan.segment_count, groups, out_channels,
+        plan.panels, channels, filters.group_stride, filters.out_stride, filters.channel_stride, plan.group_weights,
+    )  # fmt: skip
+    tasks = groups * plan.panels
+    program.append(pack_weights, tasks, pack, chunk=tasks if packed.size < 1 << 14 else 1)
+    args = ChannelConvolution(
+        out, x, packed, packed_bias, plan.tap_offsets, plan.places, plan.lines, plan.segments, plan.segment_count,
+        *plan.words, activation,
+    )  # fmt: skip
+    program.append(channel_convolution, plan.tasks, args, chunk=plan.chunk, scratch=plan.scratch)
+    for array in (plan.tap_offsets, plan.tap_places, plan.places, plan.lines, plan.segments):
+        program.keep(array)

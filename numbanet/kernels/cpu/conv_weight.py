@@ -1,65 +1,74 @@
-"""The gradient of a convolution for its weights and bias, on register tiles.
+"""The gradient of a convolution for its weights and bias, with vectors over the output channels.
 
-grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[offset(tap) + place(position)]. With the gradient
-transposed to [position][o], a tile is a few taps (broadcast from the band) by a few vectors of output channels, and a
-chain runs over the positions of one band. The sums of the bands are added in order within a part of the batch, and
-the parts in order at the end; both are cut by the shape alone, so the bits do not depend on threads or lanes.
+grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[tap + position] (see ``geometry.py``). With the
+gradient turned to [position][o], a tile is ROWS taps (whose scalars of the band are broadcast) by COLUMNS vectors of
+output channels, and a chain runs over about CHAIN positions: some rows of a picture, or some pictures. The chains are
+added in order within a part of the batch, and the parts in order at the end; both are cut by the shape alone, so the
+bits do not depend on threads or lanes. Layers with few output channels have ``conv_weight_rows.py``.
 """
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from numbanet.kernels import threads
-from numbanet.kernels.cpu import conv_weight_rows, target
+from numbanet.kernels.array import Array
+from numbanet.kernels.cpu import conv_weight_rows
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
-from numbanet.kernels.cpu.band import SLACK, Window, pack_band, tap_table
+from numbanet.kernels.cpu.band import SLACK, pack_band
+from numbanet.kernels.cpu.conv_channels import COLUMNS, PANEL, ROWS, padded
 from numbanet.kernels.cpu.gemm import SMALL
-from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
+from numbanet.kernels.cpu.geometry import Window, forward_walk, table
+from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32, I32
-from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_tile, zeros
-from numbanet.kernels.cpu.simd.vector import load, store, transpose_block
+from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_rows, zeros
+from numbanet.kernels.cpu.simd.vector import load, splat, store, store_first, transpose_block
 
-if target.registers() == 32:
-    RUNS = {(1, 5): 3, (1, 3): 4, (1, 7): 2, (1, 1): 8, (2, 5): 2, (2, 3): 3, (2, 7): 1, (2, 1): 8}
-else:
-    RUNS = {(2, 5): 1, (2, 1): 6}
-"""Runs of taps of a tile, by its vectors of output channels and the length of a run. A run is a row of a filter, whose
-taps are neighbours in the band: one address serves them all (addresses of single taps do not fit into registers)."""
-BAND_SCRATCH = 1 << 18
-"""float32 of a packed band with its transposed gradient (1 MB); part of what decides the bits."""
+CHAIN = 256
+"""Positions of a chain, about: their gradient for 16 output channels fills half of the first-level cache. A constant,
+because the bits depend on it."""
 MOST_PARTS = 32
-PART_ELEMENTS = 1 << 23
-"""float32 of all partial sums together (32 MB)."""
+PART_ELEMENTS = 1 << 18
+"""Weights of all parts together, about: where there are many, blocks of channels make enough tasks."""
+BAND = 1 << 14
+"""float32 of a block of channels of a band, about (64 KB)."""
+TASKS_A_THREAD = 4
 
 
 class WeightGradient(NamedTuple):
-    """Arguments of the weight gradient kernels."""
+    """Arguments of weight_gradient."""
 
     partial: F32
+    partial_bias: F32
     grad: F32
     x: F32
-    runs: I32
-    tap_count: I64_FIELD
+    taps: I32
+    places: I32
+    area: I64_FIELD
     groups: I64_FIELD
     pictures: I64_FIELD
     parts: I64_FIELD
-    tap_blocks: I64_FIELD
-    out_channels: I64_FIELD
-    padded_channels: I64_FIELD
-    out_height: I64_FIELD
-    out_width: I64_FIELD
+    blocks: I64_FIELD
+    channel_block: I64_FIELD
     channels: I64_FIELD
+    out_channels: I64_FIELD
+    panels: I64_FIELD
+    positions: I64_FIELD
+    out_width: I64_FIELD
     height: I64_FIELD
     width: I64_FIELD
+    bunch: I64_FIELD
     out_rows: I64_FIELD
+    bands: I64_FIELD
+    band_step: I64_FIELD
     band_rows: I64_FIELD
-    phase_width: I64_FIELD
-    phases: I64_FIELD
-    stride_y: I64_FIELD
+    band_size: I64_FIELD
+    pitch: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
 
@@ -70,203 +79,203 @@ class PartSum(NamedTuple):
     out: F32
     bias_out: F32
     partial: F32
+    partial_bias: F32
     parts: I64_FIELD
     groups: I64_FIELD
     taps: I64_FIELD
     out_channels: I64_FIELD
-    padded_channels: I64_FIELD
+    panels: I64_FIELD
 
 
 @device_function
-def transpose_gradient(out, grad, channels, padded, plane, positions):
-    """out[position][o] = grad[o][position] for o < channels, 0 up to ``padded``; grad's rows are ``plane`` apart."""
-    for o in range(0, padded, 16):
-        rows = min(16, channels - o)
-        whole = positions // 16 * 16 if rows > 0 else 0
+def turn_gradient(out, grad, channels, plane, positions):
+    """out[position][o] = grad[o][position] for o < channels, 0 up to PANEL; grad's rows are ``plane`` apart."""
+    whole = positions // 16 * 16
+    for o in range(0, PANEL, 16):
+        rows = max(min(16, channels - o), 0)
         for i in range(0, whole, 16):
-            transpose_block(out + (i * padded + o), padded, grad + (o * plane + i), plane, rows)
-        for i in range(whole, positions):
-            for lane in range(16):
-                out[i * padded + o + lane] = grad[(o + lane) * plane + i] if lane < rows else np.float32(0)
+            transpose_block(out + (i * PANEL + o), PANEL, grad + ((o if rows else 0) * plane + i), plane, rows)
+        for lane in range(16):
+            for i in range(whole, positions):
+                out[i * PANEL + o + lane] = grad[(o + lane) * plane + i] if lane < rows else np.float32(0)
 
 
-def make_weight_gradient(columns: int, run: int) -> Kernel:
-    """The weight gradient kernel whose tiles are RUNS[columns, run] runs of taps by this number of vectors."""
-    runs = RUNS[columns, run]
-    tile_taps = runs * run
-
-    def weight_gradient(start, stop, row, scratch):
-        """partial[part][group][tap][o]; a task is a block of taps of one group over one part of the pictures."""
-        p = unpack(row, WeightGradient)
-        memory = workspace(row, scratch)
-        one = memory
-        one[0] = np.float32(1)
-        turned = memory + 16
-        plane = p.out_height * p.out_width
-        for task in range(start, stop):
-            part = task // (p.groups * p.tap_blocks)
-            group = task // p.tap_blocks % p.groups
-            block = task % p.tap_blocks
-            tiles = (p.tap_count + tile_taps - 1) // tile_taps
-            low = block * tiles // p.tap_blocks * tile_taps
-            high = min((block + 1) * tiles // p.tap_blocks * tile_taps, p.tap_count)
-            total = p.partial + (part * p.groups + group) * (p.tap_count + 1) * p.padded_channels
-            add = 0
-            for picture in range(part * p.pictures // p.parts, (part + 1) * p.pictures // p.parts):
-                number = picture * p.groups + group
-                x = p.x + number * p.channels * p.height * p.width
-                for top in range(0, p.out_height, p.out_rows):
-                    rows = min(p.out_rows, p.out_height - top)
-                    band = turned + p.out_rows * p.out_width * p.padded_channels
-                    grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
-                    transpose_gradient(turned, grad, p.out_channels, p.padded_channels, plane, rows * p.out_width)
+@kernel(WeightGradient)
+def weight_gradient(start, stop, row, scratch):
+    """partial[part][group][panel][tap][lane]; a task is a block of channels of one group over one part of the batch."""
+    p = unpack(row, WeightGradient)
+    turned = workspace(row, scratch)
+    most_steps = p.bunch * p.out_rows * p.out_width
+    band = turned + p.panels * most_steps * PANEL
+    rows = p.channels * p.area + ROWS
+    for task in range(start, stop):
+        part = task // (p.groups * p.blocks)
+        group = task // p.blocks % p.groups
+        channel = task % p.blocks * p.channel_block
+        channels = min(p.channel_block, p.channels - channel)
+        end = (part + 1) * p.pictures // p.parts
+        add = 0
+        for first in range(part * p.pictures // p.parts, end, p.bunch):
+            pictures = min(p.bunch, end - first)
+            for cut in range(p.bands):
+                top = cut * p.out_rows * p.out_width
+                positions = min(p.out_rows * p.out_width, p.positions - top)
+                steps = pictures * positions
+                for i in range(pictures):
+                    number = (first + i) * p.groups + group
+                    x = p.x + (number * p.channels + channel) * p.height * p.width
                     pack_band(
-                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width,
-                        p.phases, p.pad_y, p.pad_x,
+                        band + i * p.band_size, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, p.pitch,
+                        p.pad_y, p.pad_x,
                     )  # fmt: skip
-                    for o in range(0, p.padded_channels, columns * LANES):
-                        for tap in range(low, high, tile_taps):
-                            where = offsets(p.runs, tap // run, runs)
-                            acc = zeros(tile_taps, columns)
-                            for y in range(rows):
-                                line = band + y * p.stride_y * p.phases * p.phase_width
-                                column = turned + (y * p.out_width * p.padded_channels + o)
-                                for i in range(p.out_width):
-                                    acc = outer(acc, line + i, where, column + i * p.padded_channels, LANES)
-                            out = total + (tap * p.padded_channels + o)
-                            store_tile(
-                                acc, out, p.padded_channels, 0, min(tile_taps, high - tap), 0, columns * LANES, add, 0
-                            )
-                        if block == 0:
-                            acc = zeros(1, columns)
-                            for i in range(rows * p.out_width):
-                                acc = outer(acc, one, 0, turned + (i * p.padded_channels + o), LANES)
-                            out = total + (p.tap_count * p.padded_channels + o)
-                            store_tile(acc, out, 0, 0, 1, 0, columns * LANES, add, 0)
-                    add = 1
-        return 0
-
-    return kernel(WeightGradient, f"weight_gradient_{runs}x{run}x{columns}")(weight_gradient)
+                    for panel in range(p.panels):
+                        o = panel * PANEL
+                        grad = p.grad + ((number * p.out_channels + o) * p.positions + top)
+                        out = turned + (panel * most_steps + i * positions) * PANEL
+                        turn_gradient(out, grad, p.out_channels - o, p.positions, positions)
+                for panel in range(p.panels):
+                    column = turned + panel * most_steps * PANEL
+                    number = (part * p.groups + group) * p.panels + panel
+                    total = p.partial + (number * rows + channel * p.area) * PANEL
+                    for tap in range(0, channels * p.area, ROWS):
+                        where = offsets(p.taps, tap, ROWS)
+                        acc = zeros(ROWS, COLUMNS)
+                        for step in range(steps):
+                            acc = outer(acc, band + p.places[step], where, column + step * PANEL, LANES)
+                        store_rows(acc, total + tap * PANEL, PANEL, add)
+                    if channel == 0:
+                        add_steps(p.partial_bias + number * PANEL, column, steps, add)
+                add = 1
+    return 0
 
 
-WEIGHT_GRADIENTS = {choice: make_weight_gradient(*choice) for choice in RUNS}
-
-
-def padded_to_tile(out_channels: int) -> int:
-    """Output channels of a group rounded up to whole vectors of the narrowest tile, and to 16 at least."""
-    unit = max(16, min(columns for columns, _ in RUNS) * LANES)
-    return -(-out_channels // unit) * unit
-
-
-def choose_tile(window: Window, padded_channels: int) -> tuple[int, int]:
-    """Vectors of output channels and length of a run of taps; any choice gives the same bits."""
-    columns = 1 if padded_channels % (2 * LANES) and (1, 1) in RUNS else 2
-    is_row = window.stride[1] == 1 and window.dilation[1] == 1 and (columns, window.kernel[1]) in RUNS
-    return columns, window.kernel[1] if is_row else 1
+@device_function
+def add_steps(out, column, steps, add):
+    """out = Σ_step column[step] (+ out if add)."""
+    for lane in range(0, PANEL, 16):
+        total = splat(np.float32(0))
+        for step in range(steps):
+            total = total + load(column, step * PANEL + lane)
+        if add:
+            total = load(out, lane) + total
+        store(out, lane, total)
 
 
 @kernel(PartSum)
 def sum_parts(start, stop, row, scratch):
-    """out[group][o][tap] = Σ_part partial[part][group][tap][o], in order; a task is one tap (the last: the bias)."""
+    """out[o][tap] = Σ_part partial[part][group][panel][tap][lane], in order; a task is one panel of one group."""
     p = unpack(row, PartSum)
-    sums = workspace(row, scratch)
+    block = workspace(row, scratch)
+    turned = block + 256
+    rows, numbers = p.taps + ROWS, p.groups * p.panels
     for task in range(start, stop):
-        group = task // (p.taps + 1)
-        tap = task - group * (p.taps + 1)
-        step = p.groups * (p.taps + 1) * p.padded_channels
-        source = p.partial + (group * (p.taps + 1) + tap) * p.padded_channels
-        for o in range(0, p.padded_channels, 16):
-            total = load(source, o)
-            for part in range(1, p.parts):
-                total = total + load(source, part * step + o)
-            store(sums, 0, total)
-            for lane in range(min(16, p.out_channels - o)):
-                channel = group * p.out_channels + o + lane
-                if tap < p.taps:
-                    p.out[channel * p.taps + tap] = sums[lane]
-                elif not is_null(p.bias_out):
-                    p.bias_out[channel] = sums[lane]
+        group = task // p.panels
+        first = (task - group * p.panels) * PANEL
+        for lane in range(0, PANEL, 16):
+            count = min(16, p.out_channels - first - lane)
+            if count <= 0:
+                continue
+            o = group * p.out_channels + first + lane
+            for tap in range(0, p.taps, 16):
+                valid = min(16, p.taps - tap)
+                for i in range(valid):
+                    at = (task * rows + tap + i) * PANEL + lane
+                    total = load(p.partial, at)
+                    for part in range(1, p.parts):
+                        total = total + load(p.partial, at + part * numbers * rows * PANEL)
+                    store(block, i * 16, total)
+                transpose_block(turned, 16, block, 16, valid)
+                for i in range(count):
+                    store_first(p.out, (o + i) * p.taps + tap, load(turned, i * 16), valid)
+            if not is_null(p.bias_out):
+                at = task * PANEL + lane
+                total = load(p.partial_bias, at)
+                for part in range(1, p.parts):
+                    total = total + load(p.partial_bias, at + part * numbers * PANEL)
+                store_first(p.bias_out, o, total, count)
     return 0
 
 
-def band_of(window: Window, channels: int, padded_channels: int) -> int:
-    """Output rows of a band: as many as fit into BAND_SCRATCH with their gradient; by the shape alone."""
-    rows = window.out_height
-    while rows > 1 and (
-        channels * window.band_rows(rows) * window.pitch + rows * window.out_width * padded_channels > BAND_SCRATCH
-    ):
-        rows = -(-rows // 2)
-    return rows
+# --- planning --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Plan:
+    """How one gradient is cut, with its tables and the words that the shape decides."""
+
+    parts: int
+    blocks: int
+    scratch: int
+    taps: Array
+    places: Array
+    words: tuple[int, ...]
+
+
+def chain_cut(window: Window) -> tuple[int, int]:
+    """Pictures and output rows of a chain: CHAIN positions, about."""
+    if window.positions <= CHAIN:
+        return max(1, CHAIN // window.positions), window.out_height
+    bands = -(-window.positions // CHAIN)
+    return 1, -(-window.out_height // bands)
+
+
+def parts_of(pictures: int, weights: int) -> int:
+    """Parts of the batch, by the shape alone."""
+    return max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // weights))
+
+
+@functools.lru_cache(maxsize=512)
+def make_plan(window: Window, pictures: int, groups: int, channels: int, out_channels: int, thread_count: int) -> Plan:
+    """The cut and the tables; blocks of channels are whole tiles, small enough for the cache and enough for threads."""
+    walk, area = forward_walk(window), window.area
+    bunch, out_rows = chain_cut(window)
+    parts = parts_of(pictures, out_channels * channels * area)
+    bunch = min(bunch, -(-pictures // parts))
+    bands, band_rows = -(-window.out_height // out_rows), walk.band_rows(out_rows)
+    plane = band_rows * walk.pitch
+    wanted = -(-TASKS_A_THREAD * thread_count // (parts * groups))
+    most = max(1, min(BAND // (plane * bunch), -(-channels // wanted)))
+    block = min(channels, -(-most // ROWS) * ROWS)
+    blocks, panels = -(-channels // block), padded(out_channels) // PANEL
+    band_size = block * plane + SLACK
+    taps = (np.arange(block)[:, None] * plane + walk.taps((0, 0))[0]).ravel()
+    offset, _ = walk.places((0, 0), out_rows)
+    places = np.arange(bunch)[:, None] * band_size + offset
+    words = (
+        area, groups, pictures, parts, blocks, block, channels, out_channels, panels, window.positions,
+        window.out_width, window.height, window.width, bunch, out_rows, bands, out_rows * walk.rows.step, band_rows,
+        band_size, walk.pitch, walk.rows.pad, walk.columns.pad,
+    )  # fmt: skip
+    scratch = panels * bunch * out_rows * window.out_width * PANEL + bunch * band_size
+    return Plan(parts, blocks, scratch, table(np.pad(taps, (0, ROWS), mode="edge")), table(places), words)
 
 
 def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilation, groups):
     reason = float32_contiguous(out, bias_out, grad, x)
     if reason is not None or out.size == 0 or grad.size == 0:
         return reason or "an empty sum"
-    window = Window(*x.shape[2:], *grad.shape[2:], out.shape[2:], stride, padding, dilation)
-    append = _append_sums if conv_weight_rows.wins(out.shape[0] // groups, grad.shape[3]) else _append_channels
+    window = _window(x.shape, grad.shape, out.shape[2:], stride, padding, dilation)
+    is_narrow = conv_weight_rows.wins(out.shape[0] // groups, grad.shape[3], stride[1])
+    append = conv_weight_rows.append if is_narrow else _append
     append(program, out, bias_out, grad, x, window, groups)
     return None
 
 
-def _geometry(window: Window, channels: int, out_rows: int) -> tuple[int, ...]:
-    """The fields that both argument classes end with."""
-    return (
-        window.out_height, window.out_width, channels, window.height, window.width, out_rows,
-        window.band_rows(out_rows), window.phase_width, window.stride[1], window.stride[0], *window.padding,
-    )  # fmt: skip
+@functools.lru_cache(maxsize=512)
+def _window(shape, out_shape, kernel, stride, padding, dilation) -> Window:
+    return Window(*shape[2:], *out_shape[2:], kernel, stride, padding, dilation)
 
 
-def _cut(pictures: int, groups: int, tap_count: int, elements: int, tile: int) -> tuple[int, int]:
-    """Parts of the batch (by the shape alone) and blocks of taps (as many as keep the threads busy)."""
-    parts = max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // elements))
-    wanted = -(-2 * threads.get_num_threads() // (parts * groups))
-    return parts, max(1, min(wanted, -(-tap_count // tile)))
-
-
-def _append_sums(program, out, bias_out, grad, x, window, groups):
-    """Few output channels: dot products over positions."""
-    channels, out_channels, tap_count = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
-    elements = out.size + out.shape[0]
-    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, elements, conv_weight_rows.TAPS)
-    out_rows = band_of(window, channels, 0)
-    taps = program.keep(tap_table(window, channels, window.band_rows(out_rows), 1, conv_weight_rows.TAPS))
-    partial = program.workspace((parts, elements))
-    args = conv_weight_rows.WeightSums(
-        partial, grad, x, taps, tap_count, groups, x.shape[0], parts, tap_blocks, out_channels,
-        *_geometry(window, channels, out_rows),
-    )  # fmt: skip
-    is_tile = out_channels >= conv_weight_rows.ROWS
-    which = conv_weight_rows.weight_sums_tiles if is_tile else conv_weight_rows.weight_sums_rows
-    tasks = parts * groups * tap_blocks
-    scratch = channels * window.band_rows(out_rows) * window.pitch + SLACK
-    program.append(which, tasks, args, chunk=tasks if grad.size * tap_count < SMALL else 1, scratch=scratch)
-    sums = conv_weight_rows.Parts(out, bias_out, partial, parts, out.size, out.shape[0])
-    tasks = -(-elements // conv_weight_rows.CHUNK)
-    program.append(conv_weight_rows.add_parts, tasks, sums, chunk=tasks if parts * elements < SMALL else 1)
-
-
-def _append_channels(program, out, bias_out, grad, x, window, groups):
-    """Vectors of output channels."""
-    channels, out_channels, tap_count = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
-    padded = -(-out_channels // 16) * 16  # this decides bits, so no lanes and no tiles may
-    out_rows = band_of(window, channels, padded)
-    elements = (tap_count + 1) * padded * groups
-    padded = padded_to_tile(out_channels)
-    columns, run = choose_tile(window, padded)
-    runs = RUNS[columns, run]
-    parts, tap_blocks = _cut(x.shape[0], groups, tap_count, elements, runs * run)
-    starts = program.keep(tap_table(window, channels, window.band_rows(out_rows), run, runs))
-    partial = program.workspace((parts, groups, tap_count + 1, padded))
+def _append(program, out, bias_out, grad, x, window, groups):
+    channels, out_channels, taps = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
+    plan = make_plan(window, x.shape[0], groups, channels, out_channels, threads.get_num_threads())
+    panels = padded(out_channels) // PANEL
+    partial = program.workspace((plan.parts * groups * panels * (taps + ROWS) * PANEL,))
+    partial_bias = program.workspace((plan.parts * groups * panels * PANEL,))
     args = WeightGradient(
-        partial, grad, x, starts, tap_count, groups, x.shape[0], parts, tap_blocks, out_channels, padded,
-        *_geometry(window, channels, out_rows),
-    )  # fmt: skip
-    tasks = parts * groups * tap_blocks
-    scratch = 16 + out_rows * window.out_width * padded + channels * window.band_rows(out_rows) * window.pitch + SLACK
-    chunk = tasks if grad.size * tap_count < SMALL else 1
-    program.append(WEIGHT_GRADIENTS[columns, run], tasks, args, chunk=chunk, scratch=scratch)
-    sums = PartSum(out, bias_out, partial, parts, groups, tap_count, out_channels, padded)
-    tasks = groups * (tap_count + 1)
-    chunk = tasks if partial.size < SMALL else max(1, tasks // (4 * threads.get_num_threads()))
-    program.append(sum_parts, tasks, sums, chunk=chunk, scratch=16)
+        partial, partial_bias, grad, x, program.keep(plan.taps), program.keep(plan.places), *plan.words
+    )
+    tasks = plan.parts * groups * plan.blocks
+    chunk = tasks if grad.size * taps < SMALL else 1
+    program.append(weight_gradient, tasks, args, chunk=chunk, scratch=plan.scratch)
+    sums = PartSum(out, bias_out, partial, partial_bias, plan.parts, groups, taps, out_channels, panels)
+    tasks = groups * panels
+    program.append(sum_parts, tasks, sums, chunk=tasks if partial.size < SMALL else 1, scratch=512)

@@ -2,25 +2,34 @@
 
 grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[offset(tap) + place(position)]: a tile is a few
 output channels by a few taps, each a sum in 16 virtual lanes of neighbouring positions. Nothing is transposed and no
-lane waits for channels that are not there (LeNet's first layer has 6). Bands, parts and order as in
-``conv_weight.py``; the sums differ from its sums in the last bits, so the choice between them knows the shape only.
+lane waits for channels that are not there (LeNet's first layer has 6). It needs stride 1. The sums differ from those of
+``conv_weight.py`` in the last bits, so the choice between them knows the shape only.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
+from numbanet.kernels import threads
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
-from numbanet.kernels.cpu.band import pack_band
+from numbanet.kernels.cpu.band import SLACK, pack_band
+from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.geometry import Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import add_sums, inner, offsets, zero_sums
 from numbanet.kernels.cpu.simd.vector import lane_sum, load_first, splat, store_first
 
-ROWS, TAPS = (6, 3) if target.registers() == 32 and target.lanes() == 16 else (2, 2)
+ROWS, TAPS = {(32, 16): (6, 3), (16, 8): (3, 2)}.get((target.registers(), target.lanes()), (2, 2))
+BAND = 1 << 16
+"""float32 of a packed band (256 KB); part of what decides the bits."""
+MOST_PARTS = 32
+PART_ELEMENTS = 1 << 18
+"""Weights of all parts together, about."""
 CHUNK = 1024
 """Weights of a task of add_parts."""
 
@@ -45,8 +54,7 @@ class WeightSums(NamedTuple):
     width: I64_FIELD
     out_rows: I64_FIELD
     band_rows: I64_FIELD
-    phase_width: I64_FIELD
-    phases: I64_FIELD
+    pitch: I64_FIELD
     stride_y: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
@@ -70,7 +78,7 @@ def make_weight_sums(rows: int) -> Kernel:
         """partial[part][group · o · tap, then group · o]; a task is a block of taps of one group over one part."""
         p = unpack(row, WeightSums)
         band = workspace(row, scratch)
-        plane, pitch = p.out_height * p.out_width, p.phases * p.phase_width
+        plane = p.out_height * p.out_width
         weights = p.groups * p.out_channels * p.tap_count
         for task in range(start, stop):
             part = task // (p.groups * p.tap_blocks)
@@ -88,8 +96,8 @@ def make_weight_sums(rows: int) -> Kernel:
                     count = min(p.out_rows, p.out_height - top)
                     grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
                     pack_band(
-                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.phase_width,
-                        p.phases, p.pad_y, p.pad_x,
+                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.pitch, p.pad_y,
+                        p.pad_x,
                     )  # fmt: skip
                     for tap in range(low, high, TAPS):
                         where = offsets(p.taps, tap, TAPS)
@@ -98,7 +106,7 @@ def make_weight_sums(rows: int) -> Kernel:
                             acc = zero_sums(rows, TAPS)
                             for y in range(count):
                                 a = grad + (first * plane + y * p.out_width)
-                                b = band + y * p.stride_y * pitch
+                                b = band + y * p.stride_y * p.pitch
                                 for i in range(0, p.out_width - 15, 16):
                                     acc = inner(acc, a + i, plane, b + i, where, 16)
                                 i = p.out_width // 16 * 16
@@ -143,8 +151,51 @@ def add_parts(start, stop, row, scratch):
     return 0
 
 
-def wins(out_channels: int, out_width: int) -> bool:
+def wins(out_channels: int, out_width: int, stride_x: int) -> bool:
     """Whether dot products waste fewer lanes than vectors of output channels do: by the shape alone, in 16 lanes."""
     channel_share = out_channels / (-(-out_channels // 16) * 16)
     position_share = out_width / (-(-out_width // 16) * 16)
-    return channel_share < 0.9 * position_share
+    return stride_x == 1 and channel_share < 0.8 * position_share
+
+
+def band_of(window: Window, channels: int) -> int:
+    """Output rows of a band: as many as fit into BAND; by the shape alone."""
+    walk, rows = forward_walk(window), window.out_height
+    while rows > 1 and channels * walk.band_rows(rows) * walk.pitch > BAND:
+        rows = -(-rows // 2)
+    return rows
+
+
+@functools.lru_cache(maxsize=512)
+def make_plan(window: Window, pictures: int, groups: int, channels: int, out_channels: int, thread_count: int) -> tuple:
+    """Parts of the batch, blocks of taps, scratch, the table of taps, and the words of a row."""
+    walk, tap_count = forward_walk(window), window.area * channels
+    weights = groups * out_channels * (tap_count + 1)
+    parts = max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // weights))
+    wanted = -(-2 * thread_count // (parts * groups))
+    blocks = max(1, min(wanted, -(-tap_count // TAPS)))
+    out_rows = band_of(window, channels)
+    band_rows = walk.band_rows(out_rows)
+    taps = (np.arange(channels)[:, None] * (band_rows * walk.pitch) + walk.taps((0, 0))[0]).ravel()
+    words = (
+        tap_count, groups, pictures, parts, blocks, out_channels, window.out_height, window.out_width, channels,
+        window.height, window.width, out_rows, band_rows, walk.pitch, walk.rows.step, walk.rows.pad, walk.columns.pad,
+    )  # fmt: skip
+    scratch = channels * band_rows * walk.pitch + SLACK
+    return parts, blocks, scratch, table(np.pad(taps, (0, TAPS), mode="edge")), words
+
+
+def append(program, out, bias_out, grad, x, window: Window, groups: int) -> None:
+    """Append the rows that compute out and bias_out (or None) from grad (n, o, …) and x (n, c, …)."""
+    channels, out_channels = x.shape[1] // groups, out.shape[0] // groups
+    plan = make_plan(window, x.shape[0], groups, channels, out_channels, threads.get_num_threads())
+    parts, blocks, scratch, taps, words = plan
+    elements = out.size + out.shape[0]
+    partial = program.workspace((parts, elements))
+    which = weight_sums_tiles if out_channels >= ROWS else weight_sums_rows
+    tasks = parts * groups * blocks
+    chunk = tasks if grad.size * words[0] < SMALL else 1
+    program.append(which, tasks, WeightSums(partial, grad, x, program.keep(taps), *words), chunk=chunk, scratch=scratch)
+    sums = Parts(out, bias_out, partial, parts, out.size, out.shape[0])
+    tasks = -(-elements // CHUNK)
+    program.append(add_parts, tasks, sums, chunk=tasks if parts * elements < SMALL else 1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from numbanet.kernels.cpu import conv, conv_channels
+from numbanet.kernels.cpu import conv, conv_channels, conv_positions
 from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
 
 BOUND = of_terms(4)
-"""|error| ≤ 4·ε·Σ|x||w|: one chain over the taps of a group (500 at most here)."""
+"""|error| ≤ 4·ε·Σ|x||w|: chains of a few hundred taps."""
 
 # name: (n, c, h, w), output channels, kernel, stride, padding, dilation, groups
 GEOMETRIES = {
@@ -26,6 +26,11 @@ GEOMETRIES = {
     "strided, few taps": ((1, 1, 9, 61), 3, (2, 2), (1, 2), (0, 0), (1, 1), 1),
     "strided, one position": ((2, 1, 3, 3), 2, (1, 1), (5, 5), (0, 0), (1, 1), 1),
     "strided, many tasks": ((9, 4, 17, 16), 12, (5, 5), (2, 2), (1, 2), (1, 1), 1),
+    "blocks of channels": ((3, 70, 7, 9), 20, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "blocks of channels, strided": ((3, 300, 5, 6), 17, (1, 1), (2, 2), (0, 0), (1, 1), 1),
+    "bands": ((2, 3, 30, 31), 17, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "bands, strided": ((1, 2, 41, 43), 9, (3, 2), (2, 3), (1, 1), (1, 1), 1),
+    "one picture of many channels": ((1, 3, 5, 5), 70, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     "many tasks": ((9, 4, 16, 16), 12, (5, 5), (1, 1), (0, 0), (1, 1), 1),
 }
 
@@ -34,13 +39,18 @@ def out_size(shape, kernel, stride, padding, dilation) -> tuple[int, int]:
     return tuple((shape[2 + a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1))
 
 
-def _choices(out_channels: int):
+def _choices(out_channels: int, strides: bool = False):
     """The form and the rows that the chooser takes by itself (None), and all that it could take."""
     yield "", ()
-    forced = [("positions", rows) for rows in conv.TILES if rows <= out_channels]
-    forced += [("channels", rows) for rows in conv_channels.TILES]
+    forced = [("channels", conv_channels.ROWS)]
+    if not strides:
+        forced += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
     for choice in forced:
-        yield f", {choice[0]} x {choice[1]}", (("conv", "choose", lambda channels, width, choice=choice: choice),)
+        yield f", {choice[0]} x {choice[1]}", (_force(choice),)
+
+
+def _force(choice: tuple[str, int]) -> tuple:
+    return "conv", "choose", lambda walk, channels, out_channels: choice
 
 
 def tensors(name: str) -> tuple:
@@ -60,7 +70,7 @@ def tensors(name: str) -> tuple:
 def _forward():
     for name in GEOMETRIES:
         out, x, weight, bias, window = tensors(name)
-        for choice, patches in _choices(out[1] // window[3]):
+        for choice, patches in _choices(out[1] // window[3], window[0] != (1, 1)):
             with_bias = (unset(*out), x, weight, bias, *window)
             yield Case(f"conv2d {name}{choice}", "conv2d", with_bias, tolerance=BOUND, patches=patches)
         without = (unset(*out), x, weight, None, *window)
@@ -68,27 +78,23 @@ def _forward():
 
 
 def _activated_and_banded():
-    for name in ("plain", "groups", "everything"):
+    for name in ("plain", "groups", "blocks of channels", "everything"):
         out, x, weight, bias, window = tensors(name)
         args = (unset(*out), x, weight, bias, *window)
-        for form in conv.FORMS:
-            # A tile over positions never has more rows than a group has output channels.
-            fitting = [rows for rows in conv.TILES if rows <= min(out[1] // window[3], 4)]
-            rows = max(fitting) if form == "positions" else max(conv_channels.TILES)
-            forced = ("conv", "choose", lambda channels, width, choice=(form, rows): choice)
+        # A tile over positions never has more rows than a group has output channels.
+        rows = max(rows for rows in conv_positions.TILES if rows <= min(out[1] // window[3], 4))
+        forms = [("channels", conv_channels.ROWS)] + [("positions", rows)] * (window[0] == (1, 1))
+        for form in forms:
             yield Case(
-                f"conv2d {name}, ReLU, {form}", "conv2d", args, tolerance=BOUND, options={"activation": "relu"},
-                patches=(forced,),
+                f"conv2d {name}, ReLU, {form[0]}", "conv2d", args, tolerance=BOUND, options={"activation": "relu"},
+                patches=(_force(form),),
             )  # fmt: skip
-            for scratch in (1, 900):
-                patches = (forced, ("conv", "SCRATCH", scratch))
+            for size in (1, 20):
+                small = (("conv_positions", "SCRATCH", size), ("conv_channels", "POSITIONS", size))
                 yield Case(
-                    f"conv2d {name}, bands in {scratch} floats, {form}",
-                    "conv2d",
-                    args,
-                    tolerance=BOUND,
-                    patches=patches,
-                )
+                    f"conv2d {name}, bands of {size}, {form[0]}", "conv2d", args, tolerance=BOUND,
+                    patches=(_force(form), *small),
+                )  # fmt: skip
 
 
 def _input_gradients():
@@ -96,10 +102,10 @@ def _input_gradients():
         out, x, weight, _, window = tensors(name)
         grad = random(f"grad {name}", *out)
         args = (unset(*x.shape), grad, weight, *window)
-        for choice, patches in _choices(x.shape[1] // window[3]) if window[0] == (1, 1) else [("", ())]:
+        for choice, patches in _choices(x.shape[1] // window[3], window[0] != (1, 1)):
             yield Case(f"conv2d_input_grad {name}{choice}", "conv2d_input_grad", args, tolerance=BOUND, patches=patches)
-        bands = (("conv", "SCRATCH", 1), ("conv_columns", "SCRATCH", 1))
-        yield Case(f"conv2d_input_grad {name}, bands", "conv2d_input_grad", args, tolerance=BOUND, patches=bands)
+        bands = (("conv_positions", "SCRATCH", 1), ("conv_channels", "POSITIONS", 1))
+        yield Case(f"conv2d_input_grad {name}, bands of 1", "conv2d_input_grad", args, tolerance=BOUND, patches=bands)
 
 
 CONVOLUTIONS = [*_forward(), *_activated_and_banded(), *_input_gradients()]
@@ -107,5 +113,5 @@ CONVOLUTIONS = [*_forward(), *_activated_and_banded(), *_input_gradients()]
 
 def same_bits(case: Case) -> str:
     """What the cases that only differ in a forced form or in their bands have in common: one result, to the bit."""
-    forced = (*conv.FORMS, *(f"{form} x " for form in conv.FORMS), "bands in ", "bands")
+    forced = (*conv.FORMS, *(f"{form} x " for form in conv.FORMS), "bands of ")
     return ", ".join(part for part in case.name.split(", ") if not part.startswith(forced))

@@ -35,7 +35,8 @@ class TileModel(models.PrimitiveModel):
 
 
 def _llvm_tile(tile):
-    return ir.ArrayType(ir.VectorType(FLOAT, tile.lanes), tile.rows * tile.columns)
+    """Vectors of LANES; the 16 virtual lanes of a sum are one or more of them, next to each other."""
+    return ir.ArrayType(VECTOR, tile.rows * tile.columns * (tile.lanes // LANES))
 
 
 @intrinsic(prefer_literal=True)
@@ -171,6 +172,23 @@ def add_bias_columns(typingctx, acc, bias, begin, end):
     return acc(acc, bias, begin, end), codegen
 
 
+@intrinsic
+def add_row(typingctx, acc, row):
+    """acc[r, c] += row[c · LANES : (c + 1) · LANES] for every r: a bias a column."""
+
+    def codegen(context, builder, sig, args):
+        tile, acc = sig.args[0], args[0]
+        for c in range(tile.columns):
+            where = element_address(context, builder, sig.args[1], args[1], ir.Constant(I64, c * LANES), VECTOR)
+            value = builder.load(where, align=4)
+            for r in range(tile.rows):
+                k = r * tile.columns + c
+                acc = builder.insert_value(acc, builder.fadd(builder.extract_value(acc, k), value), k)
+        return acc
+
+    return acc(acc, row), codegen
+
+
 def _window(context, builder, pointer, value, place, begin, end, column):
     """Address of one vector of a tile of which only the columns begin … end − 1 count, and its lanes low and high."""
     start = ir.Constant(I64, column * LANES)
@@ -265,49 +283,93 @@ def store_tile(typingctx, acc, out, rows, first, last, begin, end, add, activati
 
 
 @intrinsic
-def store_columns(typingctx, acc, out, rows, first, last, columns, counts, activation):
-    """out[r · rows + columns(c) + j] = activation(acc[r, c] lane j) for j < counts(c), rows first … last − 1.
+def store_rows(typingctx, acc, out, rows, add):
+    """out[rows(r) + j] = acc[r, j] (+ out if add): whole rows, whose places are a tuple or a stride."""
 
-    ``columns`` and ``counts`` are tuples, one item a column of the tile."""
+    def codegen(context, builder, sig, args):
+        tile, pointer = sig.args[:2]
+        acc, out = args[0], args[1]
+        places = _places(builder, sig.args[2], args[2], tile.rows)
+        adds = builder.icmp_signed("!=", as_i64(builder, args[3], sig.args[3]), ir.Constant(I64, 0))
+
+        def store_all(is_sum):
+            for k in range(tile.rows * tile.columns):
+                r, c = divmod(k, tile.columns)
+                place = builder.add(places[r], ir.Constant(I64, c * LANES))
+                where = element_address(context, builder, pointer, out, place, VECTOR)
+                value = builder.extract_value(acc, k)
+                if is_sum:
+                    value = builder.fadd(builder.load(where, align=4), value)
+                builder.store(value, where, align=4)
+
+        with builder.if_else(adds) as (is_sum, is_new):
+            with is_sum:
+                store_all(True)
+            with is_new:
+                store_all(False)
+        return context.get_dummy_value()
+
+    return types.void(acc, out, rows, add), codegen
+
+
+@intrinsic
+def store_columns(typingctx, acc, out, rows, first, last, columns, counts, add, activation):
+    """out[r · rows + columns(c) + j] = activation(acc[r, c] lane j (+ out if add)) for j < counts(c).
+
+    Rows first … last − 1; ``columns`` and ``counts`` are tuples, one item a column of the tile."""
 
     def codegen(context, builder, sig, args):
         tile, pointer = sig.args[:2]
         acc, out = args[0], args[1]
         rows, first, last = (as_i64(builder, args[i], sig.args[i]) for i in (2, 3, 4))
-        activation = as_i64(builder, args[7], sig.args[7])
+        add, activation = (as_i64(builder, args[i], sig.args[i]) for i in (7, 8))
         places = _places(builder, sig.args[5], args[5], tile.columns)
         counts = _places(builder, sig.args[6], args[6], tile.columns)
+        zero, full = ir.Constant(I64, 0), ir.Constant(I64, LANES)
+        adds = builder.icmp_signed("!=", add, zero)
 
-        def store_one(value, r, c, is_whole):
+        def address(r, c, count):
             index = builder.add(builder.mul(rows, r), places[c])
-            nbytes = ir.Constant(I64, 4 * LANES) if is_whole else builder.mul(counts[c], ir.Constant(I64, 4))
-            where = element_address(context, builder, pointer, out, index, VECTOR, nbytes)
-            value = _activate(builder, value, activation)
-            if is_whole:
-                builder.store(value, where, align=4)
-            else:
-                store_lanes(builder, value, where, counts[c])
+            nbytes = builder.mul(count, ir.Constant(I64, 4))
+            return element_address(context, builder, pointer, out, index, VECTOR, nbytes)
+
+        def store_whole(is_sum):
+            for k in range(tile.rows * tile.columns):
+                r, c = divmod(k, tile.columns)
+                where, value = address(ir.Constant(I64, r), c, full), builder.extract_value(acc, k)
+                if is_sum:
+                    value = builder.fadd(builder.load(where, align=4), value)
+                builder.store(_activate(builder, value, activation), where, align=4)
+
+        def store_lines():
+            vector = _spilled(builder, tile, acc)
+            with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (r, _):
+                for c in range(tile.columns):
+                    number = builder.add(builder.mul(r, ir.Constant(I64, tile.columns)), ir.Constant(I64, c))
+                    where, value = address(r, c, counts[c]), vector(number)
+                    old = masked_load(
+                        builder, where, _mask(builder, zero, builder.select(adds, counts[c], zero)), VECTOR
+                    )
+                    value = builder.select(adds, builder.fadd(old, value), value)
+                    store_lanes(builder, _activate(builder, value, activation), where, counts[c])
 
         whole = _all_of(
             builder,
-            builder.icmp_signed("<=", first, ir.Constant(I64, 0)),
+            builder.icmp_signed("<=", first, zero),
             builder.icmp_signed(">=", last, ir.Constant(I64, tile.rows)),
-            *(builder.icmp_signed(">=", count, ir.Constant(I64, LANES)) for count in counts),
+            *(builder.icmp_signed(">=", count, full) for count in counts),
         )
         with builder.if_else(whole, likely=True) as (all_of_it, some_of_it):
-            with all_of_it:
-                for k in range(tile.rows * tile.columns):
-                    r, c = divmod(k, tile.columns)
-                    store_one(builder.extract_value(acc, k), ir.Constant(I64, r), c, True)
+            with all_of_it, builder.if_else(adds) as (is_sum, is_new):
+                with is_sum:
+                    store_whole(True)
+                with is_new:
+                    store_whole(False)
             with some_of_it:
-                vector = _spilled(builder, tile, acc)
-                with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (r, _):
-                    for c in range(tile.columns):
-                        number = builder.add(builder.mul(r, ir.Constant(I64, tile.columns)), ir.Constant(I64, c))
-                        store_one(vector(number), r, c, False)
+                store_lines()
         return context.get_dummy_value()
 
-    return types.void(acc, out, rows, first, last, columns, counts, activation), codegen
+    return types.void(acc, out, rows, first, last, columns, counts, add, activation), codegen
 
 
 @intrinsic
@@ -322,28 +384,40 @@ def inner(typingctx, acc, a, rows, b, columns, count):
         tile = sig.args[0]
         acc, a, rows, b, columns, count = args
         count = as_i64(builder, count, sig.args[5])
-        vector = ir.VectorType(FLOAT, tile.lanes)
-        mask = first_lanes(builder, count, tile.lanes)
-        full = ir.Constant(I64, tile.lanes)
-        least = builder.select(builder.icmp_signed("<", count, full), count, full)
-        nbytes = builder.mul(least, ir.Constant(I64, 4))
+        pieces, zero, full = tile.lanes // LANES, ir.Constant(I64, 0), ir.Constant(I64, LANES)
+        row_places = _places(builder, sig.args[2], rows, tile.rows)
+        column_places = _places(builder, sig.args[4], columns, tile.columns)
+        for piece in range(pieces):
+            left = builder.sub(count, ir.Constant(I64, piece * LANES))
+            left = builder.select(builder.icmp_signed("<", left, full), left, full)
+            left = builder.select(builder.icmp_signed(">", left, zero), left, zero)
+            mask, nbytes = first_lanes(builder, left, LANES), builder.mul(left, ir.Constant(I64, 4))
 
-        def vectors(pointer, value, places):
-            addresses = [element_address(context, builder, pointer, value, at, vector, nbytes) for at in places]
-            return [masked_load(builder, where, mask, vector) for where in addresses]
+            def vector(pointer, value, place, piece=piece, mask=mask, nbytes=nbytes):
+                at = builder.add(place, ir.Constant(I64, piece * LANES))
+                where = element_address(context, builder, pointer, value, at, VECTOR, nbytes)
+                return masked_load(builder, where, mask, VECTOR)
 
-        column = vectors(sig.args[3], b, _places(builder, sig.args[4], columns, tile.columns))
-        row = vectors(sig.args[1], a, _places(builder, sig.args[2], rows, tile.rows))
-        for r in range(tile.rows):
-            for c in range(tile.columns):
-                k = r * tile.columns + c
-                sum_ = llvm_call(
-                    builder, f"llvm.fma.v{tile.lanes}f32", vector, row[r], column[c], builder.extract_value(acc, k)
-                )
-                acc = builder.insert_value(acc, _in_turn(builder, sum_), k)
+            column = [vector(sig.args[3], b, place) for place in column_places]
+            for r, place in enumerate(row_places):
+                row = vector(sig.args[1], a, place)
+                for c in range(tile.columns):
+                    k = (r * tile.columns + c) * pieces + piece
+                    old = builder.extract_value(acc, k)
+                    sum_ = llvm_call(builder, f"llvm.fma.v{LANES}f32", VECTOR, row, column[c], old)
+                    acc = builder.insert_value(acc, _in_turn(builder, sum_), k)
         return acc
 
     return acc(acc, a, rows, b, columns, count), codegen
+
+
+def _joined(builder, vectors):
+    """Vectors of equal lengths as one."""
+    while len(vectors) > 1:
+        lanes = 2 * vectors[0].type.count
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), list(range(lanes)))
+        vectors = [builder.shuffle_vector(*vectors[i : i + 2], mask) for i in range(0, len(vectors), 2)]
+    return vectors[0]
 
 
 @intrinsic
@@ -353,7 +427,7 @@ def add_sums(typingctx, acc, out, rows, first, last, columns, add):
     def codegen(context, builder, sig, args):
         tile = sig.args[0]
         rows, first, last, columns, add = (as_i64(builder, args[i], sig.args[i]) for i in range(2, 7))
-        adds = builder.icmp_signed("!=", add, ir.Constant(I64, 0))
+        adds, pieces = builder.icmp_signed("!=", add, ir.Constant(I64, 0)), tile.lanes // LANES
         for r in range(tile.rows):
             number = ir.Constant(I64, r)
             wanted = builder.and_(builder.icmp_signed("<=", first, number), builder.icmp_signed("<", number, last))
@@ -362,7 +436,9 @@ def add_sums(typingctx, acc, out, rows, first, last, columns, add):
                 with builder.if_then(builder.and_(wanted, builder.icmp_signed("<", column, columns))):
                     index = builder.add(builder.mul(rows, number), column)
                     where = element_address(context, builder, sig.args[1], args[1], index, FLOAT)
-                    value = sum_of_lanes(builder, builder.extract_value(args[0], r * tile.columns + c))
+                    at = (r * tile.columns + c) * pieces
+                    vectors = [builder.extract_value(args[0], at + piece) for piece in range(pieces)]
+                    value = sum_of_lanes(builder, _joined(builder, vectors))
                     total = builder.select(adds, builder.fadd(builder.load(where), value), value)
                     builder.store(total, where)
         return context.get_dummy_value()
