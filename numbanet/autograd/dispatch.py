@@ -201,18 +201,18 @@ def apply_mutating(op: Op, *inputs: Tensor) -> None:
             check_inplace(tensor, tensor._requires_grad)
             if tensor._requires_grad:
                 raise RuntimeError(f"{type(op).__name__} changes a tensor that requires grad; call it under no_grad()")
-    arrays = [tensor._array for tensor in inputs]
+    arrays = works = [tensor._array for tensor in inputs]
     backend = arrays[0].storage.backend
+    contiguous = True
     for array in arrays:
         if array.storage.backend is not backend:
             raise _mixed(arrays, op)
-    op.infer(*arrays)
-    works = arrays
-    for array in arrays:
         if not array.is_contiguous:
-            with no_grad():
-                works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
-            break
+            contiguous = False
+    op.infer(*arrays)
+    if not contiguous:
+        with no_grad():
+            works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
     program = backend.eager()
     try:
         op.forward(program, None, *works)

@@ -196,6 +196,17 @@ def adam_update(parameters: tuple, gradients: tuple, exp_avgs: tuple, exp_avg_sq
     p −= (lr / (1−β1^t)) · m / (sqrt(v) / sqrt(1−β2^t) + eps)."""
 
 
+@declare()
+def rmsprop_update(
+    parameters: tuple, gradients: tuple, square_avgs: tuple, momentum_buffers: tuple, grad_avgs: tuple, hyper
+):
+    """RMSprop. hyper (6,): lr, alpha, eps, weight_decay, momentum, eps under the root (0/1).
+
+    g += weight_decay·p; s = α·s + (1−α)·g²; with grad_avgs c = α·c + (1−α)·g and v = max(s − c², 0), else v = s;
+    d = sqrt(v) + eps, or sqrt(v + eps); with momentum_buffers b = momentum·b + g/d, else b = g/d; p −= lr·b.
+    momentum_buffers and grad_avgs may be empty."""
+
+
 # --- random numbers: Philox4x32-10 by (seed, stream, offset) --------------------------------------------------------
 @declare()
 def uniform(out, low: float, high: float, seed: int, stream: int, offset: int):

@@ -31,13 +31,22 @@ class _Update(Op):
         return [tuple(arrays[i * self.count : (i + 1) * self.count]) for i in range(2 + self.buffers)]
 
     def infer(self, *arrays):
-        if len(arrays) != (2 + self.buffers) * self.count + 1:
-            raise RuntimeError(f"{type(self).__name__}: {len(arrays)} tensors for {self.count} parameters")
+        count = self.count
+        if len(arrays) != (2 + self.buffers) * count + 1:
+            raise RuntimeError(f"{type(self).__name__}: {len(arrays)} tensors for {count} parameters")
         if arrays[-1].shape != (self.hyper_size,):
             raise RuntimeError(
                 f"{type(self).__name__} needs {self.hyper_size} hyperparameters, got a tensor of shape "
                 f"{arrays[-1].shape}"
             )
+        # Lists compare quickly; only what differs is looked at one by one.
+        shapes, dtypes = [array.shape for array in arrays[:-1]], [array.dtype for array in arrays[:-1]]
+        kinds = 2 + self.buffers
+        if shapes != shapes[:count] * kinds or dtypes != dtypes[:count] * kinds:
+            self._complain(arrays)
+        return ()
+
+    def _complain(self, arrays):
         parameters, *others = self.split(arrays)
         for other in others:
             for parameter, array in zip(parameters, other, strict=True):
@@ -47,7 +56,6 @@ class _Update(Op):
                         f"{parameter.dtype} with a "
                         f"gradient or buffer of shape {array.shape} and dtype {array.dtype}"
                     )
-        return ()
 
 
 @dataclass(slots=True)
@@ -79,6 +87,23 @@ class AdamUpdate(_Update):
         program.adam_update(*self.split(arrays), arrays[-1])
 
 
+@dataclass(slots=True)
+class RMSpropUpdate(_Update):
+    """RMSprop (Hinton's lecture 6e), with hyper (6,): lr, alpha, eps, weight_decay, momentum, eps under the root (0/1).
+
+    g += weight_decay·p; s = α·s + (1 − α)·g²; if centered c = α·c + (1 − α)·g and v = max(s − c², 0), else v = s;
+    d = √v + eps, or √(v + eps); with momentum b = momentum·b + g/d, else b = g/d; p −= lr·b. The buffers are s, then b
+    with momentum, then c if centered."""
+
+    hyper_size: ClassVar[int] = 6
+    centered: bool = False
+
+    def forward(self, program, out, *arrays):
+        parameters, gradients, squares, *others = self.split(arrays)
+        means = others.pop() if self.centered else ()
+        program.rmsprop_update(parameters, gradients, squares, others[0] if others else (), means, arrays[-1])
+
+
 def sgd_update(
     parameters: Sequence[Tensor], gradients: Sequence[Tensor], momentum_buffers: Sequence[Tensor], hyper: Tensor
 ) -> None:
@@ -96,3 +121,18 @@ def adam_update(
 ) -> None:
     """One step of Adam or AdamW for all parameters. See :class:`AdamUpdate`."""
     apply_mutating(AdamUpdate(len(parameters), 2), *parameters, *gradients, *exp_avgs, *exp_avg_sqs, hyper)
+
+
+def rmsprop_update(
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    square_avgs: Sequence[Tensor],
+    momentum_buffers: Sequence[Tensor],
+    grad_avgs: Sequence[Tensor],
+    hyper: Tensor,
+) -> None:
+    """One step of RMSprop for all parameters; ``momentum_buffers`` and ``grad_avgs`` may be empty. See
+    :class:`RMSpropUpdate`."""
+    buffers = 1 + bool(momentum_buffers) + bool(grad_avgs)
+    op = RMSpropUpdate(len(parameters), buffers, bool(grad_avgs))
+    apply_mutating(op, *parameters, *gradients, *square_avgs, *momentum_buffers, *grad_avgs, hyper)

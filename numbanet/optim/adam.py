@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,14 +97,15 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay, decoupled_weight_decay=True)
 
 
-def _advance(parameter: Tensor, state: dict[str, Any]) -> int:
-    """Count the step of one parameter (those without a gradient do not count); start its moments at zero."""
-    if not state:
-        state["step"] = 0
-        state["exp_avg"] = parameter.zeros_like()
-        state["exp_avg_sq"] = parameter.zeros_like()
-    state["step"] += 1
-    return state["step"]
+def _advance(parameters: Sequence[Tensor], states: Sequence[dict[str, Any]]) -> list[int]:
+    """Count the step of each parameter (those without a gradient do not count); start its moments at zero."""
+    for parameter, state in zip(parameters, states, strict=True):
+        if not state:
+            state["step"] = 0
+            state["exp_avg"] = parameter.zeros_like()
+            state["exp_avg_sq"] = parameter.zeros_like()
+        state["step"] += 1
+    return [state["step"] for state in states]
 
 
 def _correction(beta: float, step: int, dtype: np.dtype) -> float:

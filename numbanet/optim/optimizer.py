@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,25 +86,30 @@ class Optimizer:
         raise NotImplementedError
 
     def _batches(
-        self, group: dict[str, Any], stage: Callable[[Tensor, dict[str, Any]], object] | None
+        self, group: dict[str, Any], stage: Callable[[Sequence[Tensor], Sequence[dict]], list] | None
     ) -> Iterator[tuple[Any, Batch]]:
-        """The group's parameters that have a gradient, split by dtype and ``stage(parameter, state)``.
+        """The group's parameters that have a gradient, split by dtype and by ``stage(parameters, states)``.
 
-        Nearly always one batch. Without ``stage`` the method keeps no state.
+        Nearly always one batch, which costs no more than a few lists. Without ``stage`` the method keeps no state.
         """
+        parameters = [parameter for parameter in group["params"] if parameter._grad is not None]
+        if not parameters:
+            return
+        gradients = [parameter._grad for parameter in parameters]
+        dtypes = [parameter._array.dtype for parameter in parameters]
+        count, state = len(parameters), self.state
+        states = [] if stage is None else [state[parameter] for parameter in parameters]
+        stages = [None] * count if stage is None else stage(parameters, states)
+        if dtypes == dtypes[:1] * count and stages == stages[:1] * count:
+            yield stages[0], Batch(parameters, gradients, states)
+            return
         batches: dict[tuple[np.dtype, object], Batch] = {}
-        for parameter in group["params"]:
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            state = None if stage is None else self.state[parameter]
-            key = (parameter.dtype, None if stage is None else stage(parameter, state))
-            batch = batches.get(key)
-            if batch is None:
-                batch = batches[key] = Batch()
-            batch.parameters.append(parameter)
-            batch.gradients.append(gradient)
-            batch.states.append(state)
+        for number, key in enumerate(zip(dtypes, stages, strict=True)):
+            batch = batches.setdefault(key, Batch())
+            batch.parameters.append(parameters[number])
+            batch.gradients.append(gradients[number])
+            if stage is not None:
+                batch.states.append(states[number])
         for (_, reached), batch in batches.items():
             yield reached, batch
 
@@ -112,7 +117,7 @@ class Optimizer:
         """The slot of batch ``number`` of group ``index``, holding ``values`` in the dtype of ``like``."""
         key = (index, number, like.dtype)
         slot = self._slots.get(key)
-        if slot is None or slot.tensor.backend != like.backend:
+        if slot is None or slot.tensor._array.storage.backend is not like._array.storage.backend:
             slot = self._slots[key] = HyperSlot(like, len(values))
         return slot.write(values)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from numbanet.ops.optim import sgd_update
@@ -51,7 +51,7 @@ class SGD(Optimizer):
 
     def _update(self, index: int, group: dict[str, Any]) -> None:
         momentum = group["momentum"]
-        stage = _has_buffer if momentum else None
+        stage = _have_buffers if momentum else None
         for number, (started, batch) in enumerate(self._batches(group, stage)):
             if momentum and not started:
                 for parameter, state in zip(batch.parameters, batch.states, strict=True):
@@ -73,5 +73,5 @@ class SGD(Optimizer):
             sgd_update(batch.parameters, batch.gradients, buffers, hyper)
 
 
-def _has_buffer(parameter: Tensor, state: dict[str, Any]) -> bool:
-    return state.get("momentum_buffer") is not None
+def _have_buffers(parameters: Sequence[Tensor], states: Sequence[dict[str, Any]]) -> list[bool]:
+    return [state.get("momentum_buffer") is not None for state in states]

@@ -14,6 +14,8 @@ FEW = (
     "softmax 4 x 33",
     "conv2d lenet, no bias",
     "max_pool2d 2 x 2, odd",
+    "sgd_update momentum",
+    "rmsprop_update centered",
 )
 
 CASES = """
@@ -144,6 +146,37 @@ def test_a_planted_overrun_is_caught(name, tmp_path):
 def test_every_planted_overrun_is_caught(name, tmp_path):
     """One element beyond is too much; the last one is not. Nothing beside the buffers is written, the run goes on."""
     plant(name, tmp_path, **ON)
+
+
+GROUP = """
+import numpy as np
+from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.backend import load_backend
+from numbanet.kernels.cpu.program import KernelAccessError
+
+def array(size, claimed):
+    buffer = np.ones(400, np.float32)
+    inner = buffer[50 : 50 + size]
+    return Array(Storage(None, inner.view(np.uint8), inner.ctypes.data, inner.nbytes), (claimed,), buffer.dtype)
+
+def attempt(size):
+    # The second of three gradients has 20 elements, whatever it claims.
+    parameters = tuple(array(n, n) for n in (5, size, 9))
+    gradients = (array(5, 5), array(20, size), array(9, 9))
+    program = load_backend("cpu").program()
+    program.sgd_update(parameters, gradients, (), array(6, 6))
+    try:
+        program.run()
+    except KernelAccessError as error:
+        return "sgd" in str(error)
+    return False
+
+assert not attempt(20) and attempt(21) and attempt(40)
+"""
+
+
+def test_arrays_of_a_group_are_checked_each_against_its_own_buffer():
+    run_child(GROUP, **ON)
 
 
 def test_without_the_mode_nothing_is_checked(tmp_path):

@@ -120,6 +120,19 @@ def adam(parameter, gradient, m, v, lr, beta1, beta2, eps, weight_decay, decoupl
     return parameter - lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps), m, v
 
 
+def rmsprop(parameter, gradient, s, b, c, lr, alpha, eps, weight_decay, momentum, inside):
+    """b or c is None without momentum, or if not centered."""
+    gradient = gradient + weight_decay * parameter if weight_decay else gradient
+    s = variance = alpha * s + (1 - alpha) * gradient**2
+    if c is not None:
+        c = alpha * c + (1 - alpha) * gradient
+        variance = variance - c**2
+    step = gradient / (np.sqrt(variance + eps) if inside else np.sqrt(variance) + eps)
+    if b is not None:
+        b = step = momentum * b + step
+    return parameter - lr * step, s, b, c
+
+
 # --- random numbers --------------------------------------------------------------------------------------------------
 def philox_words(seed, stream, offset, count):
     """Philox4x32-10, a number at a time, in Python's own integers."""

@@ -22,6 +22,26 @@ class SGD:
         return theta - self.lr * g
 
 
+class RMSprop:
+    def __init__(
+        self, lr=1e-2, alpha=0.99, eps=None, weight_decay=0.0, momentum=0.0, centered=False, eps_inside_sqrt=False
+    ) -> None:
+        self.lr, self.alpha, self.weight_decay, self.momentum = lr, alpha, weight_decay, momentum
+        self.centered, self.inside = centered, eps_inside_sqrt
+        self.eps = (1e-16 if eps_inside_sqrt else 1e-8) if eps is None else eps
+        self.s, self.c, self.b = 0.0, 0.0, 0.0
+
+    def step(self, theta: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        g = gradient + self.weight_decay * theta
+        self.s = self.alpha * self.s + (1 - self.alpha) * g**2
+        self.c = self.alpha * self.c + (1 - self.alpha) * g
+        variance = self.s - self.c**2 if self.centered else self.s
+        self.b = self.momentum * self.b + g / (
+            np.sqrt(variance + self.eps) if self.inside else np.sqrt(variance) + self.eps
+        )
+        return theta - self.lr * self.b
+
+
 class Adam:
     decoupled = False
 

@@ -55,6 +55,11 @@ NAN = float("nan")
         (optim.Adam, {"betas": (0.9, NAN)}, "Invalid beta parameter at index 1: nan"),
         (optim.Adam, {"betas": (0.9,)}, "betas must be two numbers, but got (0.9,)"),
         (optim.AdamW, {"weight_decay": -1.0}, "Invalid weight_decay value: -1.0"),
+        (optim.RMSprop, {"lr": NAN}, "Invalid learning rate: nan"),
+        (optim.RMSprop, {"eps": -1.0}, "Invalid epsilon value: -1.0"),
+        (optim.RMSprop, {"alpha": -0.5}, "Invalid alpha value: -0.5"),
+        (optim.RMSprop, {"momentum": NAN}, "Invalid momentum value: nan"),
+        (optim.RMSprop, {"weight_decay": -1.0}, "Invalid weight_decay value: -1.0"),
     ],
 )
 def test_bad_options(cls, options, message):
@@ -100,13 +105,33 @@ def test_a_group_is_not_the_callers_dictionary():
 
 def test_defaults_are_pytorchs():
     (parameter,) = parameters((2,))
-    groups = [cls([parameter]).param_groups[0] for cls in (optim.SGD, optim.Adam, optim.AdamW)]
+    kinds = (optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop)
+    groups = [cls([parameter]).param_groups[0] for cls in kinds]
     for group in groups:
         del group["params"]
     assert groups[0] == {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False}
     adam = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "decoupled_weight_decay": False}
     assert groups[1] == adam
     assert groups[2] == {**adam, "weight_decay": 1e-2, "decoupled_weight_decay": True}
+    rmsprop = {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False}
+    assert groups[3] == {**rmsprop, "eps_inside_sqrt": False}
+
+
+def test_where_eps_belongs_decides_its_default():
+    """1e-8 under the root would be a floor of 1e-4 on the divisor."""
+    first, second, third, fourth = parameters((2,), (2,), (2,), (2,))
+    groups = [
+        {"params": [first]},
+        {"params": [second], "eps_inside_sqrt": True},
+        {"params": [third], "eps_inside_sqrt": True, "eps": 1e-3},
+    ]
+    optimizer = optim.RMSprop(groups)
+    assert [group["eps"] for group in optimizer.param_groups] == [1e-8, 1e-16, 1e-3]
+    optimizer = optim.RMSprop([fourth], eps_inside_sqrt=True)
+    optimizer.add_param_group({"params": [first], "eps_inside_sqrt": False})
+    assert [group["eps"] for group in optimizer.param_groups] == [1e-16, 1e-8]
+    with pytest.raises(TypeError, match="param_group must be a dict"):
+        optimizer.add_param_group([second])
 
 
 def test_closure_runs_with_gradients_on_and_hooks_run_around():
@@ -190,8 +215,9 @@ def test_state_dict_has_pytorchs_form():
         lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.2),
         lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1),
         lambda p: optim.AdamW(p, lr=0.1),
+        lambda p: optim.RMSprop(p, lr=0.1, momentum=0.5, centered=True),
     ],
-    ids=["SGD", "Adam", "AdamW"],
+    ids=["SGD", "Adam", "AdamW", "RMSprop"],
 )
 @pytest.mark.parametrize("way", ["state", "arrays", "pickle", "deepcopy"])
 def test_going_on_from_saved_state_is_exact(make, way):

@@ -24,6 +24,13 @@ METHODS = [
     ("Adam", {"lr": 0.01, "betas": (0.0, 0.9)}),
     ("AdamW", {}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.3}),
+    ("RMSprop", {}),
+    ("RMSprop", {"lr": 0.005, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.02}),
+    ("RMSprop", {"lr": 0.005, "momentum": 0.8}),
+    ("RMSprop", {"lr": 0.005, "eps": 0.01, "centered": True}),
+    ("RMSprop", {"lr": 0.005, "eps": 0.01, "centered": True, "momentum": 0.5, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.01, "eps_inside_sqrt": True}),
+    ("RMSprop", {"lr": 0.01, "eps_inside_sqrt": True, "eps": 0.01, "centered": True, "momentum": 0.5}),
 ]
 
 
@@ -130,7 +137,12 @@ def test_float32_adam_has_no_bias_from_rounded_betas(backend):
 
 
 def test_nan_and_infinity_pass_through(backend):
-    for make_optimizer in (lambda p: optim.SGD(p, lr=0.1, momentum=0.9), lambda p: optim.Adam(p, lr=0.1)):
+    for make_optimizer in (
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+        lambda p: optim.Adam(p, lr=0.1),
+        lambda p: optim.RMSprop(p, lr=0.1),
+        lambda p: optim.RMSprop(p, lr=0.1, centered=True, momentum=0.9),
+    ):
         parameter = nn.Parameter(nb.ones(3))
         parameter.grad = nb.tensor([1.0, float("nan"), float("inf")])
         make_optimizer([parameter]).step()
@@ -161,6 +173,7 @@ def test_training_finds_the_minimum(backend):
         lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
         lambda p: optim.Adam(p, lr=0.05),
         lambda p: optim.AdamW(p, lr=0.05, weight_decay=0.0),
+        lambda p: optim.RMSprop(p, lr=0.002, momentum=0.9),
     ):
         nb.manual_seed(0)
         model = nn.Linear(5, 2)

@@ -25,6 +25,10 @@ OPTIMISERS = [
     ("Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.02}),
     ("AdamW", {"lr": 0.01}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ("RMSprop", {"lr": 0.01}),
+    ("RMSprop", {"lr": 0.01, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.02}),
+    ("RMSprop", {"lr": 0.005, "momentum": 0.8}),
+    ("RMSprop", {"lr": 0.005, "eps": 0.01, "momentum": 0.5, "centered": True}),
 ]
 
 SCHEDULES = {

@@ -40,3 +40,27 @@ def adam_update(parameters, gradients, exp_avgs, exp_avg_sqs, hyper):
         square *= beta2
         square += (1 - beta2) * np.square(gradient)
         parameter -= (lr / correction1) * mean / (np.sqrt(square) / root_correction2 + eps)
+
+
+@quiet
+def rmsprop_update(parameters, gradients, square_avgs, momentum_buffers, grad_avgs, hyper):
+    for i, (parameter, gradient, square) in enumerate(zip(parameters, gradients, square_avgs, strict=True)):
+        lr, alpha, eps, weight_decay, momentum, inside = (parameter.dtype.type(value) for value in hyper)
+        if weight_decay != 0:
+            gradient = gradient + weight_decay * parameter
+        square *= alpha
+        square += (1 - alpha) * np.square(gradient)
+        variance = square
+        if grad_avgs:
+            mean = grad_avgs[i]
+            mean *= alpha
+            mean += (1 - alpha) * gradient
+            variance = square - np.square(mean)
+            variance = np.where(variance < 0, 0, variance)  # a NaN stays
+        step = gradient / (np.sqrt(variance + eps) if inside else np.sqrt(variance) + eps)
+        if momentum_buffers:
+            buffer = momentum_buffers[i]
+            buffer *= momentum
+            buffer += step
+            step = buffer
+        parameter -= lr * step

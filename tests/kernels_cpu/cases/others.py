@@ -149,6 +149,14 @@ ADAM_SETTINGS = {
     "decoupled": (1e-2, 0.9, 0.99, 1e-6, 0.2, 1, 0.27, 0.06),
 }
 
+RMSPROP_SETTINGS = {  # numbers, momentum, centered
+    "plain": ((1e-2, 0.99, 1e-8, 0, 0, 0), False, False),
+    "decay, momentum": ((1e-2, 0.9, 1e-8, 0.2, 0.7, 0), True, False),
+    "inside": ((1e-2, 0.9, 1e-3, 0, 0, 1), False, False),
+    "centered": ((1e-2, 0.9, 1e-8, 0, 0, 0), False, True),
+    "centered, momentum, inside": ((1e-2, 0.9, 1e-3, 0.2, 0.7, 1), True, True),
+}
+
 
 def _parameters(name: str, shapes=SHAPES_OF_PARAMETERS) -> tuple[np.ndarray, ...]:
     return tuple(random(f"{name} {i}", *shape) for i, shape in enumerate(shapes))
@@ -169,6 +177,34 @@ def _optimisers():
                 np.array(values, np.float32),
             )  # fmt: skip
             yield Case(f"adam_update {name}{kind}", "adam_update", args, (0, 2, 3), adam_error)
+    for name, (values, momentum, centered) in RMSPROP_SETTINGS.items():
+        for kind, shapes in (("", SHAPES_OF_PARAMETERS), (", many elements", ((9 * CHUNK + 1,), (33,)))):
+            means = _parameters("mean", shapes) if centered else ()
+            squares = tuple(1 + np.square(array) for array in means or _parameters("square", shapes))
+            args = (
+                _parameters("parameter", shapes), _parameters("gradient", shapes), squares,
+                _parameters("buffer", shapes) if momentum else (), means, np.array(values, np.float32),
+            )  # fmt: skip
+            yield Case(f"rmsprop_update {name}{kind}", "rmsprop_update", args, (0, 2, 3, 4), relative(16, 1))
+    mean = np.arange(1, 20, dtype=np.float32)
+    args = ((0 * mean,), (mean,), (0.5 * mean**2,), (), (mean,), np.array((1, 1, 1e-2, 0, 0, 0), np.float32))
+    yield Case("rmsprop_update centered, a variance rounded below 0", "rmsprop_update", args, (0, 2, 4), relative(4))
+    # More parameters than any search halves evenly, of all sizes around a task's.
+    shapes = [(size,) for size in (1, 0, CHUNK, 0, 0, 3, CHUNK - 1, CHUNK + 1, 2 * CHUNK, 16, 17, 15, 0)]
+    args = (
+        _parameters("parameter", shapes),
+        _parameters("gradient", shapes),
+        (),
+        np.array(SETTINGS["plain"], np.float32),
+    )
+    yield Case("sgd_update of many", "sgd_update", args, (0,), relative(4, 1))
+    args = (
+        _parameters("parameter", [(0,)]),
+        _parameters("gradient", [(0,)]),
+        (),
+        np.array(SETTINGS["plain"], np.float32),
+    )
+    yield Case("sgd_update of nothing", "sgd_update", args, (0,), relative(4, 1))
 
 
 def adam_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:

@@ -30,6 +30,21 @@ def _adam(lr, beta1, beta2, eps, decay, decoupled, step):
     return function
 
 
+def _rmsprop(hyper, momentum, centered):
+    def function(p, g, s, b, c):
+        p, s, b, c = (x.detach().clone() for x in (p, s, b, c))
+        optim.rmsprop_update(
+            [p], [g], [s], [b] if momentum else [], [c] if centered else [], p.new_tensor(hyper, p.dtype)
+        )
+        return (p, s, *[b] * momentum, *[c] * centered)
+
+    def oracle(p, g, s, b, c):
+        results = oracles.rmsprop(p, g, s, b if momentum else None, c if centered else None, *hyper)
+        return tuple(result for result in results if result is not None)
+
+    return function, oracle
+
+
 _PARAMETERS = [(), (1,), (130,), (33, 17), (0,)]
 
 
@@ -64,6 +79,24 @@ def _optimiser_rows():
             differentiable=False,
             tolerance=64,
             size=lambda p, g, m, v: abs(p) + abs(g) + abs(m) + v + g * g,
+        )
+    for hyper, momentum, centered in [
+        ((1e-2, 0.99, 1e-8, 0, 0, 0), False, False),
+        ((1e-2, 0.9, 1e-8, 1e-2, 0.5, 0), True, False),
+        ((1e-2, 0.9, 1e-2, 0, 0, 1), False, True),
+        ((1e-2, 0.9, 1e-2, 1e-2, 0.9, 1), True, True),
+    ]:
+        function, oracle = _rmsprop(hyper, momentum, centered)
+        yield Row(
+            f"rmsprop {hyper}{', centered' if centered else ''}",
+            [optim.RMSpropUpdate],
+            function,
+            oracle,
+            # The second moment is above the square of the first, as it is in any history of gradients.
+            [[normal(*s), normal(*s), positive(*s, low=2), normal(*s), positive(*s, high=1)] for s in _PARAMETERS],
+            differentiable=False,
+            tolerance=32,
+            size=lambda p, g, s, b, c: abs(p) + abs(g) + abs(b) + abs(c) + s + g * g,
         )
 
 

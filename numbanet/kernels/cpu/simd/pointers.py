@@ -9,7 +9,7 @@ import operator
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import lower_builtin, models, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from numbanet.kernels.cpu.target import check_mode
 
@@ -161,3 +161,22 @@ def pointer_add(context, builder, sig, args):
     itemsize = _sizeof(llvm_element(pointer.dtype))
     proxy.address = builder.add(proxy.address, builder.mul(index, ir.Constant(I64, itemsize)))
     return proxy._getvalue()
+
+
+@intrinsic
+def float_pointer(typingctx, table, index, step):
+    """A float32 pointer from a table of int64 words: its address at table[index]; in the check mode also the begin and
+    end of its buffer, ``step`` and 2 · ``step`` words further on."""
+
+    def codegen(context, builder, sig, args):
+        index, step = (as_i64(builder, args[i], sig.args[i]) for i in (1, 2))
+        words = []
+        for i in range(F32.words):
+            at = builder.add(index, builder.mul(step, ir.Constant(I64, i)))
+            words.append(builder.load(element_address(context, builder, sig.args[0], args[0], at, I64)))
+        violation = None
+        if CHECKED:
+            violation = cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0]).violation
+        return from_words(context, builder, F32, words, violation)
+
+    return F32(table, index, step), codegen
