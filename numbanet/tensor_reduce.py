@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +23,11 @@ class ValuesIndices(NamedTuple):
 
     values: Tensor
     indices: Tensor
+
+
+def constant_one(like: Tensor) -> Tensor:
+    """1 in the dtype and on the back end of a tensor."""
+    return constant(1, like.dtype, like._array.storage.backend)
 
 
 def _along_last(op: Op, input: Tensor, dim: int) -> Tensor:
@@ -53,29 +57,38 @@ class ReduceMethods:
 
     def mean(self: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """The mean over dim (all if None)."""
-        if self._array.dtype.kind != "f":
-            raise RuntimeError(
-                f"mean(): the tensor must be floating point, got {self._array.dtype}; use .float().mean()"
-            )
-        axes = normalise_axes(dim, self._array.ndim)
-        shape = self._array.shape
-        count = math.prod([shape[axis] for axis in axes])
-        return apply(reduce_ops.Sum(axes, keepdim), self) / (count if count else float("nan"))
+        return apply(reduce_ops.Mean(normalise_axes(dim, self._array.ndim), keepdim), self)
 
     def var(
-        self: Tensor, dim: int | Sequence[int] | None = None, *, correction: int = 1, keepdim: bool = False
+        self: Tensor,
+        dim: int | Sequence[int] | bool | None = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
     ) -> Tensor:
-        """Σ (x − mean)² / (n − correction) over dim (all if None)."""
-        axes = normalise_axes(dim, self._array.ndim)
-        count = math.prod([self._array.shape[axis] for axis in axes]) - correction
-        square = (self - self.mean(axes, keepdim=True)).square().sum(axes, keepdim=keepdim)
-        return square / (count if count > 0 else 0)
+        """Σ (x − mean)² / (n − correction) over dim (all if None); the correction is 1, or 0 unless unbiased.
+
+        As in PyTorch, a bool in the place of dim is ``unbiased``."""
+        if type(dim) is bool:
+            dim, unbiased = None, dim
+        correction = float(unbiased) if correction is None else float(correction)
+        return apply(reduce_ops.Variance(normalise_axes(dim, self._array.ndim), keepdim, correction), self)[0]
 
     def std(
-        self: Tensor, dim: int | Sequence[int] | None = None, *, correction: int = 1, keepdim: bool = False
+        self: Tensor,
+        dim: int | Sequence[int] | bool | None = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
     ) -> Tensor:
-        """√var."""
-        return self.var(dim, correction=correction, keepdim=keepdim).sqrt()
+        """√var. The gradient at 0 is 0."""
+        variance = self.var(dim, unbiased, keepdim, correction=correction)
+        if not variance.requires_grad:
+            return variance.sqrt()
+        zero = variance == 0
+        return zero.where(variance, zero.where(constant_one(variance), variance).sqrt())
 
     def norm(self: Tensor, p: float | str = 2, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
         """(Σ |x|^p)^(1/p) over dim (all if None); p may be infinite. The gradient at 0 is 0."""
@@ -85,7 +98,7 @@ class ReduceMethods:
             return self.abs().sum(dim, keepdim)
         total = (self.square() if p in (2, "fro") else self.abs() ** p).sum(dim, keepdim)
         zero = total == 0
-        root = zero.where(constant(1, total.dtype, total._array.storage.backend), total)
+        root = zero.where(constant_one(total), total)
         return zero.where(total, root.sqrt() if p in (2, "fro") else root ** (1 / p))
 
     def _extreme(self: Tensor, name: str, dim: object, keepdim: bool) -> object:

@@ -79,9 +79,14 @@ def relu_backward(out, grad, y):
 # --- reductions and indexing -------------------------------------------------------------------------------------
 @declare(strided=("x",))
 def reduce(out, x, axes: tuple[int, ...], function: str):
-    """out = function over axes of x, out with these axes kept as 1; sum prod max min any all.
+    """out = function over axes of x, out with these axes kept as 1; sum mean prod max min any all.
 
     NaN passes through max and min."""
+
+
+@declare(strided=("x",))
+def variance(out, mean, x, axes: tuple[int, ...], correction: float):
+    """mean = Σ x / n and out = Σ (x − mean)² / max(0, n − correction) over axes of n elements, kept as 1."""
 
 
 @declare(strided=("x",))

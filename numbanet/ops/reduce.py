@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from numbanet.autograd import apply
-from numbanet.ops.base import BOOL, INT64, Op, Shape, Spec
+from numbanet.ops.base import BOOL, INT64, Op, Shape, Spec, require_float
 
 if TYPE_CHECKING:
     from numbanet.tensor import Tensor
@@ -18,6 +19,11 @@ def reduced_shape(shape: Shape, axes: Sequence[int], keepdim: bool) -> Shape:
     if keepdim:
         return tuple(1 if axis in axes else extent for axis, extent in enumerate(shape))
     return tuple(extent for axis, extent in enumerate(shape) if axis not in axes)
+
+
+def count_of(shape: Shape, axes: Sequence[int]) -> int:
+    """How many elements a reduction over axes puts together."""
+    return math.prod([shape[axis] for axis in axes])
 
 
 @dataclass(slots=True)
@@ -53,6 +59,58 @@ class Sum(Reduce):
 
     def backward(self, node, grad):
         return self.kept(grad, node.shapes[0]).expand(node.shapes[0])
+
+
+@dataclass(slots=True)
+class Mean(Reduce):
+    """y = Σ x / n over axes of n elements (none: NaN). ∂x = ∂y / n, repeated along axes."""
+
+    function: ClassVar[str] = "mean"
+
+    def infer(self, x):
+        if x.dtype.kind != "f":
+            raise RuntimeError(f"mean(): the tensor must be floating point, got {x.dtype}; use .float().mean()")
+        return Spec(reduced_shape(x.shape, self.axes, self.keepdim), x.dtype)
+
+    def backward(self, node, grad):
+        shape = node.shapes[0]
+        return self.kept(grad / count_of(shape, self.axes), shape).expand(shape)
+
+
+@dataclass(slots=True)
+class Variance(Op):
+    """(v, m) = variance and mean of x over axes of n elements: m = Σ x / n, v = Σ (x − m)² / max(0, n − correction).
+
+    ∂x = ∂v · 2 (x − m) / max(0, n − correction) + ∂m / n. NaN where n is 0 or n = correction."""
+
+    strided: ClassVar[bool] = True
+    saves_inputs: ClassVar = (0,)
+    saves_outputs: ClassVar = (1,)
+    axes: tuple[int, ...]
+    keepdim: bool
+    correction: float
+
+    def infer(self, x):
+        require_float("var", x)
+        spec = Spec(reduced_shape(x.shape, self.axes, self.keepdim), x.dtype)
+        return spec, spec
+
+    def forward(self, program, out, x):
+        shape = reduced_shape(x.shape, self.axes, True)
+        program.variance(out[0].view(shape), out[1].view(shape), x, self.axes, self.correction)
+
+    def backward(self, node, grad, grad_mean):
+        x = node.input(0)
+        shape = reduced_shape(x.shape, self.axes, True)
+        count = count_of(x.shape, self.axes)
+        result = None
+        if grad is not None:
+            left = max(0.0, count - self.correction)
+            result = (x - node.output(1).reshape(shape)) * (grad.reshape(shape) * (2 / left if left else math.inf))
+        if grad_mean is not None:
+            mean = (grad_mean / count).reshape(shape).expand(x.shape)
+            result = mean if result is None else result + mean
+        return result
 
 
 @dataclass(slots=True)

@@ -11,10 +11,13 @@ from numbanet.kernels.cpu.simd.vector import (
     as_float_bits,
     as_int_bits,
     every_second,
+    first_lane,
     fma,
     interleave,
+    lane,
     lane_index,
     lane_max,
+    lane_product,
     lane_sum,
     load,
     load_between,
@@ -226,6 +229,10 @@ def across(start, stop, row, scratch):
     x, y = load(p.x, 0), load(p.y, 0)
     p.out[0] = lane_sum(x)
     p.out[1] = lane_max(x)
+    p.out[2] = lane_product(x)
+    p.out[3] = lane(x, p.n)
+    p.out[4] = np.float32(first_lane(x == splat(lane(x, p.n))))
+    p.out[5] = np.float32(first_lane(x > splat(lane_max(x))))
     store(p.out, 16, every_second(x, y, 0))
     store(p.out, 32, every_second(x, y, 1))
     store(p.out, 48, interleave(x, y, 0))
@@ -233,18 +240,26 @@ def across(start, stop, row, scratch):
     return 0
 
 
-def tree_sum(x: np.ndarray) -> np.float32:
+def tree(function, x: np.ndarray) -> np.float32:
     while x.size > 1:
-        x = x[: x.size // 2] + x[x.size // 2 :]
+        with np.errstate(over="ignore"):
+            x = function(x[: x.size // 2], x[x.size // 2 :])
     return x[0]
+
+
+def tree_sum(x: np.ndarray) -> np.float32:
+    return tree(np.add, x)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_across_lanes(seed):
     x, y, out = numbers(seed) * 1000, numbers(seed + 50), np.zeros(80, np.float32)
-    launch(across, out, x, y)
+    launch(across, out, x, y, n=3 * seed)
     assert out[0] == tree_sum(x)
     assert out[1] == x.max()
+    assert out[2] == tree(np.multiply, x)
+    assert out[3] == x[3 * seed]
+    assert out[4:6].tolist() == [3 * seed, 16]
     both, mixed = np.concatenate([x, y]), np.stack([x, y], axis=1).ravel()
     np.testing.assert_array_equal(out[16:], np.concatenate([both[::2], both[1::2], mixed]))
 

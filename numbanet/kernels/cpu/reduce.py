@@ -1,95 +1,138 @@
-"""Sums over the leading or the trailing axes, in an order that the shape alone decides.
+"""Reductions over any axes, in an order that shape and strides alone decide: the choice of kernels and of parts.
 
-A sum over leading axes adds whole rows to each other, one chain a column; a sum over trailing axes runs in 16 virtual
-lanes. Long sums are cut into BLOCK elements each, whose sums are added up in a second level.
+Long reductions are cut into parts (``reduce_rows.BLOCK`` elements, ``reduce_columns.LINES`` lines), whose results are
+reduced in turn; so one long sum occupies all threads, and no chain of additions gets long.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-import numpy as np
+from numbanet.kernels.array import Array
+from numbanet.kernels.cpu import reduce_columns, reduce_integers, reduce_rows
+from numbanet.kernels.cpu.axes import Layout, Offsets, layout
+from numbanet.kernels.cpu.fold import IDENTITIES
+from numbanet.kernels.cpu.pointwise import FLOAT32
+from numbanet.kernels.cpu.reduce_columns import COLUMNS, LINES, Columns
+from numbanet.kernels.cpu.reduce_rows import Rows, parts_of
 
-from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
-from numbanet.kernels.cpu.kernel import kernel
-from numbanet.kernels.cpu.pointwise import float32_contiguous
-from numbanet.kernels.cpu.simd.pointers import F32
-from numbanet.kernels.cpu.simd.vector import lane_sum, load_first, splat, store_first
-
-BLOCK = 1 << 14
-"""Elements of a chain of a sum over trailing axes."""
-COLUMNS = 64
-"""Columns of a task of a sum over leading axes."""
 ELEMENTS_A_CHUNK = 1 << 14
+WIDE = 64
+"""Columns below which several lines are taken for one, so that vectors are full."""
+ONE = Offsets(1, 0, None)
 
 
-class Sum(NamedTuple):
-    """Arguments of the kernels: x (rows, columns)."""
-
-    out: F32
-    x: F32
-    rows: I64_FIELD
-    columns: I64_FIELD
+def chunk_of(tasks: int, elements: int) -> int:
+    """Tasks of so many elements that a thread claims at once."""
+    return max(1, min(tasks, ELEMENTS_A_CHUNK // max(elements, 1)))
 
 
-@kernel(Sum)
-def sum_over_rows(start, stop, row, scratch):
-    """out[j] = Σ_i x[i, j] in the order of i; a task is COLUMNS columns."""
-    p = unpack(row, Sum)
-    for j in range(start * COLUMNS, min(stop * COLUMNS, p.columns), 16):
-        n = p.columns - j
-        total = load_first(p.x, j, n)
-        for i in range(1, p.rows):
-            total = total + load_first(p.x, i * p.columns + j, n)
-        store_first(p.out, j, total, n)
-    return 0
+def append_rows(program, out: Array, x: Array, form: Layout, function: str, divisor: float) -> None:
+    """out (outer,) = function over reduced × inner elements; in parts if there are many."""
+    kernel = reduce_rows.KERNELS[function]
+    outer, reduced, inner = form.outer, form.reduced, form.inner
+    lines, block, parts = parts_of(reduced.count, inner)
+    target = out if parts == 1 else program.workspace((outer.count, parts))
+    args = Rows(
+        target, x, outer.table, outer.stride, reduced.table, reduced.stride, reduced.count, inner, lines, block,
+        divisor if parts == 1 else 1.0,
+    )  # fmt: skip
+    tasks = outer.count * parts
+    program.append(kernel, tasks, args, chunk=chunk_of(tasks, lines * block))
+    if parts > 1:
+        following = Layout(Offsets(outer.count, parts, None), ONE, parts, True)
+        append_rows(program, out, target, following, function, divisor)
 
 
-@kernel(Sum)
-def sum_over_columns(start, stop, row, scratch):
-    """out[i] = Σ_j x[i, j] in 16 virtual lanes; a task is a row."""
-    p = unpack(row, Sum)
-    for i in range(start, stop):
-        x = p.x + i * p.columns
-        total = splat(np.float32(0))
-        for j in range(0, p.columns, 16):
-            total = total + load_first(x, j, p.columns - j)
-        p.out[i] = lane_sum(total)
-    return 0
+def append_columns(
+    program, out: Array, x: Array, form: Layout, function: str, divisor: float, out_stride: int | None = None
+) -> None:
+    """out (outer, inner) = function over the reduced lines; its outer lines are ``out_stride`` apart (inner)."""
+    outer, reduced, inner = form.outer, form.reduced, form.inner
+    out_stride = inner if out_stride is None else out_stride
+    fold = -(-WIDE // inner)
+    if inner < WIDE and reduced.table is None and reduced.stride == inner and reduced.count >= 8 * fold:
+        _append_narrow(program, out, x, form, function, divisor, out_stride)
+        return
+    parts = 1 if reduced.count < 2 * LINES else -(-reduced.count // LINES)
+    lines = reduced.count if parts == 1 else LINES
+    target = out if parts == 1 else program.workspace((outer.count, parts, inner))
+    args = Columns(
+        target, x, outer.table, outer.stride, out_stride if parts == 1 else parts * inner, reduced.table,
+        reduced.stride, reduced.count, inner, lines, divisor if parts == 1 else 1.0,
+    )  # fmt: skip
+    tasks = outer.count * parts * -(-inner // COLUMNS)
+    program.append(reduce_columns.KERNELS[function], tasks, args, chunk=chunk_of(tasks, lines * min(inner, COLUMNS)))
+    if parts > 1:
+        following = Layout(Offsets(outer.count, parts * inner, None), Offsets(parts, inner, None), inner, False)
+        append_columns(program, out, target, following, function, divisor, out_stride)
 
 
-def _append_rows(program, out, x, rows: int, columns: int) -> None:
-    chunk = max(1, min(rows, ELEMENTS_A_CHUNK // columns))
-    program.append(sum_over_columns, rows, Sum(out, x, rows, columns), chunk=chunk)
+def _append_narrow(program, out, x, form, function, divisor, out_stride) -> None:
+    """Few columns: ``fold`` lines side by side are taken for one; at last these are put together, with the lines that
+    are left."""
+    outer, count, inner = form.outer, form.reduced.count, form.inner
+    fold = -(-WIDE // inner)
+    whole, left = divmod(count, fold)
+    sums = program.workspace((outer.count, fold + (left > 0), inner))
+    step = sums.shape[1] * inner
+    wide = Layout(outer, Offsets(whole, fold * inner, None), fold * inner, False)
+    append_columns(program, sums, x, wide, function, 1.0, step)
+    if left:
+        rest = Layout(outer, Offsets(left, inner, None), inner, False)
+        start = x.offset + whole * fold * inner
+        x = x.view((), (), start)
+        append_columns(program, sums.view((), (), fold * inner), x, rest, function, 1.0, step)
+    last = Layout(Offsets(outer.count, step, None), Offsets(sums.shape[1], inner, None), inner, False)
+    append_columns(program, out, sums, last, function, divisor, out_stride)
+
+
+def contiguous(program, x: Array) -> Array:
+    """A contiguous copy of x, as long as the program's rows."""
+    copied = program.workspace(x.shape, x.dtype)
+    program.copy(copied, x)
+    return copied
 
 
 def reduce(program, out, x, axes, function):
-    if function != "sum":
-        return f"{function} has no Numba kernel"
-    reason = float32_contiguous(out, x)
-    if reason is not None:
-        return reason
+    if x.dtype is not FLOAT32 or out.dtype is not FLOAT32:
+        return reduce_integers.append(program, out, x, axes, function)
+    if not out.is_contiguous:
+        return "strided"
+    divisor = 1.0
+    if function == "mean":
+        function, divisor = "sum", float(math.prod([x.shape[axis] for axis in axes]))
+    if function not in IDENTITIES:
+        return f"{function} of float32 has no Numba kernel"
     if x.size == 0:
-        return "an empty sum"
-    axes = sorted(axes)
-    if axes == list(range(len(axes))):
-        rows, columns = math.prod(x.shape[: len(axes)]), math.prod(x.shape[len(axes) :])
-        if columns > 1:
-            tasks = -(-columns // COLUMNS)
-            chunk = tasks if x.size < ELEMENTS_A_CHUNK else 1
-            program.append(sum_over_rows, tasks, Sum(out, x, rows, columns), chunk=chunk)
-            return None
-    elif axes != list(range(x.ndim - len(axes), x.ndim)):
-        return "neither leading nor trailing axes"
-    rows = out.size
-    columns = x.size // rows
-    if rows == 1 and columns > 2 * BLOCK and columns % BLOCK == 0:
-        blocks = program.workspace((columns // BLOCK,))
-        _append_rows(program, blocks, x, blocks.size, BLOCK)
-        x, columns = blocks, blocks.size
-    _append_rows(program, out, x, rows, columns)
+        program.fill(out, IDENTITIES[function] if divisor else math.nan)
+        return None
+    form = layout(x.shape, x.strides, axes)
+    if form is None and not x.is_contiguous:
+        x = contiguous(program, x)
+        form = layout(x.shape, x.strides, axes)
+    if form is None:
+        _append_by_axis(program, out, x, axes, function, divisor)
+    else:
+        _append(program, out, x, form, function, divisor)
     return None
+
+
+def _append(program, out, x, form, function, divisor) -> None:
+    for offsets in (form.outer, form.reduced):
+        if offsets.table is not None:
+            program.keep(offsets.table)
+    (append_rows if form.by_rows else append_columns)(program, out, x, form, function, divisor)
+
+
+def _append_by_axis(program, out, x, axes, function, divisor) -> None:
+    """One axis after the other, the last first: a contiguous array then needs no table."""
+    for axis in sorted(axes, reverse=True):
+        is_last = axis == min(axes)
+        shape = tuple(1 if i == axis else extent for i, extent in enumerate(x.shape))
+        target = out if is_last else program.workspace(shape)
+        _append(program, target, x, layout(x.shape, x.strides, (axis,)), function, divisor if is_last else 1.0)
+        x = target
 
 
 FUNCTIONS = (reduce,)

@@ -50,17 +50,17 @@ def unset(*shape: int, dtype: type = np.float32) -> np.ndarray:
 @contextlib.contextmanager
 def patched(case: Case) -> Iterator[None]:
     """Inside, the choosers do as the case wants."""
-    from numbanet.kernels.cpu import conv_channels, conv_positions, conv_weight, conv_weight_rows
+    from numbanet.kernels.cpu import axes, conv_channels, conv_positions, conv_weight, conv_weight_rows
 
-    plans = (conv_channels, conv_positions, conv_weight, conv_weight_rows)
+    plans = [module.make_plan for module in (conv_channels, conv_positions, conv_weight, conv_weight_rows)]
     with contextlib.ExitStack() as stack:
         for module, attribute, value in case.patches:
             target = importlib.import_module(f"numbanet.kernels.cpu.{module}")
             stack.enter_context(mock.patch.object(target, attribute, value))
         if case.patches:
-            for module in plans:
-                module.make_plan.cache_clear()
-                stack.callback(module.make_plan.cache_clear)
+            for plan in (*plans, axes.layout):
+                plan.cache_clear()
+                stack.callback(plan.cache_clear)
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numbanet.autograd import apply
 from numbanet.ops import reduce
 from tests.ops.row import Row
 from tests.ops.samples import distinct, given, normal, positive, ties
@@ -44,6 +45,7 @@ def reduction(name, kind, oracle, sampler, axes=AXES, size=None, **settings):
 
 
 FILLED = [(extents, axis) for extents, axis in AXES if 0 not in extents]
+FILLED += [((2, 3, 4, 5), (0, 2)), ((3, 600, 3), 1), ((5, 130, 17), 1), ((1030, 70), 0)]
 ALONG = [(extents, axis) for extents, axis in FILLED if isinstance(axis, int)]
 
 ROWS = [
@@ -64,7 +66,7 @@ ROWS = [
         lambda x: x.prod(1),
         [[given([[1.0, 2, 3], [0, 2, 3], [0, 0, 3]])]],
     ),
-    *reduction("mean", reduce.Sum, np.mean, normal, FILLED, size=lambda x, **k: np.abs(x).mean(**k)),
+    *reduction("mean", reduce.Mean, np.mean, normal, FILLED, size=lambda x, **k: np.abs(x).mean(**k), twice=True),
     *reduction("amax", reduce.Amax, np.max, distinct, FILLED),
     *reduction("amin", reduce.Amin, np.min, distinct, FILLED),
     *reduction("argmax", reduce.Argreduce, np.argmax, ties, ALONG, differentiable=False),
@@ -83,13 +85,33 @@ ROWS = [
         for name in ("max", "min")
         for axis in (0, 1)
     ),
-    Row(
+    *reduction(
         "var",
-        [reduce.Sum],
-        lambda x: x.var(1),
-        lambda x: x.var(1, ddof=1),
-        [[normal(3, 33)], [normal(7, 2)]],
+        reduce.Variance,
+        lambda x, axis, keepdims: np.var(x, axis, ddof=1, keepdims=keepdims),
+        normal,
+        [(extents, axis) for extents, axis in FILLED if extents],
         tolerance=64,
+        twice=True,
+    ),
+    Row(
+        "var and mean",
+        [reduce.Variance],
+        lambda x: apply(reduce.Variance((0, 2), True, 0.0), x),
+        lambda x: (x.var((0, 2), keepdims=True), x.mean((0, 2), keepdims=True)),
+        [[normal(4, 3, 5)], [normal(2, 1, 517)], [normal(130, 3, 1)]],
+        size=lambda x: (x.var((0, 2), keepdims=True), np.abs(x).mean((0, 2), keepdims=True)),
+        tolerance=64,
+        twice=True,
+    ),
+    Row(
+        "std",
+        [reduce.Variance],
+        lambda x: x.std((0, 2), correction=2),
+        lambda x: x.std((0, 2), ddof=2),
+        [[normal(4, 3, 5)], [normal(1, 3, 17)]],
+        tolerance=64,
+        twice=True,
     ),
     Row("norm", [reduce.Sum], lambda x: x.norm(dim=1), lambda x: np.linalg.norm(x, axis=1), [[normal(3, 33)]]),
 ]

@@ -492,3 +492,35 @@ def _exchange(builder, rows, width):
             swapped[i] = builder.shuffle_vector(rows[i], rows[i + width], upper)
             swapped[i + width] = builder.shuffle_vector(rows[i], rows[i + width], lower)
     return swapped
+
+
+@intrinsic
+def lane_product(typingctx, x):
+    """Product over the lanes in the tree of ``lane_sum``."""
+
+    def codegen(context, builder, sig, args):
+        value = args[0]
+        while value.type.count > 1:
+            value = builder.fmul(*_halves(builder, value))
+        return builder.extract_element(value, ir.Constant(I32T, 0))
+
+    return types.float32(x), codegen
+
+
+@intrinsic
+def lane(typingctx, x, number):
+    """The element in lane ``number`` (0 … 15)."""
+    return x.dtype(x, number), lambda context, builder, sig, args: builder.extract_element(*args)
+
+
+@intrinsic
+def first_lane(typingctx, mask):
+    """The number of the first lane that is set in the mask; 16 if none is."""
+
+    def codegen(context, builder, sig, args):
+        word = ir.IntType(32)
+        bits = builder.zext(builder.bitcast(args[0], ir.IntType(VIRTUAL_LANES)), word)
+        bits = builder.or_(bits, ir.Constant(word, 1 << VIRTUAL_LANES))
+        return builder.zext(llvm_call(builder, "llvm.cttz.i32", word, bits, ir.Constant(BIT, 1)), I64)
+
+    return types.int64(mask), codegen
