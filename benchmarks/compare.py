@@ -26,6 +26,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("workloads", nargs="*", metavar="WORKLOAD", help="what to measure (default: all)")
     add("--list", action="store_true", help="list the workloads and stop")
+    add("--check", action="store_true", help="call each side once and compare the results, measure nothing")
     add("--random", type=int, metavar="SEED", help="shapes drawn from stated ranges instead of the known ones")
     add("--count", type=int, default=50, help="how many random shapes (default 50)")
     add("--threads", type=int, default=2, help="threads on all sides (default 2)")
@@ -54,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list:
         print("\n".join(f"{name}  ({', '.join(known[name].sides)})" for name in names))
         return 0
+    if options.check:
+        return check([known[name] for name in names], options)
     if options.from_json:
         chosen = set(names) if options.workloads else None
         records = json.loads(Path(options.from_json).read_text())
@@ -66,6 +69,26 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def check(chosen: list[workloads.Workload], options: argparse.Namespace) -> int:
+    """Hold the sides' results against each other; 1 if any differ."""
+    measurer, wrong = _measurer(Plan(options.threads), options), 0
+    try:
+        for workload in chosen:
+            missing, differences = measurer.check(workload)
+            wrong += bool(differences)
+            notes = [f"{side} is not available ({reason})" for side, reason in missing.items()]
+            notes += [f"{side} DIFFERS by {difference:.1e}" for side, difference in differences.items()]
+            print(f"{workload.name}: {'; '.join(notes) or 'the same results'}", flush=True)
+    finally:
+        measurer.close()
+    return 1 if wrong else 0
+
+
+def _measurer(plan: Plan, options: argparse.Namespace) -> Measurer:
+    drawn = None if options.random is None else (options.random, options.count)
+    return Measurer(plan, drawn, options.torch_python)
+
+
 def measure(chosen: list[workloads.Workload], options: argparse.Namespace) -> list[dict]:
     """The records of the workloads, printed as they come; Ctrl-C ends early and keeps what there is."""
     plan = Plan(
@@ -73,8 +96,7 @@ def measure(chosen: list[workloads.Workload], options: argparse.Namespace) -> li
         1 if options.quick else options.turns, 0.02 if options.quick else options.slice,
         1 if options.quick else options.tries,
     )  # fmt: skip
-    drawn = None if options.random is None else (options.random, options.count)
-    measurer, records = Measurer(plan, drawn, options.torch_python), []
+    measurer, records = _measurer(plan, options), []
     try:
         for number, workload in enumerate(chosen, start=1):
             record = measurer.measure(workload)

@@ -48,11 +48,16 @@ class Measurer:
         self._torch_python = torch_python or sys.executable
         self._workers: dict[tuple[str, int], Worker] = {}
         self._referee = Referee(self._own_seconds)
-        self._meter = self._worker(METER, plan.threads)
 
     def close(self) -> None:
         for worker in self._workers.values():
             worker.close()
+
+    def check(self, workload: Workload) -> tuple[dict[str, str], dict[str, float]]:
+        """Call each side once: why sides are not available, and by how much results differ that should not."""
+        made, missing = self._make(workload, [(side, self._plan.threads) for side in workload.sides])
+        self._drop()
+        return {side: reason for (side, _), reason in missing.items()}, differences(made, workload.tolerance)
 
     def measure(self, workload: Workload) -> dict[str, Any]:
         """The record of a workload: what ``report`` works on."""
@@ -61,9 +66,7 @@ class Measurer:
         made, missing = self._make(workload, keys)
         flops = workload.flops or max((one["flops"] for one in made.values()), default=0.0)
         rounds = [self._round(workload, list(made)) for _ in range(self._plan.rounds)] if made else []
-        for worker in list(self._workers.values()):
-            if worker is not self._meter:
-                worker.ask(do="drop")
+        self._drop()
         amount = flops or workload.nbytes
         record = {
             "workload": workload.name, "family": workload.family, "bars": list(workload.bars), "flops": flops,
@@ -79,6 +82,11 @@ class Measurer:
                 "first_step_s": answer["first_step_s"], "compile_s": answer["compile_s"]
             }  # fmt: skip
         return record
+
+    def _drop(self) -> None:
+        for (library, _), worker in self._workers.items():
+            if library != METER:
+                worker.ask(do="drop")
 
     def _make(self, workload: Workload, keys: list[tuple[str, int]]) -> tuple[dict, dict]:
         made, missing = {}, {}
@@ -128,7 +136,8 @@ class Measurer:
         return {"slices": slices, "foreign": foreign, "calibration": calibration, "quiet": quiet}
 
     def _calibrate(self, workload: Workload) -> dict[str, dict[str, float]]:
-        answer = self._meter.ask(do="calibrate", nbytes=0 if workload.flops else workload.nbytes)
+        nbytes = 0 if workload.flops else workload.nbytes
+        answer = self._worker(METER, self._plan.threads).ask(do="calibrate", nbytes=nbytes)
         self._referee.see(answer["peak"]["1"])
         return answer
 

@@ -22,6 +22,7 @@ from numbanet.kernels.cpu.kernel import kernel
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tile import LANES, outer, store_tile, zeros
 from numbanet.kernels.cpu.simd.vector import load, store
+from numbanet.kernels.numpy import as_ndarray
 
 ROWS = 12 if target.registers() == 32 else 6
 COLUMNS = 2
@@ -92,7 +93,9 @@ class Meter:
         return result
 
     def _array(self, size: int, value: float) -> Array:
-        return self._backend.from_buffer(np.full(size, value, np.float32))
+        array = Array(self._backend.allocate(4 * size), (size,), np.dtype(np.float32))
+        as_ndarray(array)[:] = value
+        return array
 
     def _peak_program(self, tasks: int) -> object:
         program = self._backend.program()

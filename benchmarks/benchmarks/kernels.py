@@ -1,145 +1,98 @@
-"""The kernels by themselves: a program of one call, replayed. Products in GFLOP/s, others in GB/s moved."""
+"""The workloads of ``compare.py`` without another library: ours by itself, from commit to commit.
+
+A selection of each family, so that a run takes minutes; all of them are measured by ``compare.py``.
+"""
 
 from __future__ import annotations
 
-import math
+import workloads
 
-import numpy as np
+import numbanet
 
-from numbanet.kernels.array import Array
-from numbanet.kernels.backend import load_backend
+from .common import best_seconds, needs_numba
 
-from .common import BACKENDS, best_seconds, needs_numba
-
-FLOAT, INT = np.dtype("float32"), np.dtype("int64")
-PAIR = (1, 1)
-
-LAYERS = {  # name: (batch, channels, size, outputs, kernel, padding)
-    "lenet1": (128, 1, 28, 6, 5, 2),
-    "lenet2": (128, 6, 14, 16, 5, 0),
-    "64x3x3": (16, 64, 32, 64, 3, 1),
-}
+KNOWN = workloads.standard()
 
 
-class KernelBenchmark:
-    """A back end, arrays on it, and the rate at which a recorded call of its kernels runs."""
+class Workloads:
+    """One value a workload: GFLOP/s of products and convolutions, GB/s of the rest, ms of networks."""
 
-    def setup(self, backend: str, *_: object) -> None:
-        needs_numba(backend)
-        self.backend = load_backend(backend)
-        self.random = np.random.default_rng(0)
+    param_names = ("workload",)
 
-    def array(self, *shape: int) -> Array:
-        """Normal numbers on the back end."""
-        return self.backend.from_buffer(self.random.normal(size=shape).astype(FLOAT))
+    def setup(self, name: str) -> None:
+        needs_numba()
+        numbanet.set_backend("cpu")
+        self.workload = KNOWN[name]
+        side = next(iter(self.workload.sides))
+        try:
+            self.step = self.workload.sides[side]()
+            with self.step.context():
+                self.step.call()  # kernels are compiled before the clock runs
+        except AttributeError as missing:  # a commit from before there was such a layer
+            raise NotImplementedError(str(missing)) from missing
 
-    def empty(self, *shape: int, dtype: np.dtype = FLOAT) -> Array:
-        return Array(self.backend.allocate(math.prod(shape) * dtype.itemsize), shape, dtype)
+    def seconds(self) -> float:
+        """Best seconds of a step."""
+        with self.step.context():
+            return best_seconds(self.step.call)
 
-    def rate(self, amount: float, kernel: str, *arguments: object, **options: object) -> float:
-        """Amount / 1e9 / the best seconds of one replay."""
-        program = self.backend.program()
-        getattr(program, kernel)(*arguments, **options)
-        return amount / best_seconds(program.run) / 1e9
-
-
-class Matmul(KernelBenchmark):
-    """out (m, n) = a (m, k) @ b (k, n): LeNet's layers at batch 128, edge tiles, and a size at which the peak shows."""
-
-    params = (BACKENDS, ["128x120x400", "128x84x120", "128x10x84", "97x101x103", "1024x1024x1024"])
-    param_names = ("backend", "m x n x k")
-
-    def track_gflops(self, backend: str, sizes: str) -> float:
-        m, n, k = map(int, sizes.split("x"))
-        out, a, b = self.empty(m, n), self.array(m, k), self.array(k, n)
-        return self.rate(2 * m * n * k, "matmul", out, a, b)
-
-    def track_gflops_transposed(self, backend: str, sizes: str) -> float:
-        m, n, k = map(int, sizes.split("x"))
-        out, a, b = self.empty(m, n), self.array(m, k), self.array(n, k).view((k, n), (1, k))
-        return self.rate(2 * m * n * k, "matmul", out, a, b)
-
-    track_gflops.unit = track_gflops_transposed.unit = "GFLOP/s"
+    def rate(self) -> float:
+        """What the workload computes or moves, in G a second."""
+        return (self.workload.flops or self.workload.nbytes) / self.seconds() / 1e9
 
 
-class Conv2d(KernelBenchmark):
-    """Forward and both gradients of LeNet's convolutions at batch 128, and of a wider one."""
+class Products(Workloads):
+    """Squares and layers, as prepared rows."""
 
-    params = (BACKENDS, list(LAYERS))
-    param_names = ("backend", "layer")
+    params = workloads.select(
+        list(KNOWN), [
+            "gemm/square/64", "gemm/square/256", "gemm/square/1024", "mlp-1", "mlp-1-weight", "lenet-fc1", "one-sample",
+            "attention-scores",
+        ],
+    )  # fmt: skip
 
-    def setup(self, backend: str, layer: str) -> None:
-        super().setup(backend)
-        n, c, size, o, k, padding = LAYERS[layer]
-        out = size + 2 * padding - k + 1
-        self.x, self.grad = self.array(n, c, size, size), self.array(n, o, out, out)
-        self.weight, self.bias = self.array(o, c, k, k), self.array(o)
-        self.shape = (PAIR, (padding, padding), PAIR, 1)
-        self.flops = 2 * n * o * out * out * c * k * k
+    def track_gflops(self, name: str) -> float:
+        return self.rate()
 
-    def track_forward_gflops(self, *_: object) -> float:
-        out = self.empty(*self.grad.shape)
-        return self.rate(self.flops, "conv2d", out, self.x, self.weight, self.bias, *self.shape)
-
-    def track_input_grad_gflops(self, *_: object) -> float:
-        out = self.empty(*self.x.shape)
-        return self.rate(self.flops, "conv2d_input_grad", out, self.grad, self.weight, *self.shape)
-
-    def track_weight_grad_gflops(self, *_: object) -> float:
-        out, bias = self.empty(*self.weight.shape), self.empty(*self.bias.shape)
-        return self.rate(self.flops, "conv2d_weight_grad", out, bias, self.grad, self.x, *self.shape)
-
-    track_forward_gflops.unit = track_input_grad_gflops.unit = track_weight_grad_gflops.unit = "GFLOP/s"
+    track_gflops.unit = "GFLOP/s"
 
 
-class Bandwidth(KernelBenchmark):
-    """Kernels that are bound by memory, on arrays beyond the caches and on ones that fit."""
+class Convolutions(Workloads):
+    """Forward and both gradients."""
 
-    params = (BACKENDS, [1 << 14, 1 << 22])
-    param_names = ("backend", "elements")
+    params = workloads.select(
+        list(KNOWN), ["lenet-1", "lenet-2", "alexnet64-1", "resnet20-stage1", "resnet20-down2", "resnet50-stage3-1x1"]
+    )
 
-    def track_relu(self, backend: str, size: int) -> float:
-        return self.rate(8 * size, "unary", self.empty(size), self.array(size), "relu")
+    def track_gflops(self, name: str) -> float:
+        return self.rate()
 
-    def track_exp(self, backend: str, size: int) -> float:
-        return self.rate(8 * size, "unary", self.empty(size), self.array(size), "exp")
+    track_gflops.unit = "GFLOP/s"
 
-    def track_add(self, backend: str, size: int) -> float:
-        return self.rate(12 * size, "binary", self.empty(size), self.array(size), self.array(size), "add")
 
-    def track_sum(self, backend: str, size: int) -> float:
-        return self.rate(4 * size, "reduce", self.empty(1), self.array(size), (0,), "sum")
+class MemoryBound(Workloads):
+    """Pools, normalisations, pointwise functions, reductions, softmax, losses, dropout, optimisers."""
 
-    def track_max_pool2d(self, backend: str, size: int) -> float:
-        n = size // 1024
-        out, indices = self.empty(n, 1, 16, 16), self.empty(n, 1, 16, 16, dtype=np.dtype("int32"))
-        window = ((2, 2), (2, 2), (0, 0), PAIR)
-        return self.rate(6 * size, "max_pool2d", out, indices, self.array(n, 1, 32, 32), *window)
+    params = workloads.select(
+        list(KNOWN), [
+            "max-lenet-1", "max-alexnet64", "batch-resnet20-stage1", "layer-transformer", "group-resnet50", "relu-1M",
+            "gelu-1M", "exp-1M", "add-16M", "sum-4096x4096", "softmax-attention", "128x10", "cross_entropy/512x32000/*",
+            "dropout/1M/*", "sgd-momentum-1M", "adamw-25M",
+        ],
+    )  # fmt: skip
 
-    def track_avg_pool2d(self, backend: str, size: int) -> float:
-        n = size // 1024
-        window = ((2, 2), (2, 2), (0, 0), True)
-        return self.rate(5 * size, "avg_pool2d", self.empty(n, 1, 16, 16), self.array(n, 1, 32, 32), *window)
+    def track_gbytes(self, name: str) -> float:
+        return self.rate()
 
-    def track_log_softmax(self, backend: str, size: int) -> float:
-        return self.rate(8 * size, "softmax", self.empty(size // 16, 16), self.array(size // 16, 16), True)
+    track_gbytes.unit = "GB/s"
 
-    def track_cross_entropy(self, backend: str, size: int) -> float:
-        rows = size // 16
-        target = self.backend.from_buffer((np.arange(rows) % 16).astype(INT))
-        logits, out, lse = self.array(rows, 16), self.empty(), self.empty(rows)
-        return self.rate(4 * size, "cross_entropy", out, lse, logits, target, "mean", -100, 0.0)
 
-    def track_sgd_update(self, backend: str, size: int) -> float:
-        hyper = self.backend.from_buffer(np.array([1e-9, 0.9, 0, 0, 0, 0], FLOAT))
-        rows = (self.array(size),), (self.array(size),), (self.array(size),)
-        return self.rate(20 * size, "sgd_update", *rows, hyper)
+class Networks(Workloads):
+    """Training steps and inference."""
 
-    def track_adam_update(self, backend: str, size: int) -> float:
-        hyper = self.backend.from_buffer(np.array([1e-9, 0.9, 0.999, 1e-8, 0, 0, 0.1, 0.03], FLOAT))
-        squares = self.backend.from_buffer(np.ones(size, FLOAT))
-        rows = (self.array(size),), (self.array(size),), (self.array(size),), (squares,)
-        return self.rate(28 * size, "adam_update", *rows, hyper)
+    params = workloads.select(list(KNOWN), ["training/*", "inference/*"])
 
-    for _track in [value for name, value in list(locals().items()) if name.startswith("track_")]:
-        _track.unit = "GB/s"
+    def track_ms(self, name: str) -> float:
+        return self.seconds() * 1e3
+
+    track_ms.unit = "ms"
