@@ -14,7 +14,7 @@ from numbanet.ops.conv import Conv2d
 from numbanet.ops.indexing import Put
 from numbanet.ops.loss import CrossEntropy
 from numbanet.ops.matmul import LINEAR
-from numbanet.ops.pool import AvgPool2d, MaxPool2d
+from numbanet.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, MaxPool2dIndices
 from numbanet.tensor import Tensor
 
 Size = int | Sequence[int]
@@ -165,12 +165,12 @@ def max_pool2d(
     kernel = pair(kernel_size, "kernel_size")
     stride = kernel if stride is None or stride == () else pair(stride, "stride")
     op = MaxPool2d(kernel, stride, pair(padding, "padding"), pair(dilation, "dilation"), bool(ceil_mode))
-    result, indices = apply(op, pictures)
+    result, positions = apply(op, pictures)
     if single:
         result = result.squeeze(0)
     if not return_indices:
         return result
-    indices = indices.long()
+    indices = apply(MaxPool2dIndices(op.kernel, op.stride, op.padding, op.dilation, pictures.shape[3]), positions)
     return result, indices.squeeze(0) if single else indices
 
 
@@ -191,29 +191,35 @@ def avg_pool2d(
     return result.squeeze(0) if single else result
 
 
+def _output_size(pictures: Tensor, output_size: int | Sequence[int | None] | None, name: str) -> tuple[int, int]:
+    """The two sizes of an adaptive pool's output; None keeps the picture's."""
+    sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if len(sizes) != 2:
+        raise ValueError(f"{name}: output_size should be an int or a pair, got {output_size!r}")
+    pairs = zip(pictures.shape[2:], sizes, strict=True)
+    height, width = (extent if size is None else int(size) for extent, size in pairs)
+    return height, width
+
+
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
     """The mean of output_size windows that share the picture out: window i of n covers ⌊i·h/n⌋ … ⌈(i+1)·h/n⌉ − 1."""
     pictures, single = _pictures(input, "adaptive_avg_pool2d")
-    sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
-    extents = pictures.shape[2:]
-    oh, ow = (extent if size is None else int(size) for extent, size in zip(extents, sizes, strict=True))
-    if oh < 1 or ow < 1:
-        raise RuntimeError(f"adaptive_avg_pool2d: output_size must be positive, got {output_size}")
-    if extents[0] % oh == 0 and extents[1] % ow == 0:
-        result = avg_pool2d(pictures, (extents[0] // oh, extents[1] // ow))
-    else:
-        rows, columns = _shares(pictures, extents[0], oh), _shares(pictures, extents[1], ow)
-        result = rows.matmul(pictures).matmul(columns.mT)
+    result = apply(AdaptiveAvgPool2d(_output_size(pictures, output_size, "adaptive_avg_pool2d")), pictures)
     return result.squeeze(0) if single else result
 
 
-def _shares(like: Tensor, extent: int, parts: int) -> Tensor:
-    """The matrix (parts, extent) that takes the means of an adaptive pooling along one axis."""
-    matrix = np.zeros((parts, extent))
-    for part in range(parts):
-        start, stop = part * extent // parts, -(-(part + 1) * extent // parts)
-        matrix[part, start:stop] = 1 / (stop - start)
-    return like.new_tensor(matrix, like.dtype)
+def adaptive_max_pool2d(
+    input: Tensor, output_size: int | Sequence[int | None] | None, return_indices: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The maximum of each window of adaptive_avg_pool2d; with return_indices also where it is in its plane (int64)."""
+    pictures, single = _pictures(input, "adaptive_max_pool2d")
+    result, indices = apply(AdaptiveMaxPool2d(_output_size(pictures, output_size, "adaptive_max_pool2d")), pictures)
+    if single:
+        result = result.squeeze(0)
+    if not return_indices:
+        return result
+    indices = indices.long()
+    return result, indices.squeeze(0) if single else indices
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------

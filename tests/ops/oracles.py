@@ -83,6 +83,32 @@ def avg_pool2d(x, kernel, stride, padding=(0, 0), ceil_mode=False, count_include
     return _pool(x, kernel, stride, padding, (1, 1), ceil_mode, mean)
 
 
+def _shares(size, parts):
+    """The cells of each window of an adaptive pool along an axis."""
+    return [range(int(np.floor(i * size / parts)), int(np.ceil((i + 1) * size / parts))) for i in range(parts)]
+
+
+def adaptive_pool2d(x, size, function):
+    rows, columns = _shares(x.shape[2], size[0]), _shares(x.shape[3], size[1])
+    out = np.zeros((*x.shape[:2], *size))
+    for n, c, i, j in itertools.product(*map(range, out.shape)):
+        out[n, c, i, j] = function(x[n, c][np.ix_(rows[i], columns[j])])
+    return out
+
+
+def adaptive_max_pool2d(x, size):
+    """Maxima and where they are: the first, or the last NaN."""
+    rows, columns = _shares(x.shape[2], size[0]), _shares(x.shape[3], size[1])
+    places = np.zeros((*x.shape[:2], *size), np.int64)
+    for n, c, i, j in itertools.product(*map(range, places.shape)):
+        best = None
+        for cell in itertools.product(rows[i], columns[j]):
+            if best is None or x[n, c][cell] > x[n, c][best] or np.isnan(x[n, c][cell]):
+                best = cell
+        places[n, c, i, j] = best[0] * x.shape[3] + best[1]
+    return adaptive_pool2d(x, size, np.max), places
+
+
 # --- losses ----------------------------------------------------------------------------------------------------------
 def cross_entropy(logits, target, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     losses, counted = [], 0

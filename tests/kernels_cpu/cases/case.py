@@ -44,7 +44,7 @@ def random(name: str, *shape: int) -> np.ndarray:
 
 def unset(*shape: int, dtype: type = np.float32) -> np.ndarray:
     """An output: nothing may be taken from what it holds."""
-    return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else -99, dtype)
+    return np.full(shape, {"f": np.nan, "u": 99}.get(np.dtype(dtype).kind, -99), dtype)
 
 
 @contextlib.contextmanager

@@ -23,6 +23,16 @@ GEOMETRIES = {
     "all of it": ((3, 2, 5, 6), (5, 6), (1, 1), (0, 0), (1, 1), False),
     "one column": ((2, 2, 9, 1), (2, 1), (2, 1), (0, 0), (1, 1), False),
     "ceil, padded": ((1, 2, 8, 9), (3, 3), (2, 2), (1, 1), (1, 1), True),
+    "2 x 2, narrow": ((3, 7, 10, 10), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    "2 x 2, narrow and odd": ((3, 7, 5, 7), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    "2 x 2, one output": ((5, 7, 2, 3), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    "groups of planes": ((3, 11, 9, 10), (3, 3), (2, 2), (1, 1), (1, 1), False),
+    "small planes": ((2, 17, 3, 2), (2, 2), (1, 1), (1, 1), (1, 1), False),
+    "small outputs": ((2, 20, 7, 7), (3, 3), (2, 2), (0, 0), (1, 1), False),
+    "several bands": ((1, 17, 37, 61), (3, 3), (2, 2), (1, 1), (1, 1), False),
+    "several bands of large windows": ((1, 3, 40, 70), (11, 5), (3, 2), (5, 2), (1, 1), True),
+    "windows beside the picture": ((1, 2, 2, 2), (2, 2), (1, 1), (1, 1), (3, 3), False),
+    "more cells than a byte can say": ((2, 3, 20, 23), (17, 16), (2, 3), (8, 8), (1, 1), False),
 }
 
 
@@ -48,14 +58,19 @@ def _pictures(name, shape):
     yield ", all -inf", np.full(shape, -np.inf, np.float32)
 
 
+def _positions(kernel):
+    """The type of the places in a window."""
+    return np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32
+
+
 def _maximum():
     for name, (shape, kernel, stride, padding, dilation, ceil) in GEOMETRIES.items():
         out = out_shape(shape, kernel, stride, padding, dilation, ceil)
         window = (kernel, stride, padding, dilation)
         for kind, x in _pictures(name, shape):
-            args = (unset(*out), unset(*out, dtype=np.int32), x, *window)
+            args = (unset(*out), unset(*out, dtype=_positions(kernel)), x, *window)
             yield Case(f"max_pool2d {name}{kind}", "max_pool2d", args, changed=(0, 1))
-        value, places = unset(*out), unset(*out, dtype=np.int32)
+        value, places = unset(*out), unset(*out, dtype=_positions(kernel))
         NUMPY["max_pool2d"](value, places, np.round(random(name, *shape)), *window)
         args = (unset(*shape), random(f"grad {name}", *out), places, *window)
         yield Case(f"max_pool2d_backward {name}", "max_pool2d_backward", args, tolerance=of_terms(4))
@@ -74,4 +89,36 @@ def _average():
             yield Case(f"avg_pool2d_backward {name}{kind}", "avg_pool2d_backward", args, tolerance=of_terms(4))
 
 
-POOLS = [*_maximum(), *_average()]
+# (n, c, h, w), output
+ADAPTIVE = {
+    "global": ((5, 3, 7, 7), (1, 1)),
+    "global, long": ((2, 3, 13, 17), (1, 1)),
+    "even": ((2, 9, 8, 12), (4, 3)),
+    "uneven": ((2, 9, 8, 11), (3, 4)),
+    "larger than the picture": ((1, 17, 5, 3), (7, 8)),
+    "several bands": ((1, 2, 90, 70), (7, 13)),
+    "as it is": ((1, 3, 4, 5), (4, 5)),
+}
+
+
+def _adaptive():
+    for name, (shape, size) in ADAPTIVE.items():
+        out, grad = (*shape[:2], *size), random(f"grad {name}", *shape[:2], *size)
+        yield Case(
+            f"adaptive_avg_pool2d {name}",
+            "adaptive_avg_pool2d",
+            (unset(*out), random(name, *shape)),
+            tolerance=of_terms(8),
+        )
+        args = (unset(*shape), grad)
+        yield Case(f"adaptive_avg_pool2d_backward {name}", "adaptive_avg_pool2d_backward", args, tolerance=of_terms(8))
+        for kind, x in _pictures(name, shape):
+            args = (unset(*out), unset(*out, dtype=np.int32), x)
+            yield Case(f"adaptive_max_pool2d {name}{kind}", "adaptive_max_pool2d", args, changed=(0, 1))
+        value, indices = unset(*out), unset(*out, dtype=np.int32)
+        NUMPY["adaptive_max_pool2d"](value, indices, np.round(random(name, *shape)))
+        args = (unset(*shape), grad, indices)
+        yield Case(f"adaptive_max_pool2d_backward {name}", "adaptive_max_pool2d_backward", args, tolerance=of_terms(8))
+
+
+POOLS = [*_maximum(), *_average(), *_adaptive()]

@@ -19,6 +19,7 @@ POOLS = [
     ((3, 1, 10, 7), 3, 2, 0, 1, True),
     ((1, 1, 130, 5), 2, 2, 1, 1, True),
     ((2, 3, 13, 37), 5, 3, 2, 1, False),
+    ((2, 3, 17, 19), (17, 16), 2, (8, 2), 1, False),
     ((0, 2, 4, 4), 2, 2, 0, 1, False),
 ]
 
@@ -39,7 +40,7 @@ def _pool_rows():
         )
         yield Row(
             f"max_pool2d with indices {name}",
-            [pool.MaxPool2d],
+            [pool.MaxPool2d, pool.MaxPool2dIndices],
             lambda x, t=settings: F.max_pool2d(x, *t, return_indices=True),
             lambda x, t=settings: (oracles.max_pool2d(x, *t), oracles.max_pool2d_indices(x, *t)),
             [[ties(*extents)]],
@@ -57,14 +58,50 @@ def _pool_rows():
                     size=lambda x, t=(k, s, p, ceil_mode, include): oracles.avg_pool2d(abs(x), *t),
                     twice=extents[0] > 0,
                 )
-    yield Row(
-        "adaptive_avg_pool2d",
-        [pool.AvgPool2d],
-        lambda x: F.adaptive_avg_pool2d(x, (2, 1)),
-        lambda x: x.reshape(2, 3, 2, 2, 1, 6).mean((3, 5)),
-        [[normal(2, 3, 4, 6)]],
-        size=lambda x: np.ones((2, 3, 2, 1)),
-    )
 
 
-ROWS = list(_pool_rows())
+# x, output_size
+ADAPTIVE = [
+    ((2, 3, 4, 6), (2, 1)),
+    ((2, 3, 7, 7), 1),
+    ((1, 17, 7, 5), (3, 4)),
+    ((3, 5, 2, 3), (4, 3)),
+    ((1, 2, 33, 41), (5, 7)),
+    ((2, 1, 1, 1), 1),
+    ((0, 2, 4, 4), 3),
+]
+
+
+def _adaptive_rows():
+    for extents, size in ADAPTIVE:
+        both = as_pair(size)
+        ops = [pool.AdaptiveAvgPool2d, pool.AdaptiveAvgPool2dBackward] if extents[0] else [pool.AdaptiveAvgPool2d]
+        yield Row(
+            f"adaptive_avg_pool2d {extents} {size}",
+            ops,
+            lambda x, t=size: F.adaptive_avg_pool2d(x, t),
+            lambda x, t=both: oracles.adaptive_pool2d(x, t, np.mean),
+            [[normal(*extents)]],
+            size=lambda x, t=both: oracles.adaptive_pool2d(abs(x), t, np.mean),
+            twice=extents[0] > 0,
+        )
+        ops = [pool.AdaptiveMaxPool2d, pool.AdaptiveMaxPool2dBackward] if extents[0] else [pool.AdaptiveMaxPool2d]
+        yield Row(
+            f"adaptive_max_pool2d {extents} {size}",
+            ops,
+            lambda x, t=size: F.adaptive_max_pool2d(x, t),
+            lambda x, t=both: oracles.adaptive_pool2d(x, t, np.max),
+            [[distinct(*extents)]],
+            twice=extents[0] > 0,
+        )
+        yield Row(
+            f"adaptive_max_pool2d with indices {extents} {size}",
+            [pool.AdaptiveMaxPool2d],
+            lambda x, t=size: F.adaptive_max_pool2d(x, t, return_indices=True),
+            lambda x, t=both: oracles.adaptive_max_pool2d(x, t),
+            [[ties(*extents)]],
+            differentiable=False,
+        )
+
+
+ROWS = [*_pool_rows(), *_adaptive_rows()]
