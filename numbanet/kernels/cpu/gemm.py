@@ -4,10 +4,12 @@ Each element of the product is one chain of fused multiply-adds over a block of 
 first block's), and the sum of the blocks in order; the chain does not know the tile, the lanes or the threads, so
 neither do the bits.
 
-How B is read: a small row-major B at least as wide as a tile is read where it lies; any other is first packed, in a
-level of its own, into panels [k][PANEL] padded with zeros. A needs no packing: its scalars are broadcast from where
-they lie. Edges: the last rows and columns are done by a tile shifted back inside the matrix, whose store leaves out
-what another tile does; fewer rows than a tile has are done by tiles of a single row.
+How B is read: a small row-major B at least as wide as a tile is read where it lies; any other is packed into panels
+[k][PANEL] padded with zeros: by the task that multiplies them where one task has all rows, else in a level of its own.
+The scalars of A are broadcast from where they lie, or, if many panels pass, from tiles [k][ROWS] that the task packs.
+Edges: the last rows and columns are done by a tile shifted back inside the matrix, whose store leaves out what another
+tile does; fewer rows than a tile has are done by tiles of two rows or of one. Products that read a matrix but once have
+``gemm_vector.py``.
 """
 
 from __future__ import annotations
@@ -20,44 +22,42 @@ import numpy as np
 
 from numbanet.kernels import threads
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu import target
-from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack
+from numbanet.kernels.cpu import gemm_vector
+from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
+from numbanet.kernels.cpu.gemm_pack import (
+    COLUMNS,
+    DEPTH,
+    GROUP,
+    PACK_DEPTH,
+    PANEL,
+    ROWS,
+    Pack,
+    pack_group,
+    pack_panels,
+    pack_tile,
+)
 from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
-from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, outer, store_tile, zeros
-from numbanet.kernels.cpu.simd.vector import transpose_block
+from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples, outer, store_tile, zeros
 
 FLOAT32 = np.dtype(np.float32)
-DEPTH = 512
-"""Terms of a chain before it is added to the output: a constant, because the bits depend on it."""
-ROWS, COLUMNS = (8, 3) if target.registers() == 32 else (6, 2)
-PANEL = COLUMNS * LANES
-MOST_TILES = 12
-"""Tiles below each other in a task, at most: its part of A stays in the second-level cache while panels of B pass."""
-PACK_DEPTH = 64
-"""Rows of B that a packing task copies."""
+SIZE = DEPTH * PANEL
+"""float32 of a packed panel."""
+FEW_TILES, MOST_TILES = 24, 12
+"""Tiles below each other in a task, at most, if these are all that there are, or else: its part of A stays in the
+second-level cache while panels of B pass."""
 ACTIVATIONS = {None: 0, "relu": 1}
 SMALL = 1 << 16
 """Multiply-adds below which waking a thread costs more than it saves."""
 TASKS_A_THREAD = 4
 """Tasks that a large product is cut into, for each thread: a busy core then does fewer of them."""
-
-
-LARGE, LARGE_ROWS = 1 << 16, 64
+AS_IT_LIES, AHEAD, BY_TASK = range(3)
+"""How B is read: where it lies, packed in a level before, or packed by the task that multiplies it."""
+MANY_PANELS = 8
+"""Panels of a task from which on it packs its tiles of A."""
+LARGE, LARGE_ROWS = 1 << 15, 24
 """Elements of a row-major B, and rows that share the cost, from which on packing it pays: its rows lie far apart, and
-panels of them miss the caches (n = 512 and 1024, 1.1 and 2 times faster packed)."""
-
-
-class Pack(NamedTuple):
-    """Arguments of pack_panels."""
-
-    out: F32
-    b: F32
-    b_batch: I64_FIELD
-    b_row: I64_FIELD
-    b_col: I64_FIELD
-    depth: I64_FIELD
-    columns: I64_FIELD
+panels of them miss the caches."""
 
 
 class Product(NamedTuple):
@@ -77,42 +77,15 @@ class Product(NamedTuple):
     a_col: I64_FIELD
     b_batch: I64_FIELD
     b_row: I64_FIELD
+    b_col: I64_FIELD
     packed: I64_FIELD
     row_block: I64_FIELD
     row_blocks: I64_FIELD
     column_blocks: I64_FIELD
     panels: I64_FIELD
+    packs_a: I64_FIELD
     add: I64_FIELD
     activation: I64_FIELD
-
-
-@kernel(Pack)
-def pack_panels(start, stop, row, scratch):
-    """out[matrix][panel][k][j] = b[k, panel · PANEL + j], 0 beyond the last column; a task is PACK_DEPTH rows of it."""
-    p = unpack(row, Pack)
-    blocks = (p.depth + PACK_DEPTH - 1) // PACK_DEPTH
-    panels = (p.columns + PANEL - 1) // PANEL
-    for task in range(start, stop):
-        number = task // blocks  # of the panel, counted over all matrices
-        matrix = number // panels
-        left = (number - matrix * panels) * PANEL
-        first = (task - number * blocks) * PACK_DEPTH
-        last = min(first + PACK_DEPTH, p.depth)
-        out = p.out + number * p.depth * PANEL
-        b = p.b + (matrix * p.b_batch + left * p.b_col)
-        width = min(PANEL, p.columns - left)
-        blocked = first
-        if p.b_row == 1:
-            for j in range(0, width - 15, 16):
-                for k in range(first, last - 15, 16):
-                    transpose_block(out + (k * PANEL + j), PANEL, b + (k + j * p.b_col), p.b_col, 16)
-            blocked = first + (last - first) // 16 * 16
-        for k in range(first, last):
-            for j in range(width // 16 * 16 if k < blocked else 0, width):
-                out[k * PANEL + j] = b[k * p.b_row + j * p.b_col]
-            for j in range(width, PANEL):
-                out[k * PANEL + j] = np.float32(0)
-    return 0
 
 
 def make_product(rows: int) -> Kernel:
@@ -121,6 +94,8 @@ def make_product(rows: int) -> Kernel:
     def product(start, stop, row, scratch):
         """out = activation(a · b + bias); a task is a block of rows by a block of panels of one matrix."""
         p = unpack(row, Product)
+        group, where = workspace(row, scratch), multiples(p.a_row, rows)
+        tiles = group + GROUP * SIZE
         for task in range(start, stop):
             block = task // p.row_blocks
             matrix = block // p.column_blocks
@@ -132,20 +107,35 @@ def make_product(rows: int) -> Kernel:
                 steps = min(DEPTH, p.depth - k)
                 activation = p.activation if k + steps == p.depth else 0
                 add = 1 if k > 0 else p.add
+                if p.packs_a:
+                    for line in range(top, bottom, rows):
+                        a = p.a + (matrix * p.a_batch + min(line, p.rows - rows) * p.a_row + k * p.a_col)
+                        pack_tile(tiles + (line - top) * steps, a, rows, p.a_row, p.a_col, steps)
                 for column in range(left, right, PANEL):
-                    if p.packed:
-                        begin = column
+                    begin, b_row = column, PANEL
+                    if p.packed == AHEAD:
                         b = p.b + (matrix * p.b_batch + column * p.depth + k * PANEL)
+                    elif p.packed == BY_TASK:
+                        number = (column - left) // PANEL % GROUP
+                        if number == 0:
+                            b = p.b + (matrix * p.b_batch + column * p.b_col + k * p.b_row)
+                            pack_group(group, SIZE, b, p.b_row, p.b_col, steps, min(GROUP * PANEL, right - column))
+                        b = group + number * SIZE
                     else:
-                        begin = min(column, p.columns - PANEL)
+                        begin, b_row = min(column, p.columns - PANEL), p.b_row
                         b = p.b + (matrix * p.b_batch + begin + k * p.b_row)
                     skip, end = column - begin, min(right - begin, PANEL)
                     for line in range(top, bottom, rows):
                         first = min(line, p.rows - rows)
-                        a = p.a + (matrix * p.a_batch + first * p.a_row + k * p.a_col)
                         acc = zeros(rows, COLUMNS)
-                        for step in range(steps):
-                            acc = outer(acc, a + step * p.a_col, p.a_row, b + step * p.b_row, LANES)
+                        if p.packs_a:
+                            a = tiles + (line - top) * steps
+                            for step in range(steps):
+                                acc = outer(acc, a + step * rows, 1, b + step * b_row, LANES)
+                        else:
+                            a = p.a + (matrix * p.a_batch + first * p.a_row + k * p.a_col)
+                            for step in range(steps):
+                                acc = outer(acc, a + step * p.a_col, where, b + step * b_row, LANES)
                         if k == 0 and not is_null(p.bias):
                             acc = add_bias_columns(acc, p.bias + begin, skip, end)
                         out = p.out + (matrix * p.out_batch + first * p.out_row + begin)
@@ -157,8 +147,7 @@ def make_product(rows: int) -> Kernel:
     return kernel(Product, f"product_{rows}x{COLUMNS}")(product)
 
 
-product_tiles = make_product(ROWS)
-product_rows = make_product(1)
+PRODUCTS = {rows: make_product(rows) for rows in (ROWS, 2, 1)}
 
 
 def matmul(program, out, a, b, bias=None, activation=None, accumulate=False):
@@ -176,25 +165,35 @@ def matmul(program, out, a, b, bias=None, activation=None, accumulate=False):
         return "the leading axes cannot be walked as one"
     matrices, out_batch, a_batch, b_batch = batch
     rows = out.shape[-2]
+    if min(rows, columns) <= gemm_vector.MOST_ROWS and gemm_vector.append(
+        program, out, a, b, bias, matrices, (out_batch, a_batch, b_batch), int(accumulate), ACTIVATIONS[activation]
+    ):
+        return None
     b_row, b_col = b.strides[-2:]
     worthwhile = depth * columns >= LARGE and rows >= LARGE_ROWS
-    packed = columns < PANEL or b_col != 1 or worthwhile
-    if packed:
+    row_block, column_blocks, panels_a_task = _cut(matrices, rows, columns)
+    row_blocks = -(-rows // row_block)
+    packed = AS_IT_LIES
+    if columns < PANEL or b_col != 1 or worthwhile:
+        packed = BY_TASK if row_blocks == 1 else AHEAD
+    if packed == AHEAD:
         panels = -(-columns // PANEL)
         copies = 1 if b_batch == 0 else matrices
         workspace = program.workspace((copies, panels, depth, PANEL))
-        tasks = copies * panels * -(-depth // PACK_DEPTH)
-        program.append(pack_panels, tasks, Pack(workspace, b, b_batch, b_row, b_col, depth, columns), chunk=2)
-        b, b_row, b_batch = workspace, PANEL, 0 if b_batch == 0 else panels * depth * PANEL
-    row_block, column_blocks, panels_a_task = _cut(matrices, rows, columns)
-    row_blocks = -(-rows // row_block)
+        tasks = copies * -(-panels // GROUP) * -(-depth // PACK_DEPTH)
+        program.append(pack_panels, tasks, Pack(workspace, b, b_batch, b_row, b_col, depth, columns))
+        b, b_batch = workspace, 0 if b_batch == 0 else panels * depth * PANEL
     tasks = matrices * row_blocks * column_blocks
     chunk = tasks if matrices * rows * columns * depth < SMALL else 1
+    packs_a = int(panels_a_task >= MANY_PANELS)
     args = Product(
         out, a, b, bias, rows, columns, depth, out_batch, out.strides[-2], a_batch, *a.strides[-2:], b_batch, b_row,
-        int(packed), row_block, row_blocks, column_blocks, panels_a_task, int(accumulate), ACTIVATIONS[activation],
+        b_col, packed, row_block, row_blocks, column_blocks, panels_a_task, packs_a, int(accumulate),
+        ACTIVATIONS[activation],
     )  # fmt: skip
-    program.append(product_tiles if rows >= ROWS else product_rows, tasks, args, chunk=chunk)
+    which = PRODUCTS[ROWS if rows >= ROWS else 2 if rows >= 2 else 1]
+    scratch = GROUP * SIZE + (row_block + ROWS) * min(depth, DEPTH) if packs_a or packed == BY_TASK else 0
+    program.append(which, tasks, args, chunk=chunk, scratch=scratch)
     return None
 
 
@@ -202,7 +201,8 @@ def _cut(matrices: int, rows: int, columns: int) -> tuple[int, int, int]:
     """Rows of a task, blocks of columns, panels of such a block: enough tasks for all threads, as large as may be."""
     panels, wanted = -(-columns // PANEL), TASKS_A_THREAD * threads.get_num_threads()
     tiles = -(-rows // ROWS)
-    tiles_a_task = max(1, min(MOST_TILES, tiles, tiles * panels * matrices // wanted))
+    most = tiles if tiles <= FEW_TILES else MOST_TILES
+    tiles_a_task = max(1, min(most, tiles * panels * matrices // wanted))
     blocks = -(-tiles // tiles_a_task)
     tiles_a_task = -(-tiles // blocks)
     panels_a_task = max(1, min(panels, panels * blocks * matrices // wanted))

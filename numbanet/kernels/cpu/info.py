@@ -10,7 +10,7 @@ from numbanet.kernels import threads
 from numbanet.kernels.cpu import layer, target
 from numbanet.kernels.cpu.cache import cache_root
 from numbanet.kernels.cpu.functions import FUNCTIONS
-from numbanet.kernels.cpu.gemm import COLUMNS, ROWS
+from numbanet.kernels.cpu.gemm_pack import COLUMNS, ROWS
 from numbanet.kernels.cpu.kernel import KERNELS
 
 

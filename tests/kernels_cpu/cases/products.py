@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numbanet.kernels.cpu.gemm import DEPTH
+from numbanet.kernels.cpu.gemm_pack import DEPTH
 from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
 
 BOUND = of_terms(4)
@@ -13,7 +13,12 @@ BOUND = of_terms(4)
 # name: rows, columns, depth. The same on every machine (panels have 8 to 48 columns, tiles 6 or 8 rows).
 SIZES = {
     "one number": (1, 1, 1),
+    "one row": (1, 23, 40),
+    "one row, wide": (1, 700, 2 * DEPTH + 9),
+    "one column": (37, 1, 50),
+    "two columns": (41, 2, 33),
     "few rows": (3, 53, 17),
+    "few rows, deep": (4, 21, 3 * DEPTH),
     "few rows, few columns": (5, 7, 33),
     "whole tiles of 8": (8, 48, 16),
     "whole tiles of 6": (6, 16, 16),
@@ -25,6 +30,8 @@ SIZES = {
     "two blocks": (10, 51, DEPTH + 70),
     "three blocks, few rows": (2, 33, 2 * DEPTH + 1),
     "many tasks": (150, 130, 60),
+    "many panels, deep": (31, 417, DEPTH + 33),
+    "blocks of rows": (330, 140, 70),
 }
 
 

@@ -70,6 +70,24 @@ def offsets(typingctx, table, first, count):
     return result(table, first, count), codegen
 
 
+@intrinsic(prefer_literal=True)
+def multiples(typingctx, stride, count):
+    """0, stride, 2 · stride, … as a tuple of offsets that stay in registers; count is a constant.
+
+    LLVM would rather add the stride again and again, one addition waiting for the other in every step."""
+    result = types.UniTuple(types.int64, count.literal_value)
+
+    def codegen(context, builder, sig, args):
+        stride = as_i64(builder, args[0], sig.args[0])
+        values = [builder.mul(stride, ir.Constant(I64, k)) for k in range(result.count)]
+        if target.vector_register():
+            kind = ir.FunctionType(I64, [I64])
+            values = [builder.asm(kind, "", "=r,0", [value], side_effect=False) for value in values]
+        return context.make_tuple(builder, result, values)
+
+    return result(stride, count), codegen
+
+
 def _places(builder, kind, value, count):
     """Element offsets of ``count`` rows or columns: multiples of a stride, the items of a tuple, or runs from them."""
     if isinstance(kind, types.BaseTuple):
