@@ -35,7 +35,7 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
 
     Infers the outputs (which checks the inputs), makes inputs contiguous unless the op takes any strides, allocates,
     has the op append its kernels to this thread's program, runs it, and links the graph if gradients are recorded
-    and an input requires one.
+    and an input requires one. What the op changes (``op.mutates``, running statistics) must be contiguous.
     """
     if not op.strided:
         for tensor in inputs:
@@ -62,6 +62,8 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
             program.run()
         finally:
             program.clear()
+    for index in op.mutates:
+        arrays[index].storage.version += 1
     return link_outputs(op, inputs, arrays, outs, False)
 
 

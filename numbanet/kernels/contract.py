@@ -186,6 +186,54 @@ def adaptive_max_pool2d_backward(out, grad, indices):
     """out (n, c, h, w) = grad (n, c, oh, ow) added up at indices, 0 elsewhere."""
 
 
+# --- normalisation ------------------------------------------------------------------------------------------------
+@declare()
+def batch_norm(
+    out,
+    statistics,
+    x,
+    weight,
+    bias,
+    residual,
+    running_mean,
+    running_var,
+    batches,
+    training: bool,
+    momentum: float | None,
+    eps: float,
+    activation: str | None = None,
+):
+    """out (n, c, s) = activation((x − μ)·ρ·weight + bias + residual), ρ = 1/√(σ² + eps); statistics (2, c) = μ and ρ.
+
+    μ (c,) and σ² (c,) are mean and variance of x over n and s when training, else running_mean and running_var.
+    weight (c,), bias (c,) and residual (n, c, s) may be None; activation: None or "relu". When training, what is given
+    of these changes: batches (int64, ()) += 1; running ← (1 − m)·running + m·(μ, σ²·k/(k − 1)) with k = n·s and
+    m = momentum, or 1/batches where that is None."""
+
+
+@declare()
+def batch_norm_backward(
+    out,
+    residual_out,
+    weight_out,
+    bias_out,
+    grad,
+    x,
+    y,
+    statistics,
+    weight,
+    bias,
+    training: bool,
+    activation: str | None = None,
+):
+    """Gradients of batch_norm for x, residual (n, c, s), weight and bias (c,), each of them None if not wanted.
+
+    With "relu" the gradient g is grad where the output is not at or below 0: y (n, c, s) is the output, or None if
+    there was no residual (then it is computed again from x and bias). residual_out = g; bias_out = Σ g;
+    weight_out = Σ g·x̂ with x̂ = (x − μ)·ρ; out = weight·ρ·(g − bias_out/k − x̂·weight_out/k) when training, else
+    weight·ρ·g."""
+
+
 # --- softmax and losses ------------------------------------------------------------------------------------------
 @declare(inplace=("x",))
 def softmax(out, x, log: bool):

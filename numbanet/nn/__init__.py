@@ -10,6 +10,7 @@ from numbanet.nn.dropout import Dropout
 from numbanet.nn.linear import Linear
 from numbanet.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
 from numbanet.nn.module import Module
+from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d
 from numbanet.nn.parameter import Parameter
 from numbanet.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from numbanet.nn.shape import Flatten, Identity, Unflatten
@@ -17,6 +18,8 @@ from numbanet.nn.shape import Flatten, Identity, Unflatten
 __all__ = [
     "AdaptiveAvgPool2d",
     "AvgPool2d",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",

@@ -9,6 +9,7 @@ import numpy as np
 
 from numbanet import random
 from numbanet.autograd import apply, no_grad
+from numbanet.nn._norm import batch_norm as batch_norm
 from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
 from numbanet.ops.indexing import Put

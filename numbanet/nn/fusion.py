@@ -1,4 +1,4 @@
-"""A layer and its activation in one kernel: the output is written once and not read again to be cut off at 0."""
+"""A layer and what follows it in one kernel: the output is written once and not read again to be changed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from numbanet.nn.activation import ReLU
 from numbanet.nn.conv import Conv2d
 from numbanet.nn.linear import Linear
 from numbanet.nn.module import Module
+from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d
+from numbanet.tensor import Tensor
+
+NORMS = (BatchNorm1d, BatchNorm2d)
+"""Layers whose kernels add a residual, too."""
 
 
 def can_fuse(layer: Module, activation: Module) -> bool:
     """Whether one kernel does both, and nobody would miss the value in between (hooks would)."""
     return (
         type(activation) is ReLU
-        and type(layer) in (Linear, Conv2d)
+        and type(layer) in (Linear, Conv2d, *NORMS)
         and not layer.has_call_hooks
         and not activation.has_call_hooks
     )
@@ -25,3 +30,18 @@ def activated(layer: Module, activation: Module, input: Any) -> Any:
     if can_fuse(layer, activation):
         return layer.forward(input, activation="relu")
     return activation(layer(input))
+
+
+def normalised(norm: Module, input: Tensor, residual: Tensor | None = None, activation: Module | None = None) -> Tensor:
+    """``activation(norm(input) + residual)``, the same bits, in one kernel where that is possible.
+
+    ``norm`` may be any module; ``residual`` and ``activation`` may be None."""
+    if type(norm) in NORMS and not norm.has_call_hooks:
+        if activation is not None and can_fuse(norm, activation):
+            return norm.forward(input, residual, "relu")
+        result = norm.forward(input, residual)
+    else:
+        result = norm(input)
+        if residual is not None:
+            result = result + residual
+    return result if activation is None else activation(result)

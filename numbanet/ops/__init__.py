@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
-from numbanet.ops import binary, conv, indexing, loss, matmul, optim, pointwise, pool, random, reduce, shape, transfer
+from numbanet.ops import (
+    binary,
+    conv,
+    indexing,
+    loss,
+    matmul,
+    norm,
+    optim,
+    pointwise,
+    pool,
+    random,
+    reduce,
+    shape,
+    transfer,
+)
 from numbanet.ops.base import Op, Spec, ViewOp
 
 _ABSTRACT = {"Op", "ViewOp", "Unary", "Binary", "Reduce", "_Update", "_RandomFill"}
 
 OPS: list[type[Op]] = [
     kind
-    for module in (pointwise, binary, reduce, shape, indexing, matmul, conv, pool, loss, optim, random, transfer)
+    for module in (pointwise, binary, reduce, shape, indexing, matmul, conv, pool, norm, loss, optim, random, transfer)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Op) and kind.__module__ == module.__name__ and name not in _ABSTRACT
 ]

@@ -47,8 +47,9 @@ class Op:
     """An operation with its settings as fields; its inputs and outputs are tensors.
 
     ``strided``: all inputs may have any strides. ``inplace``: the output may share memory with the first input.
-    ``mutates``: the numbers of the inputs that the op changes (then it has no outputs). ``saves_inputs`` and
-    ``saves_outputs``: what ``backward`` asks its node for. ``differentiable``: gradients flow through it.
+    ``mutates``: the numbers of the inputs that the op changes (``apply_mutating`` runs ops without outputs).
+    ``saves_inputs`` and ``saves_outputs``: what ``backward`` asks its node for. ``differentiable``: gradients flow
+    through it.
     """
 
     strided: ClassVar[bool] = False

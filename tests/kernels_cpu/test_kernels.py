@@ -7,7 +7,7 @@ import pytest
 
 from numbanet.kernels import threads
 from numbanet.kernels.cpu.kernel import KERNELS
-from tests.kernels_cpu.cases import CASES
+from tests.kernels_cpu.cases import CASES, norms
 from tests.kernels_cpu.cases.case import Case, in_float64, kernels_of, run
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS, same_bits
 from tests.kernels_cpu.helpers import Guarded, leaves
@@ -76,3 +76,13 @@ def test_forms_tiles_and_bands_of_convolutions_give_the_same_bits():
     assert max(map(len, groups.values())) >= 9
     for results in groups.values():
         assert len(set(results.values())) == 1, sorted(results)
+
+
+def test_normalisation_in_one_go_and_by_levels_gives_the_same_bits():
+    """The number of threads decides between them, so it must not matter."""
+    groups: dict[str, set[bytes]] = {}
+    for case in norms.NORMS:
+        results = b"".join(output.values.tobytes() for output in run(case)[1])
+        groups.setdefault(norms.same_bits(case), set()).add(results)
+    assert len(groups) < len(norms.NORMS) / 2
+    assert [name for name, results in groups.items() if len(results) > 1] == []

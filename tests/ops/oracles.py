@@ -109,6 +109,23 @@ def adaptive_max_pool2d(x, size):
     return adaptive_pool2d(x, size, np.max), places
 
 
+# --- normalisation ---------------------------------------------------------------------------------------------------
+def channel_axes(x):
+    """The axes that a channel of x (n, c, …) goes over, and the shape in which (c,) goes with x."""
+    return tuple(axis for axis in range(x.ndim) if axis != 1), (1, -1, *[1] * (x.ndim - 2))
+
+
+def batch_norm(x, weight=None, bias=None, residual=None, mean=None, var=None, activation=None, eps=1e-5):
+    axes, shape = channel_axes(x)
+    if mean is None:
+        mean, var = x.mean(axes), x.var(axes)
+    out = (x - mean.reshape(shape)) / np.sqrt(var.reshape(shape) + eps)
+    out = out if weight is None else out * weight.reshape(shape)
+    out = out if bias is None else out + bias.reshape(shape)
+    out = out if residual is None else out + residual
+    return np.maximum(out, 0) if activation == "relu" else out
+
+
 # --- losses ----------------------------------------------------------------------------------------------------------
 def cross_entropy(logits, target, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     losses, counted = [], 0

@@ -69,6 +69,25 @@ CASES = [
 ]
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(17, 3), (4, 3, 5), (2, 3, 7, 6), (2, 3, 40, 41)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batch_norm(shape: tuple, training: bool, dtype: str) -> None:
+    """Values, gradients and running statistics."""
+    channels = shape[1]
+
+    def call(library, x, weight, bias):
+        mean, var = weight.detach() * 0 + 0.25, bias.detach() * 0 + 1.5
+        return library.nn.functional.batch_norm(x, mean, var, weight, bias, training, 0.3, 1e-3), mean, var
+
+    def without(library, x):
+        return library.nn.functional.batch_norm(x, None, None, training=True)
+
+    check_parity(Case("batch_norm", call, (shape, (channels,), (channels,))), dtype)
+    if training:
+        check_parity(Case("batch_norm", without, (shape,)), dtype)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_functional(case: Case, dtype: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.kernels_cpu.cases.case import Case
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS
 from tests.kernels_cpu.cases.gradients import WEIGHT_GRADIENTS
+from tests.kernels_cpu.cases.norms import NORMS
 from tests.kernels_cpu.cases.others import OPTIMISERS, POINTWISE
 from tests.kernels_cpu.cases.pools import POOLS
 from tests.kernels_cpu.cases.products import PRODUCTS
@@ -12,7 +13,17 @@ from tests.kernels_cpu.cases.reductions import REDUCTIONS
 from tests.kernels_cpu.cases.softmax import SOFTMAX
 
 CASES: dict[str, Case] = {}
-for _case in (*POINTWISE, *REDUCTIONS, *PRODUCTS, *CONVOLUTIONS, *WEIGHT_GRADIENTS, *POOLS, *SOFTMAX, *OPTIMISERS):
+for _case in (
+    *POINTWISE,
+    *REDUCTIONS,
+    *PRODUCTS,
+    *CONVOLUTIONS,
+    *WEIGHT_GRADIENTS,
+    *POOLS,
+    *NORMS,
+    *SOFTMAX,
+    *OPTIMISERS,
+):
     if _case.name in CASES:
         raise ValueError(f"two cases are called {_case.name!r}")
     CASES[_case.name] = _case

@@ -1,0 +1,78 @@
+"""Normalisation: statistics in two passes, then scale and shift."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numbanet.kernels.numpy.gemm import finish
+from numbanet.kernels.numpy.pointwise import quiet
+
+
+def _columns(vector):
+    """(c,) shaped to go with (n, c, s)."""
+    return vector[None, :, None]
+
+
+def _scaled(x, statistics, weight, bias):
+    """(x − μ)·ρ·weight + bias; the backward pass computes it again, to the bit."""
+    mean, rstd = statistics
+    scale = rstd if weight is None else rstd * weight
+    out = (x - _columns(mean)) * _columns(scale)
+    if bias is not None:
+        out += _columns(bias)
+    return out
+
+
+def _masked(grad, x, y, statistics, weight, bias, activation):
+    """The gradient behind the activation."""
+    if activation is None:
+        return grad
+    if y is None:
+        y = _scaled(x, statistics, weight, bias)
+    return np.where(y <= 0, grad.dtype.type(0), grad)
+
+
+def _moments(x, axes):
+    """Mean and variance in float64, axes kept as 1: the second pass sees no large numbers, whatever the mean is."""
+    mean = x.mean(axis=axes, dtype=np.float64, keepdims=True)
+    return mean, np.square(x - mean).mean(axis=axes, keepdims=True)
+
+
+@quiet
+def batch_norm(
+    out, statistics, x, weight, bias, residual, running_mean, running_var, batches, training, momentum, eps,
+    activation=None,
+):  # fmt: skip
+    if training:
+        mean, var = _moments(x, (0, 2))
+        if batches is not None:
+            batches += 1
+        if running_mean is not None:
+            count = x.shape[0] * x.shape[2]
+            factor = 1 / int(batches) if momentum is None else momentum
+            running_mean[...] = (1 - factor) * running_mean + factor * mean.ravel()
+            running_var[...] = (1 - factor) * running_var + factor * (var.ravel() * (count / max(count - 1, 1)))
+    else:
+        mean, var = running_mean, running_var
+    statistics[0], statistics[1] = mean.ravel(), 1 / np.sqrt(var.astype(np.float64).ravel() + eps)
+    out[...] = _scaled(x, statistics, weight, bias)
+    finish(out, residual, activation)
+
+
+@quiet
+def batch_norm_backward(
+    out, residual_out, weight_out, bias_out, grad, x, y, statistics, weight, bias, training, activation=None
+):
+    g = _masked(grad, x, y, statistics, weight, bias, activation)
+    mean, rstd = statistics
+    normal = (x - _columns(mean)) * _columns(rstd)
+    sums = g.sum(axis=(0, 2), dtype=np.float64).astype(x.dtype)
+    products = (g * normal).sum(axis=(0, 2), dtype=np.float64).astype(x.dtype)
+    if out is not None:
+        count = x.dtype.type(x.shape[0] * x.shape[2])
+        scale = rstd if weight is None else rstd * weight
+        rest = g - _columns(sums / count) - normal * _columns(products / count) if training else g
+        out[...] = rest * _columns(scale)
+    for target, value in ((residual_out, g), (weight_out, products), (bias_out, sums)):
+        if target is not None:
+            target[...] = value
