@@ -34,6 +34,57 @@ def test_dropout_at_its_ends(backend):
             F.dropout(x, p)
 
 
+def test_classic_dropout_scales_in_evaluation(backend):
+    x = nb.ones(100, 100, requires_grad=True)
+    y = F.dropout(x, 0.25, classic=True)
+    assert set(np.unique(y.detach().numpy())) == {0, 1}
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+    np.testing.assert_allclose(F.dropout(x, 0.25, training=False, classic=True).detach().numpy(), 0.75)
+    z = nb.ones(3)
+    assert F.dropout(z, 0.25, False, True, classic=True) is z
+    assert z.tolist() == [0.75] * 3
+    assert F.dropout(z, 1, training=False, classic=True).tolist() == [0] * 3
+
+
+def test_dropout_keeps_no_mask_and_draws_the_same_everywhere(backend):
+    """The same seed drops the same on both back ends, in both dtypes, and in the backward pass of the backward pass."""
+    kept = []
+    for name, dtype in itertools.product(("cpu", "numpy"), (nb.float32, nb.float64)):
+        nb.manual_seed(7)
+        x = nb.ones(7, 11, dtype=dtype).to(backend=name).requires_grad_()
+        y = F.dropout(x, 0.4)
+        assert not y.grad_fn.saved
+        (grad,) = nb.autograd.grad((y * y).sum(), [x], create_graph=True)
+        grad.sum().backward()
+        kept.append(y.detach().numpy() != 0)
+        np.testing.assert_allclose(x.grad.numpy(), 2 / 0.36 * kept[-1], rtol=1e-6)
+    assert all(np.array_equal(kept[0], mask) for mask in kept)
+    nb.manual_seed(7)
+    first, second = F.dropout(nb.ones(50), 0.5), F.dropout(nb.ones(50), 0.5)
+    assert not first.equal(second)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "spatial"),
+    [
+        ("dropout1d", (5, 6, 7), 1), ("dropout1d", (30, 7), 1), ("dropout2d", (5, 6, 3, 2), 2),
+        ("dropout2d", (5, 6, 7), 1), ("dropout3d", (5, 6, 3, 1, 2), 3), ("dropout3d", (30, 3, 1, 2), 3),
+    ],
+)  # fmt: skip
+def test_dropout_of_channels(backend, name, shape, spatial):
+    x = nb.ones(*shape, requires_grad=True)
+    y = getattr(F, name)(x, 0.5)
+    channels = y.detach().numpy().reshape(30, -1)
+    assert (channels == channels[:, :1]).all()
+    assert set(np.unique(channels)) == {0, 2}
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+    assert getattr(F, name)(x, 0.5, training=False) is x
+    with pytest.raises(RuntimeError, match=f"{name} needs . or . dimensions, got a tensor of shape .5,."):
+        getattr(F, name)(nb.ones(5))
+
+
 # --- losses ----------------------------------------------------------------------------------------------------------
 def logs_and_targets(shape=(7, 5, 3), seed=0):
     rng = np.random.default_rng(seed)

@@ -298,3 +298,10 @@ def uniform(out, low: float, high: float, seed: int, stream: int, offset: int):
 @declare()
 def normal(out, mean: float, std: float, seed: int, stream: int, offset: int):
     """out = mean + std·z, z standard normal by Box–Muller."""
+
+
+@declare(inplace=("x",))
+def dropout(out, x, p: float, scale: float, seed: int, stream: int, offset: int, group: int = 1):
+    """out = x · 0 with probability p, else x · scale; each ``group`` elements in a row share their fate.
+
+    Element i hangs on word offset + i // group alone, in any dtype: the same call on a gradient drops the same."""

@@ -10,6 +10,8 @@ have the offsets 4·b … 4·b + 3.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -77,6 +79,11 @@ def uniform(shape: tuple[int, ...], dtype: np.dtype, seed: int, stream: int, off
     words = random_bits(seed, stream, offset, 2 * size).astype(np.uint64)
     bits = ((words[0::2] >> np.uint64(5)) << np.uint64(26)) | (words[1::2] >> np.uint64(6))
     return (bits.astype(np.float64) * 2.0**-53).reshape(shape)
+
+
+def drop_threshold(p: float) -> int:
+    """The words w whose upper 24 bits are below this are a share p of all: w >> 8 < threshold with probability p."""
+    return math.ceil(p * 2**24)
 
 
 def words_needed(size: int, dtype: np.dtype) -> int:

@@ -6,7 +6,7 @@ from numbanet.nn import functional, init
 from numbanet.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from numbanet.nn.container import ModuleDict, ModuleList, Sequential
 from numbanet.nn.conv import Conv2d
-from numbanet.nn.dropout import Dropout
+from numbanet.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from numbanet.nn.linear import Linear
 from numbanet.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
 from numbanet.nn.module import Module
@@ -23,6 +23,9 @@ __all__ = [
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Flatten",
     "Identity",
     "Linear",

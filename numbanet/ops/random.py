@@ -1,10 +1,11 @@
-"""Random fills, by (seed, stream, offset)."""
+"""Random fills and dropout, by (seed, stream, offset)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from numbanet.autograd import apply
 from numbanet.ops.base import Op, Spec, require_float
 
 
@@ -45,3 +46,29 @@ class Normal(_RandomFill):
 
     def forward(self, program, out, x):
         program.normal(out, self.mean, self.std, self.seed, self.stream, self.offset)
+
+
+@dataclass(slots=True)
+class Dropout(Op):
+    """x · 0 with probability p, else x · scale; ``group`` elements in a row share their fate (Srivastava et al. 2014).
+
+    No mask is kept: the gradient is the same op on the gradient, which draws the same numbers again. The shapes are
+    equal; group divides the number of elements."""
+
+    inplace: ClassVar[bool] = True
+    seed: int
+    stream: int
+    offset: int
+    p: float
+    scale: float
+    group: int = 1
+
+    def infer(self, x):
+        require_float("dropout", x)
+        return Spec(x.shape, x.dtype)
+
+    def forward(self, program, out, x):
+        program.dropout(out, x, self.p, self.scale, self.seed, self.stream, self.offset, self.group)
+
+    def backward(self, node, grad):
+        return apply(self, grad)

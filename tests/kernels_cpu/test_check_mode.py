@@ -16,6 +16,8 @@ FEW = (
     "max_pool2d 2 x 2, odd",
     "sgd_update momentum",
     "rmsprop_update centered",
+    "normal 33",
+    "dropout",
 )
 
 CASES = """

@@ -168,6 +168,26 @@ def test_dropout():
             nn.Dropout(p)
 
 
+def test_forms_of_dropout():
+    nb.manual_seed(0)
+    layer, x = nn.Dropout(0.25, classic=True), nb.ones(400, 100)
+    values = layer(x).numpy()
+    assert set(np.unique(values)) == {0, 1}
+    assert (values == 0).mean() == pytest.approx(0.25, abs=0.01)
+    assert (layer.eval()(x).numpy() == 0.75).all()
+    assert repr(layer) == "Dropout(p=0.25, inplace=False, classic=True)"
+    for kind, shape in ((nn.Dropout1d, (9, 8, 5)), (nn.Dropout2d, (9, 8, 5, 1)), (nn.Dropout3d, (9, 8, 1, 5, 1))):
+        layer, x = kind(0.5), nb.ones(*shape)
+        channels = layer(x).numpy().reshape(72, 5)
+        assert (channels == channels[:, :1]).all()
+        assert set(np.unique(channels)) == {0, 2}
+        assert layer.eval()(x) is x
+        assert repr(layer) == f"{kind.__name__}(p=0.5, inplace=False)"
+        assert kind(0.5, inplace=True)(x) is x
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            kind(2.0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -202,6 +202,12 @@ def uniform(shape, dtype, seed, stream, offset):
     return np.array(values).reshape(shape)
 
 
+def dropout(x, p, scale, seed, stream, offset, group=1):
+    words = philox_words(seed, stream, offset, x.size // group)
+    factors = [scale if (word >> 8) * 2.0**-24 >= p else 0.0 for word in words]
+    return x * np.repeat(factors, group).reshape(x.shape)
+
+
 def normal(shape, dtype, seed, stream, offset):
     size = int(np.prod(shape))
     u = uniform(((size + 1) // 2, 2), dtype, seed, stream, offset)

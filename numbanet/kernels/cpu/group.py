@@ -20,7 +20,6 @@ from numbanet.kernels.cpu.arguments import I64_FIELD
 from numbanet.kernels.cpu.kernel import Kernel, device_function
 from numbanet.kernels.cpu.pointwise import CHUNK, FLOAT32
 from numbanet.kernels.cpu.simd.pointers import CHECKED, F32, INT64, float_pointer
-from numbanet.kernels.cpu.simd.vector import load, load_first, store, store_first
 
 WORD = np.dtype(np.int64)
 WORDS = F32.words
@@ -68,21 +67,6 @@ def end_of(a, at, task):
 def pointer_of(a, kind, at):
     """Array number ``at`` of a kind; null if the group has no such kind."""
     return float_pointer(a.table, kind * WORDS * a.count + at, a.count)
-
-
-@device_function
-def load_upto(pointer, i, n):
-    """Sixteen elements from i on, or only the first n if that is less (the others count as zeros)."""
-    return load(pointer, i) if n >= 16 else load_first(pointer, i, n)
-
-
-@device_function
-def store_upto(pointer, i, value, n):
-    """Sixteen lanes, or only the first n; a masked store of a whole vector is slow on some machines."""
-    if n >= 16:
-        store(pointer, i, value)
-    else:
-        store_first(pointer, i, value, n)
 
 
 def append_group(program, which: Kernel, kinds: Sequence[Sequence[Array]], numbers: Array | None) -> str | None:

@@ -11,11 +11,10 @@ from numbanet.kernels.cpu.group import (
     array_of,
     begin_of,
     end_of,
-    load_upto,
     pointer_of,
-    store_upto,
 )
 from numbanet.kernels.cpu.kernel import kernel
+from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
 from numbanet.kernels.cpu.simd.vector import select, splat, sqrt
 
 PARAMETER, GRADIENT, STATE, STATE2, STATE3 = range(5)

@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels import philox
+from numbanet.kernels.numpy.pointwise import quiet
 
 
 def uniform(out, low, high, seed, stream, offset):
     u = philox.uniform(out.shape, out.dtype, seed, stream, offset)
     one = out.dtype.type
     np.copyto(out, one(low) + one(high - low) * u)
+
+
+@quiet
+def dropout(out, x, p, scale, seed, stream, offset, group=1):
+    words = philox.random_bits(seed, stream, offset, -(-x.size // group)) >> np.uint32(8)
+    factors = np.where(words >= philox.drop_threshold(p), out.dtype.type(scale), out.dtype.type(0))
+    np.multiply(x, np.repeat(factors, group).reshape(x.shape), out=out)
 
 
 def normal(out, mean, std, seed, stream, offset):

@@ -9,6 +9,7 @@ from tests.kernels_cpu.cases.norms import NORMS
 from tests.kernels_cpu.cases.others import OPTIMISERS, POINTWISE
 from tests.kernels_cpu.cases.pools import POOLS
 from tests.kernels_cpu.cases.products import PRODUCTS
+from tests.kernels_cpu.cases.random_numbers import RANDOM_NUMBERS
 from tests.kernels_cpu.cases.reductions import REDUCTIONS
 from tests.kernels_cpu.cases.softmax import SOFTMAX
 
@@ -23,6 +24,7 @@ for _case in (
     *NORMS,
     *SOFTMAX,
     *OPTIMISERS,
+    *RANDOM_NUMBERS,
 ):
     if _case.name in CASES:
         raise ValueError(f"two cases are called {_case.name!r}")

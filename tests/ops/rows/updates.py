@@ -101,33 +101,53 @@ def _optimiser_rows():
 
 
 def _random(kind, *settings):
-    return lambda x: autograd.apply_inplace(kind(12345678901, 1, 6, *settings), x.detach().clone())
+    return lambda x: autograd.apply_inplace(kind(*settings), x.detach().clone())
 
 
-RANDOM = [
-    Row(
-        "uniform_",
-        [random.Uniform],
-        _random(random.Uniform, -1.0, 3.0),
-        lambda x, dtype: -1 + 4 * oracles.uniform(x.shape, dtype, 12345678901, 1, 6),
-        each(normal, (), (7,), (33, 17)),
-        differentiable=False,
-        nan=False,
-        dtype_matters=True,
-        size=lambda x: np.full(x.shape, 4.0),
-    ),
-    Row(
-        "normal_",
-        [random.Normal],
-        _random(random.Normal, 0.5, 2.0),
-        lambda x, dtype: 0.5 + 2 * oracles.normal(x.shape, dtype, 12345678901, 1, 6),
-        each(normal, (), (7,), (33, 17)),
-        differentiable=False,
-        nan=False,
-        dtype_matters=True,
-        size=lambda x: np.full(x.shape, 4.0),
-    ),
-]
+def _random_rows():
+    for offset in (6, 8):  # inside a block of words, and where one begins
+        place = (12345678901, 1, offset)
+        yield Row(
+            f"uniform_ at {offset}",
+            [random.Uniform],
+            _random(random.Uniform, *place, -1.0, 3.0),
+            lambda x, dtype, place=place: -1 + 4 * oracles.uniform(x.shape, dtype, *place),
+            each(normal, (), (7,), (33, 17), (0,)),
+            differentiable=False,
+            nan=False,
+            dtype_matters=True,
+            size=lambda x: np.full(x.shape, 4.0),
+        )
+        yield Row(
+            f"normal_ at {offset}",
+            [random.Normal],
+            _random(random.Normal, *place, 0.5, 2.0),
+            lambda x, dtype, place=place: 0.5 + 2 * oracles.normal(x.shape, dtype, *place),
+            each(normal, (), (7,), (33, 17), (0,)),
+            differentiable=False,
+            nan=False,
+            dtype_matters=True,
+            size=lambda x: np.full(x.shape, 4.0),
+        )
 
 
-ROWS = [*_optimiser_rows(), *RANDOM]
+def _dropout_rows():
+    for name, settings, group, shapes in [
+        ("dropout", (0.3, 1 / 0.7), 1, [(), (1,), (7,), (33, 17), (4099,), (0, 4)]),
+        ("dropout, classic", (0.5, 1.0), 1, [(130,)]),
+        ("dropout of everything", (1.0, 0.0), 1, [(37,)]),
+        ("dropout of channels", (0.4, 1 / 0.6), 15, [(2, 3, 3, 5), (3, 37, 15), (0, 15)]),
+    ]:
+        place = (2**63 + 11, 1, 8)
+        yield Row(
+            name,
+            [random.Dropout],
+            lambda x, fields=(*place, *settings, group): autograd.apply(random.Dropout(*fields), x),
+            lambda x, place=place, settings=settings, group=group: oracles.dropout(x, *settings, *place, group),
+            each(normal, *shapes),
+            multilinear=True,
+            twice=True,
+        )
+
+
+ROWS = [*_optimiser_rows(), *_random_rows(), *_dropout_rows()]
