@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from numbanet.autograd import apply
 from numbanet.ops import reduce as reduce_ops
-from numbanet.ops.base import Op, normalise_axes, normalise_axis
+from numbanet.ops.base import normalise_axes, normalise_axis
 from numbanet.ops.binary import BINARY
 from numbanet.ops.loss import Softmax
 from numbanet.tensor_math import constant, operands
 
 if TYPE_CHECKING:
     from numbanet.tensor import Tensor
-
-SOFTMAX, LOG_SOFTMAX = Softmax(False), Softmax(True)
 
 
 class ValuesIndices(NamedTuple):
@@ -30,13 +28,11 @@ def constant_one(like: Tensor) -> Tensor:
     return constant(1, like.dtype, like._array.storage.backend)
 
 
-def _along_last(op: Op, input: Tensor, dim: int) -> Tensor:
-    dim = normalise_axis(dim, input.ndim)
-    if input.ndim == 0:
-        return apply(op, input.reshape(1)).reshape(())
-    if dim == input.ndim - 1:
-        return apply(op, input)
-    return apply(op, input.movedim(dim, -1)).movedim(-1, dim)
+def _softmax(log: bool, input: Tensor, dim: int) -> Tensor:
+    dim = normalise_axis(dim, input._array.ndim)
+    if input._array.ndim == 0:
+        return apply(Softmax(log, 0), input.reshape(1)).reshape(())
+    return apply(Softmax(log, dim), input)
 
 
 class ReduceMethods:
@@ -158,8 +154,8 @@ class ReduceMethods:
 
     def softmax(self: Tensor, dim: int, dtype: object = None) -> Tensor:
         """exp(x) / Σ exp(x) along dim, computed in dtype if one is given."""
-        return _along_last(SOFTMAX, self if dtype is None else self.to(dtype), dim)
+        return _softmax(False, self if dtype is None else self.to(dtype), dim)
 
     def log_softmax(self: Tensor, dim: int, dtype: object = None) -> Tensor:
         """x − ln Σ exp(x) along dim, computed in dtype if one is given."""
-        return _along_last(LOG_SOFTMAX, self if dtype is None else self.to(dtype), dim)
+        return _softmax(True, self if dtype is None else self.to(dtype), dim)

@@ -104,6 +104,17 @@ def put(out, values, indices: tuple, accumulate: bool):
     """out[indices] = values, or += in index order (duplicates add up) when accumulate."""
 
 
+@declare()
+def embedding(out, weight, indices):
+    """out (…, d) = weight[indices], weight (v, d), indices (…) int64. A number outside 0 … v−1 raises IndexError naming
+    it and its position."""
+
+
+@declare()
+def embedding_backward(out, grad, indices, padding_idx: int | None):
+    """out (v, d) = zeros, and the rows of grad (…, d) added at indices in their order; the row padding_idx stays 0."""
+
+
 @declare(strided=("inputs",))
 def concatenate(out, inputs: tuple, axis: int):
     """out = inputs joined along axis."""
@@ -237,7 +248,7 @@ def batch_norm_backward(
 # --- softmax and losses ------------------------------------------------------------------------------------------
 @declare(inplace=("x",))
 def softmax(out, x, log: bool):
-    """out (rows, c) = softmax, or log-softmax, of each row of x (rows, c), safe for large x."""
+    """out (outer, c, inner) = softmax, or log-softmax, of x (outer, c, inner) along c, safe for large x."""
 
 
 @declare(inplace=("grad",))

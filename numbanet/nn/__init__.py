@@ -7,6 +7,7 @@ from numbanet.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from numbanet.nn.container import ModuleDict, ModuleList, Sequential
 from numbanet.nn.conv import Conv2d
 from numbanet.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
+from numbanet.nn.embedding import Embedding
 from numbanet.nn.linear import Linear
 from numbanet.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
 from numbanet.nn.module import Module
@@ -26,6 +27,7 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "Embedding",
     "Flatten",
     "Identity",
     "Linear",

@@ -9,6 +9,7 @@ import numpy as np
 
 from numbanet import random
 from numbanet.autograd import apply, apply_inplace
+from numbanet.nn._embedding import embedding as embedding
 from numbanet.nn._norm import batch_norm as batch_norm
 from numbanet.ops.base import FLOAT32, INT64
 from numbanet.ops.conv import Conv2d

@@ -8,6 +8,7 @@ from __future__ import annotations
 from numbanet.ops import (
     binary,
     conv,
+    embedding,
     indexing,
     loss,
     matmul,
@@ -26,7 +27,22 @@ _ABSTRACT = {"Op", "ViewOp", "Unary", "Binary", "Reduce", "_Update", "_RandomFil
 
 OPS: list[type[Op]] = [
     kind
-    for module in (pointwise, binary, reduce, shape, indexing, matmul, conv, pool, norm, loss, optim, random, transfer)
+    for module in (
+        pointwise,
+        binary,
+        reduce,
+        shape,
+        indexing,
+        embedding,
+        matmul,
+        conv,
+        pool,
+        norm,
+        loss,
+        optim,
+        random,
+        transfer,
+    )
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, Op) and kind.__module__ == module.__name__ and name not in _ABSTRACT
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,30 +11,31 @@ from numbanet.kernels.array import Array
 from numbanet.ops.base import INT64, Op, Spec, require_float
 
 
-def _rows(array: Array) -> Array:
-    """The last axis as columns, all others as rows."""
-    columns = array.shape[-1]
-    return array.view((array.size // columns, columns))
+def _along(array: Array, axis: int) -> Array:
+    """(outer, c, inner): what lies before the axis, the axis, what lies behind it."""
+    shape = array.shape
+    return array.view((math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])))
 
 
 @dataclass(slots=True)
 class Softmax(Op):
-    """y = exp(x) / Σ exp(x) along the last axis, or with log x − ln Σ exp(x); safe for large x.
+    """y = exp(x) / Σ exp(x) along an axis, or with log x − ln Σ exp(x); safe for large x.
 
     ∂x = y · (∂y − Σ ∂y·y), with log ∂y − exp(y) · Σ ∂y."""
 
     saves_outputs: ClassVar = (0,)
     log: bool
+    axis: int
 
     def infer(self, x):
         require_float("log_softmax" if self.log else "softmax", x)
         return Spec(x.shape, x.dtype)
 
     def forward(self, program, out, x):
-        program.softmax(_rows(out), _rows(x), self.log)
+        program.softmax(_along(out, self.axis), _along(x, self.axis), self.log)
 
     def backward(self, node, grad):
-        return apply(SoftmaxBackward(self.log), grad, node.output())
+        return apply(SoftmaxBackward(self.log, self.axis), grad, node.output())
 
 
 @dataclass(slots=True)
@@ -44,20 +46,22 @@ class SoftmaxBackward(Op):
 
     saves_inputs: ClassVar = (0, 1)
     log: bool
+    axis: int
 
     def infer(self, grad, y):
         return Spec(grad.shape, grad.dtype)
 
     def forward(self, program, out, grad, y):
-        program.softmax_backward(_rows(out), _rows(grad), _rows(y), self.log)
+        out, grad, y = (_along(array, self.axis) for array in (out, grad, y))
+        program.softmax_backward(out, grad, y, self.log)
 
     def backward(self, node, v):
         g, y = node.input(0), node.input(1)
         if self.log:
             weighted = v * y.exp()
-            return v - weighted.sum(-1, keepdim=True), -(weighted * g.sum(-1, keepdim=True))
-        mean = (v * y).sum(-1, keepdim=True)
-        return y * (v - mean), v * (g - (g * y).sum(-1, keepdim=True)) - g * mean
+            return v - weighted.sum(self.axis, keepdim=True), -(weighted * g.sum(self.axis, keepdim=True))
+        mean = (v * y).sum(self.axis, keepdim=True)
+        return y * (v - mean), v * (g - (g * y).sum(self.axis, keepdim=True)) - g * mean
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.torch
 pytest.importorskip("torch")
 
 LABELS = np.array([0, 4, 2, 1, 4, 3], dtype=np.int64)
+NUMBERS = np.array([[3, 0, 6], [3, 3, 1]], dtype=np.int64)
 IGNORED = np.array([0, -100, 2, 1, -100, 3], dtype=np.int64)
 
 
@@ -59,6 +60,8 @@ CASES = [
     Case("cross_entropy_ignored", functional("cross_entropy"), ((6, 5), IGNORED)),
     Case("cross_entropy_smoothing", functional("cross_entropy", label_smoothing=0.1), ((6, 5), LABELS)),
     Case("cross_entropy_smoothing_ignored", functional("cross_entropy", label_smoothing=0.2), ((6, 5), IGNORED)),
+    Case("embedding", lambda lib, w: lib.nn.functional.embedding(lib.from_numpy(NUMBERS), w), ((7, 5),)),
+    Case("embedding_padding", lambda lib, w: lib.nn.functional.embedding(lib.from_numpy(NUMBERS), w, -4), ((7, 5),)),
     Case("nll_loss", functional("nll_loss"), ((6, 5), LABELS)),
     Case("nll_loss_sum", functional("nll_loss", reduction="sum"), ((6, 5), LABELS)),
     Case("mse_loss", functional("mse_loss"), ((6, 5), (6, 5))),

@@ -12,7 +12,21 @@ from collections.abc import Callable
 import numpy as np
 
 from numbanet.kernels.contract import CONTRACT
-from numbanet.kernels.cpu import argreduce, conv, gemm, norm, optim, pointwise, pool, random, reduce, softmax, variance
+from numbanet.kernels.cpu import (
+    argreduce,
+    conv,
+    cross_entropy,
+    embedding,
+    gemm,
+    norm,
+    optim,
+    pointwise,
+    pool,
+    random,
+    reduce,
+    softmax,
+    variance,
+)
 from numbanet.kernels.cpu.program import CpuProgram
 from numbanet.kernels.numpy import KERNELS as HOST
 
@@ -20,7 +34,21 @@ FLOAT64 = np.dtype(np.float64)
 
 FUNCTIONS: dict[str, Callable] = {
     function.__name__: function
-    for module in (pointwise, reduce, argreduce, variance, gemm, conv, pool, norm, softmax, optim, random)
+    for module in (
+        pointwise,
+        reduce,
+        argreduce,
+        variance,
+        embedding,
+        gemm,
+        conv,
+        pool,
+        norm,
+        softmax,
+        cross_entropy,
+        optim,
+        random,
+    )
     for function in module.FUNCTIONS
 }
 

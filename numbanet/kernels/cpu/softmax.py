@@ -1,4 +1,8 @@
-"""Softmax, log-softmax and softmax cross-entropy by rows: maximum, sum of exponentials in 16 virtual lanes, log."""
+"""Softmax and log-softmax along any axis, and their gradients: whole vectors, and masks at the end of a line only.
+
+Along lines of elements that lie side by side a task is a line. Along another axis a task is COLUMNS columns of it, so
+that each of its lines is a piece of a row of x.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, unpack, workspace
+from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
+from numbanet.kernels.cpu.fold import larger
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import float32_contiguous
+from numbanet.kernels.cpu.simd.exponential import exp_nonpositive
 from numbanet.kernels.cpu.simd.maths import exp, log
-from numbanet.kernels.cpu.simd.pointers import F32, INT64
+from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.vector import (
+    lane,
     lane_index,
     lane_max,
     lane_sum,
+    load,
     load_first,
     select,
     splat,
@@ -22,277 +30,289 @@ from numbanet.kernels.cpu.simd.vector import (
     store_first,
 )
 
-TARGET_OUT_OF_RANGE = 1
 ELEMENTS_A_CHUNK = 1 << 13
-REDUCTIONS = {"none": 0, "sum": 1, "mean": 2}
+COLUMNS = 16
+"""Columns of a task along another axis than the last: one vector."""
 
 
-class Rows(NamedTuple):
-    """Arguments of softmax and its gradient."""
+SHORT = 16
+"""Elements below which 16 lines are taken at once, a line a lane: no lane idles, and nothing goes across lanes."""
+
+
+class Lines(NamedTuple):
+    """out, x and y (outer, length, inner); y is the output of softmax, and x then the gradient of it."""
 
     out: F32
     x: F32
     y: F32
-    columns: I64_FIELD
+    length: I64_FIELD
+    inner: I64_FIELD
     log: I64_FIELD
 
 
-class CrossEntropy(NamedTuple):
-    """Arguments of the cross-entropy kernels."""
-
-    losses: F32
-    logsumexp: F32
-    logits: F32
-    target: INT64
-    gradient: F32
-    loss_gradient: F32
-    columns: I64_FIELD
-    rows: I64_FIELD
-    reduction: I64_FIELD
-    ignore_index: I64_FIELD
-    label_smoothing: F64_FIELD
-
-
-class LossSum(NamedTuple):
-    """Arguments of sum_losses."""
-
-    out: F32
-    losses: F32
-    target: INT64
-    rows: I64_FIELD
-    ignore_index: I64_FIELD
-    mean: I64_FIELD
+@device_function
+def below(left):
+    """The lanes below ``left``."""
+    return lane_index() < splat(np.int32(left))
 
 
 @device_function
-def row_max(x, columns):
-    """Maximum of a row; NaN if it holds one."""
-    best = splat(np.float32(-np.inf))
-    for i in range(0, columns, 16):
-        value = select(lane_index() < splat(np.int32(columns - i)), load_first(x, i, columns - i), best)
-        best = select((value > best) | (value != value), value, best)
-    return lane_max(best)
+def line_max(x, length):
+    """Maximum of a line; NaN if it holds one."""
+    lowest = splat(np.float32(-np.inf))
+    a, b = lowest, lowest
+    whole, vectors = length // 32 * 32, length // 16 * 16
+    for i in range(0, whole, 32):
+        a, b = larger(a, load(x, i)), larger(b, load(x, i + 16))
+    if whole < vectors:
+        a = larger(a, load(x, whole))
+    if vectors < length:
+        b = larger(b, select(below(length - vectors), load_first(x, vectors, length - vectors), lowest))
+    return lane_max(larger(a, b))
 
 
 @device_function
-def row_sum(x, columns):
-    """Sum of a row in 16 virtual lanes."""
+def line_sum(x, length):
+    """Sum of a line in 16 virtual lanes."""
     total = splat(np.float32(0))
-    for i in range(0, columns, 16):
-        total = total + load_first(x, i, columns - i)
+    whole = length // 16 * 16
+    for i in range(0, whole, 16):
+        total = total + load(x, i)
+    if whole < length:
+        total = total + load_first(x, whole, length - whole)
     return lane_sum(total)
 
 
 @device_function
-def exp_sum(x, columns, shift):
-    """Σ exp(x − shift) of a row in 16 virtual lanes."""
+def exp_sum(x, length, highest):
+    """Σ exp(x − highest) of a line in 16 virtual lanes."""
+    shift = splat(highest)
     total = splat(np.float32(0))
-    for i in range(0, columns, 16):
-        value = exp(load_first(x, i, columns - i) - splat(shift))
-        total = total + select(lane_index() < splat(np.int32(columns - i)), value, splat(np.float32(0)))
+    whole = length // 16 * 16
+    for i in range(0, whole, 16):
+        total = total + exp_nonpositive(load(x, i) - shift)
+    if whole < length:
+        value = exp_nonpositive(load_first(x, whole, length - whole) - shift)
+        total = total + select(below(length - whole), value, splat(np.float32(0)))
     return lane_sum(total)
 
 
 @device_function
-def scalar_log(value, memory):
+def scalar_log(value):
     """The logarithm of one number, by the vector function."""
-    store(memory, 0, log(splat(value)))
-    return memory[0]
+    return lane(log(splat(value)), 0)
 
 
 @device_function
-def scalar_exp(value, memory):
-    """The exponential of one number, by the vector function."""
-    store(memory, 0, exp(splat(value)))
-    return memory[0]
+def softmax_line(out, x, length):
+    """out = exp(x − max), then divided by its sum."""
+    shift = splat(line_max(x, length))
+    total = splat(np.float32(0))
+    whole = length // 16 * 16
+    left = length - whole
+    last = total
+    for i in range(0, whole, 16):
+        value = exp_nonpositive(load(x, i) - shift)
+        total = total + value
+        store(out, i, value)
+    if left > 0:
+        last = exp_nonpositive(load_first(x, whole, left) - shift)
+        total = total + select(below(left), last, splat(np.float32(0)))
+    factor = splat(np.float32(1) / lane_sum(total))
+    for i in range(0, whole, 16):
+        store(out, i, load(out, i) * factor)
+    if left > 0:
+        store_first(out, whole, last * factor, left)
 
 
 @device_function
-def finite_shift(highest):
-    """The maximum of a row, or 0 where it is infinite: inf − inf would make a NaN of it."""
-    if highest == np.float32(np.inf) or highest == np.float32(-np.inf):
-        return np.float32(0)
-    return highest
+def log_softmax_line(out, x, length):
+    """out = x − max − ln Σ exp(x − max)."""
+    highest = line_max(x, length)
+    shift, logarithm = splat(highest), splat(scalar_log(exp_sum(x, length, highest)))
+    whole = length // 16 * 16
+    for i in range(0, whole, 16):
+        store(out, i, load(x, i) - shift - logarithm)
+    if whole < length:
+        value = load_first(x, whole, length - whole) - shift - logarithm
+        store_first(out, whole, value, length - whole)
 
 
-@kernel(Rows)
-def softmax_rows(start, stop, row, scratch):
-    """out = exp(x − max) / Σ, or x − max − ln Σ."""
-    p = unpack(row, Rows)
-    memory = workspace(row, scratch)
+@device_function
+def gather_lines(memory, x, lines, length):
+    """memory[j · 16 + i] = x[i, j] for up to 16 lines of fewer than 16 elements: a line a lane."""
+    for i in range(lines):
+        for j in range(length):
+            memory[j * 16 + i] = x[i * length + j]
+
+
+@device_function
+def short_max(memory, length):
+    """The maxima of gathered lines."""
+    best = load(memory, 0)
+    for j in range(1, length):
+        best = larger(best, load(memory, j * 16))
+    return best
+
+
+@device_function
+def short_exp_sum(memory, length, shift):
+    """Σ exp(x − shift) of gathered lines; the exponentials take the place of the elements."""
+    total = splat(np.float32(0))
+    for j in range(length):
+        value = exp_nonpositive(load(memory, j * 16) - shift)
+        total = total + value
+        store(memory, j * 16, value)
+    return total
+
+
+@device_function
+def softmax_short_lines(out, x, memory, lines, length, is_log):
+    """Softmax, or log-softmax, of up to 16 lines of fewer than 16 elements."""
+    gather_lines(memory, x, lines, length)
+    shift = short_max(memory, length)
+    total = short_exp_sum(memory, length, shift)
+    if is_log:
+        logarithm = log(total)
+        gather_lines(memory, x, lines, length)
+        for j in range(length):
+            store(memory, j * 16, load(memory, j * 16) - shift - logarithm)
+    else:
+        factor = splat(np.float32(1)) / total
+        for j in range(length):
+            store(memory, j * 16, load(memory, j * 16) * factor)
+    for i in range(lines):
+        for j in range(length):
+            out[i * length + j] = memory[j * 16 + i]
+
+
+@kernel(Lines)
+def softmax_lines(start, stop, row, scratch):
+    """Softmax, or log-softmax, along lines that lie side by side."""
+    p = unpack(row, Lines)
+    if p.length < SHORT:
+        for line in range(start, stop, 16):
+            at = line * p.length
+            softmax_short_lines(
+                p.out + at, p.x + at, workspace(row, scratch), min(16, stop - line), p.length, p.log != 0
+            )
+        return 0
     for line in range(start, stop):
-        x, out = p.x + line * p.columns, p.out + line * p.columns
-        highest = row_max(x, p.columns)
-        total = exp_sum(x, p.columns, highest)
         if p.log:
-            shift = splat(scalar_log(total, memory))
+            log_softmax_line(p.out + line * p.length, p.x + line * p.length, p.length)
         else:
-            shift = splat(np.float32(1) / total)
-        for i in range(0, p.columns, 16):
-            value = load_first(x, i, p.columns - i) - splat(highest)
-            value = value - shift if p.log else exp(value) * shift
-            store_first(out, i, value, p.columns - i)
+            softmax_line(p.out + line * p.length, p.x + line * p.length, p.length)
     return 0
 
 
-@kernel(Rows)
-def softmax_gradient(start, stop, row, scratch):
-    """out = y·(x − Σ x·y) with x the gradient of y, or x − exp(y)·Σ x for the log-softmax."""
-    p = unpack(row, Rows)
-    for line in range(start, stop):
-        grad, y, out = p.x + line * p.columns, p.y + line * p.columns, p.out + line * p.columns
-        total = splat(np.float32(0))
-        for i in range(0, p.columns, 16):
-            value = load_first(grad, i, p.columns - i)
-            total = total + (value if p.log else value * load_first(y, i, p.columns - i))
-        shift = splat(lane_sum(total))
-        for i in range(0, p.columns, 16):
-            value, weight = load_first(grad, i, p.columns - i), load_first(y, i, p.columns - i)
-            value = value - exp(weight) * shift if p.log else weight * (value - shift)
-            store_first(out, i, value, p.columns - i)
-    return 0
-
-
-@kernel(CrossEntropy)
-def cross_entropy_rows(start, stop, row, scratch):
-    """losses = (1−ε)·(lse − x[target]) + ε·(lse − mean x), logsumexp = max + ln Σ exp(x − max)."""
-    p = unpack(row, CrossEntropy)
-    memory = workspace(row, scratch)
-    smoothing = np.float32(p.label_smoothing)
-    for line in range(start, stop):
-        x = p.logits + line * p.columns
-        shift = finite_shift(row_max(x, p.columns))
-        logsumexp = shift + scalar_log(exp_sum(x, p.columns, shift), memory)
-        p.logsumexp[line] = logsumexp
-        label = p.target[line]
-        if label == p.ignore_index:
-            p.losses[line] = np.float32(0)
-        elif label < 0 or label >= p.columns:
-            return TARGET_OUT_OF_RANGE | line << 8
-        else:
-            loss = logsumexp - x[label]
-            if smoothing != 0:
-                uniform = logsumexp - row_sum(x, p.columns) / np.float32(p.columns)
-                loss = (np.float32(1) - smoothing) * loss + smoothing * uniform
-            p.losses[line] = loss
+@kernel(Lines)
+def softmax_columns(start, stop, row, scratch):
+    """Softmax, or log-softmax, of COLUMNS columns."""
+    p = unpack(row, Lines)
+    blocks = (p.inner + COLUMNS - 1) // COLUMNS
+    for task in range(start, stop):
+        begin = task // blocks * p.length * p.inner + task % blocks * COLUMNS
+        n = p.inner - task % blocks * COLUMNS
+        x, out = p.x + begin, p.out + begin
+        shift, total = splat(np.float32(-np.inf)), splat(np.float32(0))
+        for i in range(p.length):
+            shift = larger(shift, load_first(x, i * p.inner, n))
+        for i in range(p.length):
+            value = exp_nonpositive(load_first(x, i * p.inner, n) - shift)
+            total = total + value
+            if p.log == 0:
+                store_first(out, i * p.inner, value, n)
+        factor = log(total) if p.log else splat(np.float32(1)) / total
+        for i in range(p.length):
+            if p.log:
+                store_first(out, i * p.inner, load_first(x, i * p.inner, n) - shift - factor, n)
+            else:
+                store_first(out, i * p.inner, load_first(out, i * p.inner, n) * factor, n)
     return 0
 
 
 @device_function
-def counted_rows(target, rows, ignore_index):
-    """Rows whose target is not ignored."""
-    count = 0
-    for line in range(rows):
-        if target[line] != ignore_index:
-            count += 1
-    return np.float32(count)
+def input_gradient(grad, y, total, is_log):
+    """y · (grad − total), or grad − exp(y) · total for the log-softmax."""
+    if is_log:
+        return grad - exp(y) * total
+    return y * (grad - total)
 
 
-@kernel(LossSum)
-def sum_losses(start, stop, row, scratch):
-    """out = Σ losses, divided by the number of rows that count if the mean is wanted."""
-    p = unpack(row, LossSum)
-    total = row_sum(p.losses, p.rows)
-    p.out[0] = total / counted_rows(p.target, p.rows, p.ignore_index) if p.mean else total
-    return 0
-
-
-@kernel(CrossEntropy)
-def cross_entropy_gradient(start, stop, row, scratch):
-    """gradient = scale · (softmax − (1−ε)·onehot − ε/c), 0 in the rows that are ignored."""
-    p = unpack(row, CrossEntropy)
-    memory = workspace(row, scratch)
-    smoothing = np.float32(p.label_smoothing)
-    share = smoothing / np.float32(p.columns)
-    count = counted_rows(p.target, p.rows, p.ignore_index) if p.reduction == 2 else np.float32(1)
+@kernel(Lines)
+def softmax_lines_gradient(start, stop, row, scratch):
+    """out = y·(x − Σ x·y) with x the gradient of y, or x − exp(y)·Σ x for the log-softmax."""
+    p = unpack(row, Lines)
+    whole = p.length // 16 * 16
+    left = p.length - whole
     for line in range(start, stop):
-        x, out = p.logits + line * p.columns, p.gradient + line * p.columns
-        label = p.target[line]
-        if label != p.ignore_index and (label < 0 or label >= p.columns):
-            return TARGET_OUT_OF_RANGE | line << 8
-        scale = p.loss_gradient[0 if p.reduction else line] / count
-        shift = splat(p.logsumexp[line])
-        for i in range(0, p.columns, 16):
-            value = exp(load_first(x, i, p.columns - i) - shift) - splat(share)
-            value = value * splat(scale)
-            if label == p.ignore_index:
-                value = splat(np.float32(0))
-            store_first(out, i, value, p.columns - i)
-        if label != p.ignore_index:
-            chosen = scalar_exp(x[label] - p.logsumexp[line], memory) - share
-            out[label] = (chosen - (np.float32(1) - smoothing)) * scale
+        grad, y, out = p.x + line * p.length, p.y + line * p.length, p.out + line * p.length
+        total = splat(np.float32(0))
+        for i in range(0, whole, 16):
+            total = total + (load(grad, i) if p.log else load(grad, i) * load(y, i))
+        if left > 0:
+            value = load_first(grad, whole, left)
+            total = total + (value if p.log else value * load_first(y, whole, left))
+        total = splat(lane_sum(total))
+        for i in range(0, whole, 16):
+            store(out, i, input_gradient(load(grad, i), load(y, i), total, p.log))
+        if left > 0:
+            value = input_gradient(load_first(grad, whole, left), load_first(y, whole, left), total, p.log)
+            store_first(out, whole, value, left)
     return 0
 
 
-def _declines(*arrays) -> str | None:
+@kernel(Lines)
+def softmax_columns_gradient(start, stop, row, scratch):
+    """As softmax_lines_gradient, of COLUMNS columns."""
+    p = unpack(row, Lines)
+    blocks = (p.inner + COLUMNS - 1) // COLUMNS
+    for task in range(start, stop):
+        begin = task // blocks * p.length * p.inner + task % blocks * COLUMNS
+        n = p.inner - task % blocks * COLUMNS
+        grad, y, out = p.x + begin, p.y + begin, p.out + begin
+        total = splat(np.float32(0))
+        for i in range(p.length):
+            value = load_first(grad, i * p.inner, n)
+            total = total + (value if p.log else value * load_first(y, i * p.inner, n))
+        for i in range(p.length):
+            value = input_gradient(load_first(grad, i * p.inner, n), load_first(y, i * p.inner, n), total, p.log)
+            store_first(out, i * p.inner, value, n)
+    return 0
+
+
+def declines(*arrays) -> str | None:
+    """As float32_contiguous; nothing is said of rows without an element either."""
     return float32_contiguous(*arrays) or ("an empty row" if arrays[0].ndim and arrays[0].size == 0 else None)
 
 
-def _chunk(rows: int, columns: int) -> int:
-    return max(1, min(rows, ELEMENTS_A_CHUNK // columns))
+def chunk_of(tasks: int, elements: int) -> int:
+    """Tasks of so many elements that a thread claims at once."""
+    return max(1, min(tasks, ELEMENTS_A_CHUNK // elements))
+
+
+def _append(program, lines, columns, out, x, y, log) -> None:
+    outer, length, inner = x.shape
+    args = Lines(out, x, y, length, inner, int(log))
+    if inner == 1:
+        program.append(lines, outer, args, chunk=chunk_of(outer, length), scratch=16 * SHORT)
+    else:
+        tasks = outer * -(-inner // COLUMNS)
+        program.append(columns, tasks, args, chunk=chunk_of(tasks, COLUMNS * length))
 
 
 def softmax(program, out, x, log):
-    reason = _declines(out, x)
+    reason = declines(out, x)
     if reason is None:
-        rows, columns = x.shape
-        program.append(
-            softmax_rows, rows, Rows(out, x, None, columns, int(log)), chunk=_chunk(rows, columns), scratch=16
-        )
+        _append(program, softmax_lines, softmax_columns, out, x, None, log)
     return reason
 
 
 def softmax_backward(program, out, grad, y, log):
-    reason = _declines(out, grad, y)
+    reason = declines(out, grad, y)
     if reason is None:
-        rows, columns = y.shape
-        program.append(softmax_gradient, rows, Rows(out, grad, y, columns, int(log)), chunk=_chunk(rows, columns))
+        _append(program, softmax_lines_gradient, softmax_columns_gradient, out, grad, y, log)
     return reason
 
 
-def _target_error(target, columns, ignore_index):
-    """What a status of the cross-entropy kernels says to the user: the first wrong row, whichever thread met one."""
-
-    def error(code, line):
-        values = target.numpy()
-        line = int(np.argmax((values != ignore_index) & ((values < 0) | (values >= columns))))
-        value = int(values[line])
-        return IndexError(
-            f"target {value} of row {line} is out of range: the logits have {columns} classes, 0 to {columns - 1}"
-        )
-
-    return error
-
-
-def cross_entropy(program, out, logsumexp, logits, target, reduction, ignore_index, label_smoothing):
-    reason = _declines(logits, logsumexp, out)
-    if reason is not None or not target.is_contiguous:
-        return reason or "strided"
-    rows, columns = logits.shape
-    losses = out if reduction == "none" else program.workspace((rows,))
-    args = CrossEntropy(
-        losses, logsumexp, logits, target, None, None, columns, rows, REDUCTIONS[reduction], ignore_index,
-        float(label_smoothing),
-    )  # fmt: skip
-    on_error = _target_error(target, columns, ignore_index)
-    program.append(cross_entropy_rows, rows, args, chunk=_chunk(rows, columns), scratch=16, on_error=on_error)
-    if reduction != "none":
-        program.append(sum_losses, 1, LossSum(out, losses, target, rows, ignore_index, int(reduction == "mean")))
-    return None
-
-
-def cross_entropy_backward(program, out, grad, logits, logsumexp, target, reduction, ignore_index, label_smoothing):
-    reason = _declines(out, grad, logits, logsumexp)
-    if reason is not None or not target.is_contiguous:
-        return reason or "strided"
-    rows, columns = logits.shape
-    args = CrossEntropy(
-        None, logsumexp, logits, target, out, grad, columns, rows, REDUCTIONS[reduction], ignore_index,
-        float(label_smoothing),
-    )  # fmt: skip
-    on_error = _target_error(target, columns, ignore_index)
-    program.append(cross_entropy_gradient, rows, args, chunk=_chunk(rows, columns), scratch=16, on_error=on_error)
-    return None
-
-
-FUNCTIONS = (softmax, softmax_backward, cross_entropy, cross_entropy_backward)
+FUNCTIONS = (softmax, softmax_backward)

@@ -14,9 +14,21 @@ from numpy.lib.stride_tricks import as_strided
 from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.memory import allocate
-from numbanet.kernels.numpy import conv, gemm, indexing, norm, optim, pointwise, pool, random, reduce, softmax
+from numbanet.kernels.numpy import (
+    conv,
+    embedding,
+    gemm,
+    indexing,
+    norm,
+    optim,
+    pointwise,
+    pool,
+    random,
+    reduce,
+    softmax,
+)
 
-_MODULES = (pointwise, reduce, indexing, gemm, conv, pool, norm, softmax, optim, random)
+_MODULES = (pointwise, reduce, indexing, embedding, gemm, conv, pool, norm, softmax, optim, random)
 
 
 def _collect() -> dict[str, Callable]:

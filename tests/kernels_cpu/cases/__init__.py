@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.kernels_cpu.cases.case import Case
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS
 from tests.kernels_cpu.cases.gradients import WEIGHT_GRADIENTS
+from tests.kernels_cpu.cases.lookups import LOOKUPS
 from tests.kernels_cpu.cases.norms import NORMS
 from tests.kernels_cpu.cases.others import OPTIMISERS, POINTWISE
 from tests.kernels_cpu.cases.pools import POOLS
@@ -17,6 +18,7 @@ CASES: dict[str, Case] = {}
 for _case in (
     *POINTWISE,
     *REDUCTIONS,
+    *LOOKUPS,
     *PRODUCTS,
     *CONVOLUTIONS,
     *WEIGHT_GRADIENTS,

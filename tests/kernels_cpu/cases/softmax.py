@@ -7,12 +7,18 @@ from functools import partial
 
 import numpy as np
 
+from numbanet.kernels.cpu.cross_entropy import BLOCK
 from tests.kernels_cpu.cases.case import Case, random, relative, unset
 from tests.kernels_cpu.helpers import EPSILON
 
+SHAPES = (
+    (1, 1, 1), (5, 10, 1), (3, 16, 1), (4, 33, 1), (4, 57, 1), (200, 100, 1), (2, 5, 3), (3, 17, 16), (2, 40, 37),
+    (1, 1, 5),
+)  # fmt: skip
 
-def _rows(name: str, rows: int, columns: int) -> np.ndarray:
-    return 5 * random(name, rows, columns)
+
+def _rows(name: str, *shape: int) -> np.ndarray:
+    return 5 * random(name, *shape)
 
 
 def near_logits(case: Case, expected: list[np.ndarray], factor: float = 2) -> list[np.ndarray]:
@@ -31,22 +37,24 @@ def softmax_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _softmax():
-    for rows, columns in ((1, 1), (5, 10), (3, 16), (4, 33), (200, 100)):
-        x = _rows(f"logits {columns}", rows, columns)
-        y, grad = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True), random(f"grad {columns}", rows, columns)
+    for shape in SHAPES:
+        x = _rows(f"logits {shape}", *shape)
+        y, grad = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True), random(f"grad {shape}", *shape)
         for is_log in (False, True):
-            kind = f"{'log-' if is_log else ''}softmax {rows} x {columns}"
-            args = (unset(rows, columns), x, is_log)
+            kind = f"{'log-' if is_log else ''}softmax {' x '.join(map(str, shape))}"
+            args = (unset(*shape), x, is_log)
             yield Case(kind, "softmax", args, tolerance=near_logits if is_log else softmax_error)
-            args = (unset(rows, columns), grad, np.log(y) if is_log else y, is_log)
+            args = (unset(*shape), grad, np.log(y) if is_log else y, is_log)
             yield Case(f"{kind}, backward", "softmax_backward", args, tolerance=near_logits)
-    far = np.array([[1e4, -1e4, 0.5], [88.9, 88.8, -200], [-3e38, -3e38, -3e38]], np.float32)
+    far = np.array([[1e4, -1e4, 0.5], [88.9, 88.8, -200], [-3e38, -3e38, -3e38], [0, -87.5, -103.5]], np.float32)
     odd = np.array([[np.nan, 1, 2], [1, np.inf, 3], [-np.inf, 2, 1]], np.float32)
     lowest = np.full((2, 20), -np.inf, np.float32)
-    for is_log, (name, x) in itertools.product((False, True), {"far": far, "NaN": odd, "all -inf": lowest}.items()):
+    kinds = {"far": far, "NaN": odd, "all -inf": lowest}
+    for is_log, (name, x), inner in itertools.product((False, True), kinds.items(), (1, 3)):
+        x = np.repeat(x[:, :, None], inner, axis=2)
         tolerance = near_logits if is_log else softmax_error
-        kind = "log-softmax" if is_log else "softmax"
-        yield Case(f"{kind} {name}", "softmax", (unset(*x.shape), x, is_log), tolerance=tolerance)
+        kind = f"{'log-' if is_log else ''}softmax {name}, inner {inner}"
+        yield Case(kind, "softmax", (unset(*x.shape), x, is_log), tolerance=tolerance)
 
 
 def _losses():
@@ -54,6 +62,12 @@ def _losses():
         name = f"{rows} x {columns}, {reduction}, smoothing {smoothing}"
         yield from _loss(name, _rows(name, rows, columns), reduction, smoothing)
     yield from _loss("many rows", _rows("many rows", 2000, 10), "mean", 0.0)
+    long = _rows("vocabulary", 5, 3 * BLOCK + 77)
+    long[0, 2 * BLOCK + 5], long[1, 7], long[2, : BLOCK + 9] = 40, 40, -np.inf
+    yield from _loss("vocabulary", long.copy(), "mean", 0.1)
+    long[3, 2 * BLOCK], long[4, 3], long[4, BLOCK] = np.nan, np.inf, np.nan
+    long[0, 1], long[1, 3 * BLOCK + 70], long[2] = np.inf, np.inf, -np.inf
+    yield from _loss("odd vocabulary", long, "none", 0.0)
     odd = np.array([[1, np.inf, 0], [-np.inf, 1, 0], [-np.inf, -np.inf, -np.inf], [np.nan, 0, 1]], np.float32)
     yield from _loss("NaN and infinities", odd, "none", 0.0)
 

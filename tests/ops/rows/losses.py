@@ -42,12 +42,21 @@ ROWS = [
     ),
     Row(
         "softmax along 1",
-        [loss.Softmax],
+        [loss.Softmax, loss.SoftmaxBackward],
         lambda x: F.softmax(x, 1),
         lambda x: scipy.special.softmax(x, 1),
-        [[normal(2, 3, 4)]],
+        [[normal(2, 3, 4)], [normal(1, 7, 33)], [normal(3, 130, 2, 5)]],
         twice=True,
         tolerance=64,
+    ),
+    Row(
+        "log_softmax along 0",
+        [loss.Softmax, loss.SoftmaxBackward],
+        lambda x: F.log_softmax(x, 0),
+        lambda x: scipy.special.log_softmax(x, 0),
+        [[normal(5, 3)], [normal(17, 2, 16)], [normal(1, 7)]],
+        twice=True,
+        size=lambda x: np.abs(scipy.special.log_softmax(x, 0)) + 2 * np.abs(x).max(0, keepdims=True),
     ),
     Row(
         "log_softmax",
