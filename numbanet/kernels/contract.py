@@ -300,6 +300,22 @@ def rmsprop_update(
     momentum_buffers and grad_avgs may be empty."""
 
 
+# --- clipping of gradients: all arrays in one call ------------------------------------------------------------------
+@declare()
+def sum_of_squares(out, arrays: tuple):
+    """out () = Σ x² over all elements of all arrays."""
+
+
+@declare()
+def scale_all(arrays: tuple, factor):
+    """x ← x · factor () for all elements of all arrays, in place; nothing is touched if factor is 1."""
+
+
+@declare()
+def clamp_all(arrays: tuple, limit):
+    """x ← min(max(x, −limit), limit) for all elements of all arrays, in place; limit (); a NaN stays."""
+
+
 # --- random numbers: Philox4x32-10 by (seed, stream, offset) --------------------------------------------------------
 @declare()
 def uniform(out, low: float, high: float, seed: int, stream: int, offset: int):

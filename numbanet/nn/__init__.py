@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbanet.nn import functional, init
+from numbanet.nn import functional, init, utils
 from numbanet.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from numbanet.nn.container import ModuleDict, ModuleList, Sequential
 from numbanet.nn.conv import Conv2d
@@ -47,4 +47,5 @@ __all__ = [
     "Unflatten",
     "functional",
     "init",
+    "utils",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from numbanet.ops import (
     binary,
+    clip,
     conv,
     embedding,
     indexing,
@@ -23,7 +24,7 @@ from numbanet.ops import (
 )
 from numbanet.ops.base import Op, Spec, ViewOp
 
-_ABSTRACT = {"Op", "ViewOp", "Unary", "Binary", "Reduce", "_Update", "_RandomFill"}
+_ABSTRACT = {"Op", "ViewOp", "Unary", "Binary", "Reduce", "_Update", "_RandomFill", "_ChangeAll"}
 
 OPS: list[type[Op]] = [
     kind
@@ -40,6 +41,7 @@ OPS: list[type[Op]] = [
         norm,
         loss,
         optim,
+        clip,
         random,
         transfer,
     )

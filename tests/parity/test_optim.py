@@ -99,6 +99,20 @@ def test_parameters_without_a_gradient_stay(name: str) -> None:
     assert_close(ours, theirs, "float32")
 
 
+@pytest.mark.parametrize("order", [2.0, 1.0, float("inf")])
+@pytest.mark.parametrize("limit", [0.5, 100.0])
+def test_clipping(order: float, limit: float) -> None:
+    ours, theirs = make_parameters("float32")
+    set_gradients(ours, theirs, 0, "float32")
+    mine = nn.utils.clip_grad_norm_(ours, limit, order)
+    other = torch.nn.utils.clip_grad_norm_(theirs, limit, order)
+    assert mine.item() == pytest.approx(other.item(), rel=1e-6)
+    nn.utils.clip_grad_value_(ours, 0.03)
+    torch.nn.utils.clip_grad_value_(theirs, 0.03)
+    for one, two in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.grad.numpy(), two.grad.numpy(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_schedule(schedule: str) -> None:
     ours, theirs = make_parameters("float32")

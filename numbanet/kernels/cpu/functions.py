@@ -14,6 +14,7 @@ import numpy as np
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.cpu import (
     argreduce,
+    clip,
     conv,
     cross_entropy,
     embedding,
@@ -47,6 +48,7 @@ FUNCTIONS: dict[str, Callable] = {
         softmax,
         cross_entropy,
         optim,
+        clip,
         random,
     )
     for function in module.FUNCTIONS

@@ -15,6 +15,7 @@ from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.memory import allocate
 from numbanet.kernels.numpy import (
+    clip,
     conv,
     embedding,
     gemm,
@@ -28,7 +29,7 @@ from numbanet.kernels.numpy import (
     softmax,
 )
 
-_MODULES = (pointwise, reduce, indexing, embedding, gemm, conv, pool, norm, softmax, optim, random)
+_MODULES = (pointwise, reduce, indexing, embedding, gemm, conv, pool, norm, softmax, optim, clip, random)
 
 
 def _collect() -> dict[str, Callable]:

@@ -105,6 +105,15 @@ def _optimisers():
         np.array(SETTINGS["plain"], np.float32),
     )
     yield Case("sgd_update of nothing", "sgd_update", args, (0,), relative(4, 1))
+    for name, shapes in (("", SHAPES_OF_PARAMETERS), (" many", ((9 * CHUNK + 1,), (33,))), (" nothing", ((0,), (0,)))):
+        args = (unset(), _parameters("gradient", shapes))
+        yield Case(f"sum_of_squares of{name or ' some'}", "sum_of_squares", args, (0,), relative(16))
+        for factor in (0.3, 1.0, np.nan):
+            args = (_parameters("gradient", shapes), np.array(factor, np.float32))
+            yield Case(f"scale_all by {factor}{name}", "scale_all", args, (0,), relative(1))
+        gradients = tuple(with_specials(array) for array in _parameters("gradient", shapes))
+        args = (gradients, np.array(0.5, np.float32))
+        yield Case(f"clamp_all{name}", "clamp_all", args, (0,))
 
 
 def adam_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet import autograd
-from numbanet.ops import optim, random
+from numbanet.ops import clip, optim, random
 from tests.ops import oracles
 from tests.ops.row import Row
 from tests.ops.samples import each, normal, positive
@@ -150,4 +150,45 @@ def _dropout_rows():
         )
 
 
-ROWS = [*_optimiser_rows(), *_random_rows(), *_dropout_rows()]
+def _changed(function, number):
+    """Two tensors after they were changed in place."""
+
+    def run(x, y):
+        x, y = x.detach().clone(), y.detach().clone()
+        function([x, y], x.new_tensor(number, x.dtype))
+        return x, y
+
+    return run
+
+
+def _clip_rows():
+    cases = [[normal(*a), normal(*b)] for a, b in [((), (3,)), ((33, 17), (1,)), ((0,), (4099,))]]
+    yield Row(
+        "sum_of_squares",
+        [clip.SumOfSquares],
+        lambda x, y: clip.sum_of_squares([x, y]),
+        lambda x, y: (x**2).sum() + (y**2).sum(),
+        cases,
+        differentiable=False,
+    )
+    for factor in (0.3, 1.0):
+        function = _changed(clip.scale_all, factor)
+        yield Row(
+            f"scale_all by {factor}",
+            [clip.ScaleAll],
+            function,
+            lambda x, y, factor=factor: (x * factor, y * factor),
+            cases,
+            differentiable=False,
+        )
+    yield Row(
+        "clamp_all",
+        [clip.ClampAll],
+        _changed(clip.clamp_all, 0.5),
+        lambda x, y: (np.clip(x, -0.5, 0.5), np.clip(y, -0.5, 0.5)),
+        cases,
+        differentiable=False,
+    )
+
+
+ROWS = [*_clip_rows(), *_optimiser_rows(), *_random_rows(), *_dropout_rows()]
