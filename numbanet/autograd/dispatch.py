@@ -35,7 +35,8 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
 
     Infers the outputs (which checks the inputs), makes inputs contiguous unless the op takes any strides, allocates,
     has the op append its kernels to this thread's program, runs it, and links the graph if gradients are recorded
-    and an input requires one. What the op changes (``op.mutates``, running statistics) must be contiguous.
+    and an input requires one. What the op changes (``op.mutates``, running statistics) must be contiguous. What the
+    back end remembers of the same op and shapes is run again instead.
     """
     if not op.strided:
         for tensor in inputs:
@@ -47,7 +48,11 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
     for array in arrays:
         if array.storage.backend is not backend:
             raise _mixed(arrays, op)
-    spec = op.infer(*arrays)
+    key = call = None
+    if backend.remembers and op.repeats:
+        key = (op, *[(a.shape, a.dtype.num) if a.is_contiguous else (a.shape, a.dtype.num, a.strides) for a in arrays])
+        call = backend.recall(key)
+    spec = op.infer(*arrays) if call is None else call.spec
     if type(spec) is tuple:
         outs = target = tuple([_allocate(backend, one) for one in spec])
         empty = not any(out.size for out in outs)
@@ -55,10 +60,14 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         target = _allocate(backend, spec)
         outs = (target,)
         empty = not target.size
-    if not empty:
+    if call is not None:
+        call.run([*outs, *arrays])
+    elif not empty:
         program = backend.eager()
         try:
             op.forward(program, target, *arrays)
+            if key is not None:
+                backend.remember(key, spec, [*outs, *arrays])
             program.run()
         finally:
             program.clear()

@@ -21,9 +21,13 @@ class Program(Protocol):
 
 
 class Backend(Protocol):
-    """What the layers above see of the hardware."""
+    """What the layers above see of the hardware.
+
+    A back end that ``remembers`` has two more methods: ``remember(key, spec, operands)`` keeps what the eager program
+    holds, with the shapes of its outputs, and ``recall(key)`` gives it back, to be run with other operands."""
 
     name: str
+    remembers: bool
 
     def allocate(self, nbytes: int) -> Storage:
         """A storage of nbytes bytes, 64-byte aligned, contents undefined."""

@@ -13,7 +13,7 @@ from numbanet.ops.base import Op, Spec
 from numbanet.tensor import Tensor
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class GradientBoundary(Op):
     """Identity of several tensors at once, which shows their gradients to a function when they come back.
 
@@ -25,6 +25,7 @@ class GradientBoundary(Op):
     on_backward: Callable[[tuple], tuple | None]
 
     strided: ClassVar[bool] = True
+    repeats: ClassVar[bool] = False
 
     def infer(self, *arrays: Array) -> tuple[Spec, ...]:
         return tuple(Spec(array.shape, array.dtype) for array in arrays)

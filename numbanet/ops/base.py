@@ -42,19 +42,43 @@ class Spec:
         return f"Spec({self.shape}, {self.dtype})"
 
 
-@dataclass(slots=True)
-class Op:
-    """An operation with its settings as fields; its inputs and outputs are tensors.
+_made: dict[tuple, Op] = {}
+MOST_MADE = 1 << 14
+
+
+class OpClass(type):
+    """The class of op classes: making an op with the settings of one that exists gives that one.
+
+    So an op is its own key where what was worked out for it is kept."""
+
+    def __call__(cls, *settings: object, **named: object) -> Op:
+        if not cls.repeats or cls.__hash__ is None:  # a dataclass that compares its fields has no hash
+            cls.repeats = False
+            return super().__call__(*settings, **named)
+        key = (cls, *settings, *named.items()) if named else (cls, *settings)
+        op = _made.get(key)
+        if op is None:
+            if len(_made) >= MOST_MADE:
+                _made.clear()
+            op = _made[key] = super().__call__(*settings, **named)
+        return op
+
+
+@dataclass(slots=True, eq=False)
+class Op(metaclass=OpClass):
+    """An operation with its settings as fields, which never change; its inputs and outputs are tensors.
 
     ``strided``: all inputs may have any strides. ``inplace``: the output may share memory with the first input.
     ``mutates``: the numbers of the inputs that the op changes (``apply_mutating`` runs ops without outputs).
     ``saves_inputs`` and ``saves_outputs``: what ``backward`` asks its node for. ``differentiable``: gradients flow
-    through it.
+    through it. ``repeats``: the same settings come up again and again, and can be hashed (not so offsets of random
+    numbers, or indices).
     """
 
     strided: ClassVar[bool] = False
     inplace: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
+    repeats: ClassVar[bool] = True
     mutates: ClassVar[tuple[int, ...]] = ()
     saves_inputs: ClassVar[tuple[int, ...]] = ()
     saves_outputs: ClassVar[tuple[int, ...]] = ()
@@ -78,7 +102,7 @@ class Op:
         return self.saves_inputs
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ViewOp(Op):
     """An operation whose result shows the memory of its input."""
 

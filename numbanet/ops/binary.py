@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numbanet.tensor import Tensor
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Binary(Op):
     """z = function(x, y), broadcast; x and y have one dtype. Gradients are summed to the input's shape."""
 
@@ -48,7 +48,7 @@ class Binary(Op):
         raise NotImplementedError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Add(Binary):
     """z = x + y. ∂x = ∂z, ∂y = ∂z."""
 
@@ -61,7 +61,7 @@ class Add(Binary):
         return grad
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sub(Binary):
     """z = x − y. ∂x = ∂z, ∂y = −∂z."""
 
@@ -79,7 +79,7 @@ class Sub(Binary):
         return -grad
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Mul(Binary):
     """z = x · y. ∂x = ∂z · y, ∂y = ∂z · x."""
 
@@ -95,7 +95,7 @@ class Mul(Binary):
         return grad * node.input(0)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Div(Binary):
     """z = x / y. ∂x = ∂z / y, ∂y = −∂z · x / y²."""
 
@@ -112,7 +112,7 @@ class Div(Binary):
         return -(grad * (node.input(0) / y / y))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pow(Binary):
     """z = x^y. ∂x = ∂z · y · x^(y−1), 0 where y is 0; ∂y = ∂z · z · ln(x), 0 where x is 0 and y ≥ 0."""
 
@@ -129,7 +129,7 @@ class Pow(Binary):
         return ((x == 0) & (y >= 0)).where(grad.zeros_like(), grad * (node.output() * x.log()))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Extreme(Binary):
     """z = maximum or minimum of x and y, NaN where one is. The larger (smaller) one has the gradient; equals halve
     it."""
@@ -149,7 +149,7 @@ class Extreme(Binary):
         return self._share(node, grad, 1)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Rounded(Binary):
     """z = floor_divide (⌊x / y⌋) or remainder (x − y·⌊x / y⌋, the sign of y). Only the remainder has a gradient,
     for x."""
@@ -163,7 +163,7 @@ class Rounded(Binary):
         raise RuntimeError(f"the gradient of {self.function} for the divisor is not available; detach() the divisor")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Compare(Op):
     """z (bool) = eq, ne, lt, le, gt, ge, logical_and, logical_or or logical_xor of x and y, broadcast."""
 
@@ -178,7 +178,7 @@ class Compare(Op):
         program.binary(out, broadcast(x, out.shape), broadcast(y, out.shape), self.function)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Where(Op):
     """z = x where condition (bool), else y; all broadcast. ∂x = ∂z where condition, else 0; ∂y the other way."""
 

@@ -16,7 +16,7 @@ def conv_output_size(size: int, kernel: int, stride: int, padding: int, dilation
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conv2d(Op):
     """y (n, o, oh, ow) = activation(x (n, c, h, w) ⋆ weight (o, c/groups, kh, kw) + bias (o,)): cross-correlation.
 
@@ -88,7 +88,7 @@ class Conv2d(Op):
         return (grad_x, grad_weight, grad_bias)[: len(needs)]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conv2dInputGrad(Op):
     """∂x (n, c, h, w) from ∂y (n, o, oh, ow) and weight. Linear in both: ∂∂y = ∂∂x ⋆ weight, ∂weight as
     Conv2dWeightGrad."""
@@ -116,7 +116,7 @@ class Conv2dInputGrad(Op):
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Conv2dWeightGrad(Op):
     """∂weight (o, c/groups, kh, kw) and, with_bias, ∂bias (o,), from ∂y and x. Linear in both."""
 

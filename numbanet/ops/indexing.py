@@ -55,10 +55,11 @@ def indexed_shape(shape: Shape, template: Template, indices: Sequence[Array]) ->
     return (*result[:place], *common, *result[place:])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Take(Op):
     """y = x[template] with index tensors (int64). ∂x = zeros with ∂y added at the indices."""
 
+    repeats: ClassVar[bool] = False
     strided: ClassVar[bool] = True  # the index tensors are made contiguous by the caller
     template: Template
 
@@ -76,10 +77,11 @@ class Take(Op):
         return (apply(TakeBackward(self.template, node.shapes[0]), grad, *indices), *[None] * len(indices))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class TakeBackward(Op):
     """x = zeros of a shape, and ∂y added at x[template]; what is indexed twice adds up. Its gradient: Take."""
 
+    repeats: ClassVar[bool] = False
     strided: ClassVar[bool] = True
     template: Template
     shape: Shape
@@ -100,12 +102,13 @@ class TakeBackward(Op):
         return (apply(Take(self.template), grad, *indices), *[None] * len(indices))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Put(Op):
     """x[template] ← values, or += with accumulate; in place or as a new tensor.
 
     ∂x = ∂y, with zeros at the indices unless accumulate; ∂values = ∂y[template], summed to values."""
 
+    repeats: ClassVar[bool] = False
     strided: ClassVar[bool] = True
     inplace: ClassVar[bool] = True
     template: Template
@@ -155,7 +158,7 @@ class Put(Op):
         return (grad_x, grad_values, *[None] * len(indices))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Concatenate(Op):
     """y = the inputs joined along an axis. ∂inputs = slices of ∂y."""
 

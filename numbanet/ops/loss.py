@@ -17,7 +17,7 @@ def _along(array: Array, axis: int) -> Array:
     return array.view((math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Softmax(Op):
     """y = exp(x) / Σ exp(x) along an axis, or with log x − ln Σ exp(x); safe for large x.
 
@@ -38,7 +38,7 @@ class Softmax(Op):
         return apply(SoftmaxBackward(self.log, self.axis), grad, node.output())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SoftmaxBackward(Op):
     """∂x from ∂y and y, see Softmax. With g = ∂y, v the gradient of ∂x:
 
@@ -64,7 +64,7 @@ class SoftmaxBackward(Op):
         return y * (v - mean), v * (g - (g * y).sum(self.axis, keepdim=True)) - g * mean
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CrossEntropy(Op):
     """(loss, lse) of logits (n, c) for target (n,) int64: with lse = ln Σ exp(logits) and ε = label_smoothing,
 
@@ -101,7 +101,7 @@ class CrossEntropy(Op):
         return apply(op, grad, node.input(0), node.output(1), node.input(1)), None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CrossEntropyBackward(Op):
     """∂logits (n, c) from ∂loss, logits, lse and target, see CrossEntropy. It has no gradient of its own."""
 

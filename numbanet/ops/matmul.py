@@ -10,7 +10,7 @@ from numbanet.ops.base import Op, Spec, broadcast, broadcast_shapes, require_flo
 from numbanet.ops.pointwise import RELU_BACKWARD
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MatMul(Op):
     """c (…, m, n) = a (…, m, k) @ b (…, k, n), leading dimensions broadcast. ∂a = ∂c bᵀ, ∂b = aᵀ ∂c."""
 
@@ -36,7 +36,7 @@ class MatMul(Op):
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Linear(Op):
     """y (m, o) = activation(x (m, k) @ weight (o, k)ᵀ + bias (o,)); bias is optional, activation None or "relu".
 

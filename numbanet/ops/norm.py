@@ -58,7 +58,7 @@ def normalised(x: Tensor, axes: Sequence[int], eps: float) -> tuple[Tensor, Tens
     return centred * rstd, rstd
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class BatchNorm(Op):
     """(y, statistics): y = activation((x − μ)·ρ·weight + bias + residual), ρ = 1/√(σ² + eps); statistics (2, c) = μ, ρ.
 
@@ -180,7 +180,7 @@ _CHANGES = ("running_mean", "running_var", "batches")
 _GRADIENTS = ("x", "residual", "weight", "bias")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class BatchNormBackward(Op):
     """The gradients of BatchNorm that ``wanted`` names, of x, residual, weight and bias in this order.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numbanet.tensor import Tensor
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Update(Op):
     """Inputs: count parameters, their gradients, then kind after kind of buffers, then the hyperparameters."""
 
@@ -58,7 +58,7 @@ class _Update(Op):
                     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SGDUpdate(_Update):
     """PyTorch's SGD, with hyper (6,): lr, momentum, dampening, weight_decay, nesterov (0/1), first step (0/1).
 
@@ -73,7 +73,7 @@ class SGDUpdate(_Update):
         program.sgd_update(parameters, gradients, buffers[0] if buffers else (), arrays[-1])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AdamUpdate(_Update):
     """Adam (Kingma, Ba 2015) and AdamW, with hyper (8,): lr, β1, β2, eps, weight_decay, decoupled (0/1), 1 − β1^t,
     √(1 − β2^t).
@@ -87,7 +87,7 @@ class AdamUpdate(_Update):
         program.adam_update(*self.split(arrays), arrays[-1])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RMSpropUpdate(_Update):
     """RMSprop (Hinton's lecture 6e), with hyper (6,): lr, alpha, eps, weight_decay, momentum, eps under the root (0/1).
 

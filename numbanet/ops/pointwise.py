@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Clone(Op):
     """y = x in memory of its own, row-major contiguous. ∂x = ∂y."""
 
@@ -32,12 +32,12 @@ class Clone(Op):
         return grad
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Contiguous(Clone):
     """y = x, row-major contiguous: what kernels that take no strides are given."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cast(Op):
     """y = x in another dtype. ∂x = ∂y in x's dtype."""
 
@@ -58,7 +58,7 @@ class Cast(Op):
         return ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CopyFrom(Op):
     """target ← x, broadcast to target and cast to its dtype; in place only. ∂x = ∂target, summed to x."""
 
@@ -81,10 +81,11 @@ class CopyFrom(Op):
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fill(Op):
     """target ← value; in place only. The gradient is 0."""
 
+    repeats: ClassVar[bool] = False
     strided: ClassVar[bool] = True
     inplace: ClassVar[bool] = True
     value: float
@@ -100,7 +101,7 @@ class Fill(Op):
 
 
 # --- functions of one tensor -----------------------------------------------------------------------------------------
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Unary(Op):
     """y = function(x) in every element."""
 
@@ -115,7 +116,7 @@ class Unary(Op):
         program.unary(out, x, self.function)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Neg(Unary):
     """y = −x. ∂x = −∂y."""
 
@@ -130,7 +131,7 @@ class Neg(Unary):
         return -grad
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Abs(Unary):
     """y = |x|. ∂x = ∂y · sign(x), 0 at 0."""
 
@@ -141,7 +142,7 @@ class Abs(Unary):
         return grad * node.input(0).sign()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Exp(Unary):
     """y = exp(x). ∂x = ∂y · y."""
 
@@ -152,7 +153,7 @@ class Exp(Unary):
         return grad * node.output()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Log(Unary):
     """y = ln(x). ∂x = ∂y / x."""
 
@@ -163,7 +164,7 @@ class Log(Unary):
         return grad / node.input(0)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sqrt(Unary):
     """y = √x. ∂x = ∂y / (2y)."""
 
@@ -174,7 +175,7 @@ class Sqrt(Unary):
         return grad / (node.output() * 2)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Square(Unary):
     """y = x². ∂x = 2x · ∂y."""
 
@@ -185,7 +186,7 @@ class Square(Unary):
         return grad * (node.input(0) * 2)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reciprocal(Unary):
     """y = 1/x. ∂x = −∂y · y²."""
 
@@ -196,7 +197,7 @@ class Reciprocal(Unary):
         return -(grad * node.output().square())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Tanh(Unary):
     """y = tanh(x). ∂x = ∂y · (1 − y²)."""
 
@@ -207,7 +208,7 @@ class Tanh(Unary):
         return grad * (1 - node.output().square())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sigmoid(Unary):
     """y = 1 / (1 + exp(−x)). ∂x = ∂y · y · (1 − y)."""
 
@@ -219,7 +220,7 @@ class Sigmoid(Unary):
         return grad * ((1 - y) * y)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Relu(Unary):
     """y = max(x, 0), NaN where x is. ∂x = ∂y where y > 0, else 0."""
 
@@ -230,7 +231,7 @@ class Relu(Unary):
         return apply(RELU_BACKWARD, grad, node.output())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ReluBackward(Op):
     """∂x = ∂y where y > 0, else 0; y is the ReLU's output (or input). Linear in ∂y; y's own derivative is 0."""
 
@@ -247,7 +248,7 @@ class ReluBackward(Op):
         return apply(RELU_BACKWARD, grad, node.input(1)), None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sin(Unary):
     """y = sin(x). ∂x = ∂y · cos(x)."""
 
@@ -258,7 +259,7 @@ class Sin(Unary):
         return grad * node.input(0).cos()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cos(Unary):
     """y = cos(x). ∂x = −∂y · sin(x)."""
 
@@ -269,7 +270,7 @@ class Cos(Unary):
         return -(grad * node.input(0).sin())
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Step(Unary):
     """y = sign, floor, ceil or round (half to even) of x: its derivative is 0 wherever it has one."""
 
@@ -279,7 +280,7 @@ class Step(Unary):
         return grad.zeros_like()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Predicate(Op):
     """y (bool) = isnan(x), isinf(x) or logical_not(x)."""
 

@@ -47,7 +47,7 @@ def _infer(name: str, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilat
     return (*x.shape[:2], *size)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MaxPool2d(Op):
     """(y, positions) = the maximum of each window of x (n, c, h, w), and its cell ky · kw + kx in the window.
 
@@ -74,7 +74,7 @@ class MaxPool2d(Op):
         return apply(op, grad, node.output(1))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MaxPool2dBackward(Op):
     """∂x (n, c, h, w) = ∂y (n, c, oh, ow) added up at positions. Its gradient: ∂∂x read there."""
 
@@ -97,7 +97,7 @@ class MaxPool2dBackward(Op):
         return _read(grad, apply(op, node.input(1))), None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MaxPool2dIndices(Op):
     """The places y · width + x in the plane (int64) that the positions of MaxPool2d stand for."""
 
@@ -122,7 +122,7 @@ def _read(x: Tensor, indices: Tensor) -> Tensor:
     return x.reshape((n, c, h * w)).gather(2, indices.reshape((n, c, oh * ow))).reshape(indices.shape)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AvgPool2d(Op):
     """y (n, c, oh, ow) = the mean of each window of x (n, c, h, w), padded with zeros.
 
@@ -148,7 +148,7 @@ class AvgPool2d(Op):
         return apply(op, grad)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AvgPool2dBackward(Op):
     """∂x (n, c, h, w) = each ∂y shared out evenly over its window. Its gradient: AvgPool2d."""
 
@@ -180,7 +180,7 @@ def _infer_adaptive(name: str, x: Array, size: Pair) -> Shape:
     return (*x.shape[:2], *size)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AdaptiveAvgPool2d(Op):
     """y (n, c, oh, ow) = means over windows that share x (n, c, h, w) out, or overlap by a cell where they must.
 
@@ -198,7 +198,7 @@ class AdaptiveAvgPool2d(Op):
         return apply(AdaptiveAvgPool2dBackward(node.shapes[0]), grad)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AdaptiveAvgPool2dBackward(Op):
     """∂x (n, c, h, w) = each ∂y shared out evenly over its window. Its gradient: AdaptiveAvgPool2d."""
 
@@ -214,7 +214,7 @@ class AdaptiveAvgPool2dBackward(Op):
         return apply(AdaptiveAvgPool2d(node.shapes[0][2:]), grad)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AdaptiveMaxPool2d(Op):
     """(y, indices) = maxima over the windows of AdaptiveAvgPool2d, and where they are in the plane (int32).
 
@@ -235,7 +235,7 @@ class AdaptiveMaxPool2d(Op):
         return apply(AdaptiveMaxPool2dBackward(node.shapes[0]), grad, node.output(1))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AdaptiveMaxPool2dBackward(Op):
     """∂x (n, c, h, w) = ∂y (n, c, oh, ow) added up at indices. Its gradient: ∂∂x read there."""
 

@@ -9,10 +9,11 @@ from numbanet.autograd import apply
 from numbanet.ops.base import Op, Spec, require_float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _RandomFill(Op):
     """Fills its input in place; the gradient is 0."""
 
+    repeats: ClassVar[bool] = False
     inplace: ClassVar[bool] = True
     seed: int
     stream: int
@@ -26,7 +27,7 @@ class _RandomFill(Op):
         return grad.zeros_like()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Uniform(_RandomFill):
     """x ← low + (high − low)·u with u in [0, 1), 24 bits (float32) or 53 bits (float64) of Philox4x32-10."""
 
@@ -37,7 +38,7 @@ class Uniform(_RandomFill):
         program.uniform(out, self.low, self.high, self.seed, self.stream, self.offset)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Normal(_RandomFill):
     """x ← mean + std·z with z standard normal, by Box–Muller from Philox4x32-10."""
 
@@ -48,7 +49,7 @@ class Normal(_RandomFill):
         program.normal(out, self.mean, self.std, self.seed, self.stream, self.offset)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Dropout(Op):
     """x · 0 with probability p, else x · scale; ``group`` elements in a row share their fate (Srivastava et al. 2014).
 
@@ -56,6 +57,7 @@ class Dropout(Op):
     equal; group divides the number of elements."""
 
     inplace: ClassVar[bool] = True
+    repeats: ClassVar[bool] = False
     seed: int
     stream: int
     offset: int

@@ -26,7 +26,7 @@ def count_of(shape: Shape, axes: Sequence[int]) -> int:
     return math.prod([shape[axis] for axis in axes])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reduce(Op):
     """y = function over axes of x, which are dropped or, with keepdim, kept as 1."""
 
@@ -47,7 +47,7 @@ class Reduce(Op):
         return value if self.keepdim else value.reshape(reduced_shape(shape, self.axes, True))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sum(Reduce):
     """y = Σ x over axes; int64 for integers and bool. ∂x = ∂y, repeated along axes."""
 
@@ -61,7 +61,7 @@ class Sum(Reduce):
         return self.kept(grad, node.shapes[0]).expand(node.shapes[0])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Mean(Reduce):
     """y = Σ x / n over axes of n elements (none: NaN). ∂x = ∂y / n, repeated along axes."""
 
@@ -77,7 +77,7 @@ class Mean(Reduce):
         return self.kept(grad / count_of(shape, self.axes), shape).expand(shape)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Variance(Op):
     """(v, m) = variance and mean of x over axes of n elements: m = Σ x / n, v = Σ (x − m)² / max(0, n − correction).
 
@@ -113,7 +113,7 @@ class Variance(Op):
         return result
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Prod(Reduce):
     """y = Π x over axes; int64 for integers and bool. ∂x = ∂y · y / x, and where x has zeros, the product of the
     others."""
@@ -136,7 +136,7 @@ class Prod(Reduce):
         return grad * share
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Amax(Reduce):
     """y = maximum of x over axes, NaN if there is one. ∂x = ∂y, shared out evenly between equal maxima."""
 
@@ -157,14 +157,14 @@ class Amax(Reduce):
         return mask * (self.kept(grad, x.shape) / mask.sum(self.axes, keepdim=True))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Amin(Amax):
     """y = minimum of x over axes, NaN if there is one. ∂x = ∂y, shared out evenly between equal minima."""
 
     function: ClassVar[str] = "min"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class MaxAlong(Op):
     """(values, indices) = maximum or minimum of x along one axis and where it is first; indices int64.
 
@@ -196,7 +196,7 @@ class MaxAlong(Op):
         return here.where(grad.reshape(kept), grad.new_zeros(()))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Argreduce(Op):
     """y (int64) = the first index of the maximum or minimum of x along one axis; a NaN counts as the extreme."""
 
@@ -214,7 +214,7 @@ class Argreduce(Op):
         program.argreduce(out.view(reduced_shape(x.shape, (self.axis,), True)), x, self.axis, self.function)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Truth(Reduce):
     """y (bool) = any or all of x over axes."""
 

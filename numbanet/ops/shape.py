@@ -10,7 +10,7 @@ from numbanet.kernels.array import Array
 from numbanet.ops.base import Op, Shape, Spec, ViewOp, sum_to
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reshape(ViewOp):
     """y = x's elements, row by row, in another shape. ∂x = ∂y in x's shape. Only where strides can say it."""
 
@@ -59,7 +59,7 @@ def view_strides(array: Array, shape: Shape) -> Shape | None:
     return tuple(reversed(strides))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Permute(ViewOp):
     """y = x with its dimensions in another order. ∂x = ∂y in the order before."""
 
@@ -76,7 +76,7 @@ class Permute(ViewOp):
         return apply_view(Permute(tuple(back)), grad)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Expand(ViewOp):
     """y = x repeated along new dimensions and those of size 1, without a copy. ∂x = ∂y summed over them."""
 
@@ -98,7 +98,7 @@ class Expand(ViewOp):
         return sum_to(grad, node.shapes[0])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Alias(ViewOp):
     """y = x: the same memory under another Tensor. ∂x = ∂y."""
 
@@ -109,10 +109,11 @@ class Alias(ViewOp):
         return grad
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slice(ViewOp):
     """y = x[index] for a basic index, a tuple of ints, slices and None. ∂x = ∂y at the index, 0 elsewhere."""
 
+    repeats: ClassVar[bool] = False
     index: tuple
 
     def view(self, array):
@@ -143,10 +144,11 @@ def slice_view(array: Array, index: tuple) -> Array:
     return array.view(tuple(shape), tuple(strides), offset)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SliceBackward(Op):
     """x = zeros of a shape with x[index] = ∂y. Its gradient: the same slice of the gradient."""
 
+    repeats: ClassVar[bool] = False
     strided: ClassVar[bool] = True
     shape: Shape
     index: tuple

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numbanet.tensor import Tensor
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Transfer(Op):
     """y = x in the memory of another back end. ∂x = ∂y, brought back."""
 

@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numbanet.kernels import memory
+from numbanet.kernels import memory, threads
 from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.numpy import share
 
 if TYPE_CHECKING:
     from numbanet.kernels.cpu.kernel import Kernel
     from numbanet.kernels.cpu.program import CpuProgram
+    from numbanet.kernels.cpu.remembered import RememberedCall
+
+
+MOST_REMEMBERED = 4096
+"""Calls that a thread remembers; after so many it begins anew."""
 
 
 class _Local(threading.local):
+    def __init__(self) -> None:
+        self.remembered: dict[tuple, RememberedCall] = {}
+        self.thread_count = 0
+
     eager: CpuProgram | None = None
     recorded: set[Kernel] | None = None
 
@@ -30,6 +39,7 @@ class CpuBackend:
     """Storages in host memory, programs of Numba kernels."""
 
     name = "cpu"
+    remembers = True
 
     def __init__(self) -> None:
         self._local = _Local()
@@ -57,6 +67,29 @@ class CpuBackend:
         if program is None:
             program = self._local.eager = self.program()
         return program
+
+    def recall(self, key: tuple) -> RememberedCall | None:
+        """What this thread remembers under ``key``."""
+        local = self._local
+        if local.recorded is not None:
+            return None
+        count = threads.get_num_threads()
+        if local.thread_count != count:  # work is cut for the threads that there are
+            local.thread_count = count
+            local.remembered.clear()
+        return local.remembered.get(key)
+
+    def remember(self, key: tuple, spec: object, operands: list[Array]) -> None:
+        """Remember what the eager program holds, and ``spec`` of its outputs, if it can be repeated with others."""
+        from numbanet.kernels.cpu.remembered import remember
+
+        local = self._local
+        if local.recorded is None:
+            call = remember(local.eager, spec, operands)
+            if call is not None:
+                if len(local.remembered) >= MOST_REMEMBERED:
+                    local.remembered.clear()
+                local.remembered[key] = call
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[set[Kernel]]:

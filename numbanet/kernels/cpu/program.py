@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-from numbanet.kernels import memory, threads
+from numbanet.kernels import memory
 from numbanet.kernels.array import Array, Storage
-from numbanet.kernels.cpu import driver, layer
 from numbanet.kernels.cpu.kernel import Kernel
+from numbanet.kernels.cpu.replay import Table, replay
 from numbanet.kernels.cpu.simd.pointers import CHECKED, VIOLATION_BYTES
 from numbanet.kernels.numpy import as_ndarray
 
@@ -24,37 +21,6 @@ FIRST_NODES = 1 << 8
 
 class KernelAccessError(RuntimeError):
     """A kernel touched memory outside its buffers (found by ``NUMBANET_CHECK=1``)."""
-
-
-class _ThreadState(threading.local):
-    """What each Python thread has of its own: scratch memory and the layer's thread count."""
-
-    def __init__(self) -> None:
-        self.layer_threads = 0
-        self.scratch = np.zeros(64, np.uint8)
-        self.scratch_address = self.scratch.ctypes.data
-
-    def scratch_for(self, nbytes: int) -> int:
-        """Address of at least nbytes of scratch memory, 64-byte aligned."""
-        if self.scratch.size < nbytes:
-            self.scratch, self.scratch_address = memory.allocate(nbytes)
-        return self.scratch_address
-
-
-_state = _ThreadState()
-_parallel_lock = threading.Lock()
-_forked = False
-
-
-def _after_fork() -> None:
-    """A forked child has none of the layer's threads: from now on it runs on one."""
-    global _forked, _parallel_lock
-    _forked = True
-    _parallel_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 class CpuProgram:
@@ -77,17 +43,15 @@ class CpuProgram:
         self._levels = 0
         self._segments: list[Any] = []
         self._errors: dict[int, Callable[[int, int], Exception]] = {}
-        self._kernels: list[Kernel] = []
-        self._keep: list[Array] = []
-        self._slice = 0
+        self.rows: list[tuple[int, Kernel, tuple]] = []
+        self.kept: list[Array] = []
+        self.scratch = 0
         self.host_reasons: list[tuple[str, str]] = []
 
     def _view(self) -> None:
-        """Refresh the addresses and views of the three growing arrays."""
-        self._table = memoryview(self._words).cast("B")
-        self._rows, self._level_starts = memoryview(self._index[0]), memoryview(self._index[1])
-        base, width = self._index.ctypes.data, self._index.shape[1] * 8
-        self._addresses = (self._words.ctypes.data, base, base + width, base + 2 * width, self._status.ctypes.data)
+        """Refresh the addresses and views of the growing arrays."""
+        self._table = Table(self._words, self._index, self._status)
+        self._bytes = memoryview(self._words).cast("B")
 
     def _grow(self, words: int, nodes: int) -> None:
         if words > self._words.size:
@@ -116,26 +80,26 @@ class CpuProgram:
             recorded.add(kernel)
             return
         writer, node, used = kernel.writer, self.nodes, self._used
-        if used + writer.size > self._table.nbytes or node + 2 >= self._index.shape[1]:
+        if used + writer.size > self._bytes.nbytes or node + 2 >= self._index.shape[1]:
             self._grow((used + writer.size) // 8 + 1, node + 1)
         address = kernel._address or kernel.address
         writer.pack_into(
-            self._table, used, address, tasks, chunk, scratch, self._violation_address, *writer.values(args)
+            self._bytes, used, address, tasks, chunk, scratch, self._violation_address, *writer.values(args)
         )
-        self._rows[node] = used >> 3
+        table = self._table
+        table.rows[node] = used >> 3
         if not (same_level and self._segments and self._segments[-1] is None):
-            self._level_starts[self._levels] = node
+            table.level_starts[self._levels] = node
             self._levels += 1
             self._segments.append(None)
-        self._level_starts[self._levels] = node + 1
+        table.level_starts[self._levels] = node + 1
+        self.rows.append((used >> 3, kernel, args))
         self._used = used + writer.size
         self.nodes = node + 1
-        if scratch > self._slice:
-            self._slice = scratch
+        if scratch > self.scratch:
+            self.scratch = scratch
         if on_error is not None:
             self._errors[node] = on_error
-        if CHECKED:
-            self._kernels.append(kernel)
 
     def host(self, name: str, function: Callable, args: tuple, kwargs: dict, reason: str) -> None:
         """Append a call of a NumPy kernel; ``reason`` says why no row does it."""
@@ -148,12 +112,12 @@ class CpuProgram:
         nbytes = math.prod(shape) * dtype.itemsize
         buffer, address = memory.allocate(nbytes)
         array = Array(Storage(None, buffer, address, nbytes, pooled=True), shape, dtype)
-        self._keep.append(array)
+        self.kept.append(array)
         return array
 
     def keep(self, array: Array) -> Array:
         """Keep a constant table alive as long as the rows that point to it."""
-        self._keep.append(array)
+        self.kept.append(array)
         return array
 
     def run(self) -> None:
@@ -173,44 +137,32 @@ class CpuProgram:
                 at += 1
 
     def _replay(self, first_level: int, levels: int) -> None:
-        table, rows, starts, counters, status = self._addresses
-        starts += first_level * 8
-        count = threads.get_num_threads()
-        bytes_each = (self._slice * 4 + 63) // 64 * 64
-        state = _state
-        if count > 1 and not _forked and self._is_parallel(first_level, levels) and _parallel_lock.acquire(False):
-            try:
-                run = driver.PARALLEL.run
-                if state.layer_threads != count:
-                    numba.set_num_threads(min(count, layer.layer_threads()))
-                    state.layer_threads = count
-                scratch = state.scratch_for(bytes_each * count)
-                run(table, rows, starts, levels, count, scratch, bytes_each, counters, status)
-            finally:
-                _parallel_lock.release()
-        else:
-            scratch = state.scratch_for(bytes_each)
-            driver.SERIAL.run(table, rows, starts, levels, 1, scratch, bytes_each, counters, status)
+        table = self._table
+        replay(table, first_level, levels, self.scratch, table.is_parallel(first_level, levels))
         if self._status[0] or CHECKED:
             self._report()
 
-    def _is_parallel(self, first_level: int, levels: int) -> bool:
-        """Whether any level has more than one chunk of tasks."""
-        if levels > 4:
-            return True
-        starts, rows, table = self._level_starts, self._rows, self._words
-        for node in range(starts[first_level], starts[first_level + levels]):
-            row = rows[node]
-            if table[row + 1] > table[row + 2]:
-                return True
-        return any(starts[i + 1] - starts[i] > 1 for i in range(first_level, first_level + levels))
+    @property
+    def has_host_calls(self) -> bool:
+        """Whether something was appended that is not a row."""
+        return len(self._segments) > self._levels
+
+    @property
+    def has_messages(self) -> bool:
+        """Whether a row has a message of its own for a status."""
+        return bool(self._errors)
+
+    def table_copy(self) -> Table:
+        """The rows in a table of their own."""
+        self._table.nodes, self._table.levels = self.nodes, self._levels
+        return self._table.copy(self._used >> 3)
 
     def _report(self) -> None:
         failed, node, code = (int(word) for word in self._status[:3])
         self._status[:] = 0
         if CHECKED and self._violation[0]:
             self._violation[:] = 0
-            names = ", ".join(sorted({kernel.name for kernel in self._kernels}))
+            names = ", ".join(sorted({kernel.name for _, kernel, _ in self.rows}))
             raise KernelAccessError(f"a kernel touched memory outside its buffers; it is one of: {names}")
         if failed:
             handler = self._errors.get(node)
@@ -220,13 +172,12 @@ class CpuProgram:
 
     def clear(self) -> None:
         """Forget all rows and calls; their temporary memory goes back to the pool."""
-        self._used = self.nodes = self._levels = self._slice = 0
+        self._used = self.nodes = self._levels = self.scratch = 0
         self._segments.clear()
+        self.rows.clear()
         if self._errors:
             self._errors.clear()
-        if self._keep:
-            self._keep.clear()
-        if self._kernels:
-            self._kernels.clear()
+        if self.kept:
+            self.kept.clear()
         if self.host_reasons:
             self.host_reasons.clear()

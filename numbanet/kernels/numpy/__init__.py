@@ -86,6 +86,7 @@ class NumpyBackend:
     """Allocates aligned host memory and runs programs of NumPy calls."""
 
     name = "numpy"
+    remembers = False
 
     def __init__(self) -> None:
         self._local = threading.local()

@@ -1,0 +1,100 @@
+"""Replaying a table of rows on all threads or on one."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numba
+import numpy as np
+
+from numbanet.kernels import memory, threads
+from numbanet.kernels.cpu import driver, layer
+
+
+class Table:
+    """Rows of words, where each begins, where the levels begin, and what a run leaves behind.
+
+    ``words``, ``rows`` and ``level_starts`` are views to write through; ``addresses`` is what the driver gets."""
+
+    __slots__ = ("_arrays", "addresses", "level_starts", "levels", "nodes", "rows", "status", "words")
+
+    def __init__(self, words: np.ndarray, index: np.ndarray, status: np.ndarray, nodes: int = 0, levels: int = 0):
+        self._arrays = (words, index)
+        self.status = status
+        self.words = memoryview(words)
+        self.rows, self.level_starts = memoryview(index[0]), memoryview(index[1])
+        base, width = index.ctypes.data, index.shape[1] * 8
+        self.addresses = (words.ctypes.data, base, base + width, base + 2 * width, status.ctypes.data)
+        self.nodes = nodes
+        self.levels = levels
+
+    def is_parallel(self, first_level: int, levels: int) -> bool:
+        """Whether any level has more than one chunk of tasks."""
+        if levels > 4:
+            return True
+        starts, rows, words = self.level_starts, self.rows, self.words
+        for node in range(starts[first_level], starts[first_level + levels]):
+            row = rows[node]
+            if words[row + 1] > words[row + 2]:
+                return True
+        return any(starts[i + 1] - starts[i] > 1 for i in range(first_level, first_level + levels))
+
+    def copy(self, used: int) -> Table:
+        """The same rows in arrays of their own, as large as need be."""
+        words, index = self._arrays
+        return Table(
+            words[:used].copy(), index[:, : self.nodes + 2].copy(), np.zeros_like(self.status), self.nodes, self.levels
+        )
+
+
+class _ThreadState(threading.local):
+    """What each Python thread has of its own: scratch memory and the layer's thread count."""
+
+    def __init__(self) -> None:
+        self.layer_threads = 0
+        self.scratch = np.zeros(64, np.uint8)
+        self.scratch_address = self.scratch.ctypes.data
+
+    def scratch_for(self, nbytes: int) -> int:
+        """Address of at least nbytes of scratch memory, 64-byte aligned."""
+        if self.scratch.size < nbytes:
+            self.scratch, self.scratch_address = memory.allocate(nbytes)
+        return self.scratch_address
+
+
+_state = _ThreadState()
+_parallel_lock = threading.Lock()
+_forked = False
+
+
+def _after_fork() -> None:
+    """A forked child has none of the layer's threads: from now on it runs on one."""
+    global _forked, _parallel_lock
+    _forked = True
+    _parallel_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def replay(table: Table, first_level: int, levels: int, scratch: int, parallel: bool) -> None:
+    """Run some levels; ``scratch`` float32 are lent to each thread. The table's status says what went wrong."""
+    words, rows, starts, counters, status = table.addresses
+    starts += first_level * 8
+    bytes_each = (scratch * 4 + 63) // 64 * 64
+    state, count = _state, threads.get_num_threads()
+    if parallel and count > 1 and not _forked and _parallel_lock.acquire(False):
+        try:
+            run = driver.PARALLEL.run
+            if state.layer_threads != count:
+                numba.set_num_threads(min(count, layer.layer_threads()))
+                state.layer_threads = count
+            memory_begin = state.scratch_for(bytes_each * count)
+            run(words, rows, starts, levels, count, memory_begin, bytes_each, counters, status)
+        finally:
+            _parallel_lock.release()
+    else:
+        memory_begin = state.scratch_for(bytes_each)
+        driver.SERIAL.run(words, rows, starts, levels, 1, memory_begin, bytes_each, counters, status)

@@ -1,0 +1,92 @@
+"""Eager calls that are remembered: the same results, whatever arrays come, and no memory held."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet.kernels import memory
+from numbanet.kernels.backend import load_backend
+from numbanet.kernels.cpu.simd.pointers import CHECKED
+from numbanet.nn import functional as F
+from numbanet.ops.conv import Conv2d
+
+BACKEND = load_backend("cpu")
+pytestmark = pytest.mark.skipif(CHECKED, reason="in the check mode nothing is remembered: rows hold buffers' ends")
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu():
+    before = numbanet.get_backend()
+    numbanet.set_backend("cpu")
+    BACKEND._local.remembered.clear()
+    yield
+    numbanet.set_backend(before)
+
+
+def normal(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def test_other_arrays_of_the_same_shapes():
+    """Every repetition reads and writes its own arrays: a product with packing, bias and activation."""
+    weight, bias = normal(20, 30), normal(20)
+    for seed in range(3):
+        x = np.random.default_rng(seed).standard_normal((50, 30)).astype(np.float32)
+        y = F.linear(numbanet.tensor(x), numbanet.tensor(weight), numbanet.tensor(bias), activation="relu")
+        np.testing.assert_allclose(y.numpy(), np.maximum(x @ weight.T + bias, 0), atol=1e-4)
+    assert len(BACKEND._local.remembered) == 1
+
+
+def test_views_at_other_places():
+    """Inputs at another offset of another storage."""
+    whole = numbanet.tensor(normal(6, 40))
+    for row in range(6):
+        np.testing.assert_array_equal(
+            (whole[row] + whole[5 - row]).numpy(), whole.numpy()[row] + whole.numpy()[5 - row]
+        )
+
+
+def test_operands_that_share_memory():
+    """x + x is not taken for x + y, nor the other way round."""
+    x, y = numbanet.tensor(normal(7)), numbanet.tensor(normal(7) + 1)
+    for a, b in ((x, x), (x, y), (y, y), (y, x)):
+        np.testing.assert_array_equal((a * b).numpy(), a.numpy() * b.numpy())
+
+
+def test_threads_are_part_of_what_is_remembered():
+    x, w = numbanet.tensor(normal(4, 3, 20, 20)), numbanet.tensor(normal(16, 3, 3, 3))
+    before, results = numbanet.get_num_threads(), []
+    try:
+        for count in (1, 2, 3, 1):
+            numbanet.set_num_threads(count)
+            results.append(F.conv2d(x, w, padding=1).numpy())
+    finally:
+        numbanet.set_num_threads(before)
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_temporaries_are_not_held():
+    """What waits to be repeated gives its temporary memory back to the pool."""
+    x, w = numbanet.tensor(normal(2, 64, 9, 9)), numbanet.tensor(normal(64, 64, 3, 3))
+    for _ in range(3):
+        F.conv2d(x, w)
+    memory.empty_cache()
+    F.conv2d(x, w)
+    assert memory.pooled_bytes() >= 64 * 64 * 9 * 4  # the packed weights
+
+
+def test_an_error_of_a_repetition_is_told():
+    """Messages name the arrays of the call that fails, not those of the first."""
+    logits = numbanet.tensor(normal(5, 3))
+    for wrong in (7, 9):
+        with pytest.raises(IndexError, match=f"target {wrong} of row 2"):
+            F.cross_entropy(logits, numbanet.tensor([0, 1, wrong, 0, 0]))
+
+
+def test_ops_with_the_same_settings_are_one():
+    first = Conv2d((1, 1), (0, 0), (1, 1), 1)
+    assert Conv2d((1, 1), (0, 0), (1, 1), 1) is first
+    assert Conv2d((1, 1), (0, 0), (1, 1), 1, "relu") is not first
