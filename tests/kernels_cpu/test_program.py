@@ -10,7 +10,7 @@ import pytest
 
 from numbanet.kernels.array import Array
 from numbanet.kernels.backend import load_backend
-from numbanet.kernels.cpu import driver, program
+from numbanet.kernels.cpu import driver, program, replay
 from numbanet.kernels.cpu.arguments import unpack, workspace
 from tests.kernels_cpu.device import Row, test_kernel
 from tests.kernels_cpu.helpers import child, run_child
@@ -70,10 +70,10 @@ def test_levels_follow_each_other(thread_counts, chunk):
     run, chain = BACKEND.program(), [array(100) for _ in range(9)]
     for x, out in itertools.pairwise(chain):
         append_add(run, out, x, 100, chunk=chunk)
-    for replay in range(3):
-        chain[0].numpy()[...] = np.arange(100) + replay
+    for time in range(3):
+        chain[0].numpy()[...] = np.arange(100) + time
         run.run()
-        np.testing.assert_array_equal(chain[-1].numpy(), np.arange(100) + replay + 8)
+        np.testing.assert_array_equal(chain[-1].numpy(), np.arange(100) + time + 8)
 
 
 def test_nodes_of_a_level(thread_counts):
@@ -293,7 +293,7 @@ def test_while_another_thread_is_parallel_replays_are_serial(two_threads, monkey
     expected = product.numpy().copy()
     product.numpy()[...] = 0
     monkeypatch.setattr(driver.PARALLEL, "_dispatcher", lambda *args: pytest.fail("the layer is taken"))
-    with program._parallel_lock:
+    with replay._parallel_lock:
         run.run()
     np.testing.assert_array_equal(product.numpy(), expected)
 

@@ -42,13 +42,8 @@ class RememberedCall:
         """Run with these outputs and inputs."""
         words = self._table.words
         addresses = [array.address for array in operands]
-        held = None
-        if self._temporaries:
-            held = []
-            for nbytes in self._temporaries:
-                buffer, address = memory.allocate(nbytes)
-                held.append(Storage(None, buffer, address, nbytes, pooled=True))
-                addresses.append(address)
+        temporaries = [_temporary(nbytes) for nbytes in self._temporaries]
+        addresses += [storage.address for storage in temporaries]
         for operand, places in self._places:
             address = addresses[operand]
             for word, distance in places:
@@ -59,6 +54,11 @@ class RememberedCall:
             code = int(table.status[2])
             table.status[:] = 0
             raise RuntimeError(f"a kernel stopped with status {code}")
+
+
+def _temporary(nbytes: int) -> Storage:
+    """Memory that goes back to the pool with the storage, to which nothing else may refer."""
+    return Storage(None, *memory.allocate(nbytes), nbytes, pooled=True)
 
 
 def remember(program: CpuProgram, spec: object, operands: Sequence[Array]) -> RememberedCall | None:
