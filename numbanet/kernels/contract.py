@@ -145,6 +145,21 @@ def conv2d_weight_grad(out, bias_out, grad, x, stride: Pair, padding: Pair, dila
     """out (o, c/groups, kh, kw) and bias_out (o,) or None: gradients of conv2d with respect to weight and bias."""
 
 
+@declare()
+def locally_connected2d(out, x, weight, kernel: Pair, stride: Pair, padding: Pair):
+    """out (n, o, oh, ow) = for each position the patches of x (n, c, h, w), times weight (oh · ow, c · kh · kw, o)."""
+
+
+@declare()
+def locally_connected2d_input_grad(out, grad, weight, kernel: Pair, stride: Pair, padding: Pair):
+    """out (n, c, h, w) = gradient of locally_connected2d with respect to x, from grad (n, o, oh, ow)."""
+
+
+@declare()
+def locally_connected2d_weight_grad(out, grad, x, kernel: Pair, stride: Pair, padding: Pair):
+    """out (oh · ow, c · kh · kw, o) = gradient of locally_connected2d with respect to weight."""
+
+
 # --- pooling -----------------------------------------------------------------------------------------------------
 @declare()
 def max_pool2d(out, positions, x, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):

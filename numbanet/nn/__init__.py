@@ -5,22 +5,29 @@ from __future__ import annotations
 from numbanet.nn import functional, init, utils
 from numbanet.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from numbanet.nn.container import ModuleDict, ModuleList, Sequential
-from numbanet.nn.conv import Conv2d
+from numbanet.nn.conv import Conv1d, Conv2d
 from numbanet.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from numbanet.nn.embedding import Embedding
 from numbanet.nn.linear import Linear
+from numbanet.nn.local import LocallyConnected2d
 from numbanet.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
 from numbanet.nn.module import Module
 from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d
 from numbanet.nn.parameter import Parameter
-from numbanet.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from numbanet.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from numbanet.nn.pooling1d import AdaptiveAvgPool1d, AdaptiveMaxPool1d, AvgPool1d, MaxPool1d
 from numbanet.nn.shape import Flatten, Identity, Unflatten
 
 __all__ = [
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
@@ -31,8 +38,10 @@ __all__ = [
     "Flatten",
     "Identity",
     "Linear",
+    "LocallyConnected2d",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool1d",
     "MaxPool2d",
     "Module",
     "ModuleDict",

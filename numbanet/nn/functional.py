@@ -5,39 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from numbanet.autograd import apply
+from numbanet.nn._arguments import Size, as_pictures, pair, pictures, single
 from numbanet.nn._dropout import dropout as dropout
 from numbanet.nn._dropout import dropout1d as dropout1d
 from numbanet.nn._dropout import dropout2d as dropout2d
 from numbanet.nn._dropout import dropout3d as dropout3d
 from numbanet.nn._embedding import embedding as embedding
 from numbanet.nn._norm import batch_norm as batch_norm
+from numbanet.nn.functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from numbanet.nn.functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from numbanet.nn.functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from numbanet.nn.functional_pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from numbanet.nn.functional_pooling import avg_pool1d as avg_pool1d
+from numbanet.nn.functional_pooling import avg_pool2d as avg_pool2d
+from numbanet.nn.functional_pooling import max_pool1d as max_pool1d
+from numbanet.nn.functional_pooling import max_pool2d as max_pool2d
 from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
 from numbanet.ops.indexing import Put
+from numbanet.ops.local import LocallyConnected2d
 from numbanet.ops.loss import CrossEntropy
 from numbanet.ops.matmul import LINEAR
-from numbanet.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, MaxPool2dIndices
 from numbanet.tensor import Tensor
 
-Size = int | Sequence[int]
 _REDUCTIONS = ("none", "mean", "sum")
-
-
-def pair(value: Size, name: str) -> tuple[int, int]:
-    """One int for both axes, or two. ValueError for anything else."""
-    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
-        return value
-    if isinstance(value, int | np.integer):
-        return int(value), int(value)
-    values = tuple(int(one) for one in value)
-    if len(values) == 1:
-        return values * 2
-    if len(values) != 2:
-        raise ValueError(f"{name} should be an int or a pair of ints, got {value!r}")
-    return values
 
 
 def _check_reduction(reduction: str) -> None:
@@ -92,15 +84,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation
     return result if len(shape) == 2 else result.reshape((*shape[:-1], weight.shape[0]))
 
 
-def _pictures(input: Tensor, name: str) -> tuple[Tensor, bool]:
-    """input as (n, c, h, w), and whether it came as one picture (c, h, w)."""
-    if input.ndim == 3:
-        return input.unsqueeze(0), True
-    if input.ndim != 4:
-        raise RuntimeError(f"{name} expects (n, c, h, w) or (c, h, w), got shape {input.shape}")
-    return input, False
-
-
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -120,10 +103,10 @@ def conv2d(
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     if isinstance(padding, str):
         padding = _named_padding(padding, weight.shape[2:], stride, dilation)
-    pictures, single = _pictures(input, "conv2d")
+    planes, is_single = pictures(input, "conv2d")
     op = Conv2d(stride, pair(padding, "padding"), dilation, groups, activation)
-    result = apply(op, pictures, weight) if bias is None else apply(op, pictures, weight, bias)
-    return result.squeeze(0) if single else result
+    result = apply(op, planes, weight) if bias is None else apply(op, planes, weight, bias)
+    return result.squeeze(0) if is_single else result
 
 
 def _named_padding(name: str, kernel: Sequence[int], stride: tuple, dilation: tuple) -> tuple[int, ...]:
@@ -139,75 +122,47 @@ def _named_padding(name: str, kernel: Sequence[int], stride: tuple, dilation: tu
     return tuple(span // 2 for span in spans)
 
 
-def max_pool2d(
+def conv1d(
     input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
     dilation: Size = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """The maximum of each window; with return_indices also where it is in its plane (int64)."""
-    pictures, single = _pictures(input, "max_pool2d")
-    kernel = pair(kernel_size, "kernel_size")
-    stride = kernel if stride is None or stride == () else pair(stride, "stride")
-    op = MaxPool2d(kernel, stride, pair(padding, "padding"), pair(dilation, "dilation"), bool(ceil_mode))
-    result, positions = apply(op, pictures)
-    if single:
-        result = result.squeeze(0)
-    if not return_indices:
-        return result
-    indices = apply(MaxPool2dIndices(op.kernel, op.stride, op.padding, op.dilation, pictures.shape[3]), positions)
-    return result, indices.squeeze(0) if single else indices
-
-
-def avg_pool2d(
-    input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
+    groups: int = 1,
+    activation: str | None = None,
 ) -> Tensor:
-    """The mean of each window."""
-    pictures, single = _pictures(input, "avg_pool2d")
-    kernel = pair(kernel_size, "kernel_size")
-    stride = kernel if stride is None or stride == () else pair(stride, "stride")
-    op = AvgPool2d(kernel, stride, pair(padding, "padding"), bool(ceil_mode), bool(count_include_pad))
-    result = apply(op, pictures)
-    return result.squeeze(0) if single else result
+    """Cross-correlation of input (n, c, length) with weight (o, c/groups, k), plus bias (o,): conv2d of height 1."""
+    planes = as_pictures(input, "conv1d")
+    if weight.ndim != 3:
+        raise RuntimeError(f"conv1d needs a weight (o, c/groups, k), got {weight.shape}")
+    if not isinstance(padding, str):
+        padding = (0, single(padding, "padding"))
+    steps = (1, single(stride, "stride")), (1, single(dilation, "dilation"))
+    result = conv2d(planes, weight.unsqueeze(2), bias, steps[0], padding, steps[1], groups, activation)
+    return result.squeeze(-2)
 
 
-def _output_size(pictures: Tensor, output_size: int | Sequence[int | None] | None, name: str) -> tuple[int, int]:
-    """The two sizes of an adaptive pool's output; None keeps the picture's."""
-    sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
-    if len(sizes) != 2:
-        raise ValueError(f"{name}: output_size should be an int or a pair, got {output_size!r}")
-    pairs = zip(pictures.shape[2:], sizes, strict=True)
-    height, width = (extent if size is None else int(size) for extent, size in pairs)
-    return height, width
+def locally_connected2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    kernel_size: Size = 1,
+    stride: Size = 1,
+    padding: Size = 0,
+) -> Tensor:
+    """A convolution whose weights (oh · ow, c · kh · kw, o) and bias (o, oh, ow) differ from position to position.
 
-
-def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
-    """The mean of output_size windows that share the picture out: window i of n covers ⌊i·h/n⌋ … ⌈(i+1)·h/n⌉ − 1."""
-    pictures, single = _pictures(input, "adaptive_avg_pool2d")
-    result = apply(AdaptiveAvgPool2d(_output_size(pictures, output_size, "adaptive_avg_pool2d")), pictures)
-    return result.squeeze(0) if single else result
-
-
-def adaptive_max_pool2d(
-    input: Tensor, output_size: int | Sequence[int | None] | None, return_indices: bool = False
-) -> Tensor | tuple[Tensor, Tensor]:
-    """The maximum of each window of adaptive_avg_pool2d; with return_indices also where it is in its plane (int64)."""
-    pictures, single = _pictures(input, "adaptive_max_pool2d")
-    result, indices = apply(AdaptiveMaxPool2d(_output_size(pictures, output_size, "adaptive_max_pool2d")), pictures)
-    if single:
-        result = result.squeeze(0)
-    if not return_indices:
-        return result
-    indices = indices.long()
-    return result, indices.squeeze(0) if single else indices
+    See ``ops.local.LocallyConnected2d``; weights tied over positions, ``conv.weight.reshape(o, -1).T`` in each, give
+    conv2d."""
+    planes, is_single = pictures(input, "locally_connected2d")
+    op = LocallyConnected2d(pair(kernel_size, "kernel_size"), pair(stride, "stride"), pair(padding, "padding"))
+    result = apply(op, planes, weight)
+    if bias is not None:
+        if bias.shape != result.shape[1:]:
+            raise RuntimeError(f"locally_connected2d: expected bias of shape {result.shape[1:]}, got {bias.shape}")
+        result = result + bias
+    return result.squeeze(0) if is_single else result
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------

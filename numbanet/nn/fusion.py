@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from numbanet.nn.activation import ReLU
-from numbanet.nn.conv import Conv2d
+from numbanet.nn.conv import Conv1d, Conv2d
 from numbanet.nn.linear import Linear
 from numbanet.nn.module import Module
 from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d
@@ -19,7 +19,7 @@ def can_fuse(layer: Module, activation: Module) -> bool:
     """Whether one kernel does both, and nobody would miss the value in between (hooks would)."""
     return (
         type(activation) is ReLU
-        and type(layer) in (Linear, Conv2d, *NORMS)
+        and type(layer) in (Linear, Conv1d, Conv2d, *NORMS)
         and not layer.has_call_hooks
         and not activation.has_call_hooks
     )

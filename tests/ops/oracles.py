@@ -27,6 +27,17 @@ def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1),
     return out + (0 if bias is None else bias[:, None, None])
 
 
+def locally_connected2d(x, weight, bias, kernel, stride, padding):
+    """Position by position, from the formula."""
+    padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    out = np.zeros((x.shape[0], *bias.shape))
+    for i, j in itertools.product(*map(range, bias.shape[1:])):
+        top, left = i * stride[0], j * stride[1]
+        patch = padded[:, :, top : top + kernel[0], left : left + kernel[1]].reshape(len(x), -1)
+        out[:, :, i, j] = patch @ weight[i * bias.shape[2] + j]
+    return out + bias
+
+
 # --- pooling ---------------------------------------------------------------------------------------------------------
 def _windows(size, kernel, stride, padding, dilation, ceil_mode):
     """For every window along an axis: (first cell, cell after the last, cells in the picture)."""

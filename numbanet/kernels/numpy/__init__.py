@@ -20,6 +20,7 @@ from numbanet.kernels.numpy import (
     embedding,
     gemm,
     indexing,
+    local,
     norm,
     optim,
     pointwise,
@@ -29,7 +30,7 @@ from numbanet.kernels.numpy import (
     softmax,
 )
 
-_MODULES = (pointwise, reduce, indexing, embedding, gemm, conv, pool, norm, softmax, optim, clip, random)
+_MODULES = (pointwise, reduce, indexing, embedding, gemm, conv, local, pool, norm, softmax, optim, clip, random)
 
 
 def _collect() -> dict[str, Callable]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.kernels_cpu.cases.case import Case
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS
 from tests.kernels_cpu.cases.gradients import WEIGHT_GRADIENTS
+from tests.kernels_cpu.cases.locals import LOCALS
 from tests.kernels_cpu.cases.lookups import LOOKUPS
 from tests.kernels_cpu.cases.norms import NORMS
 from tests.kernels_cpu.cases.others import OPTIMISERS, POINTWISE
@@ -23,6 +24,7 @@ for _case in (
     *CONVOLUTIONS,
     *WEIGHT_GRADIENTS,
     *POOLS,
+    *LOCALS,
     *NORMS,
     *SOFTMAX,
     *OPTIMISERS,
