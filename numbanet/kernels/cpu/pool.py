@@ -154,12 +154,12 @@ def _is_2x2(out, x, kernel, stride, padding, dilation) -> bool:
     return is_plain and all(n == size // 2 for n, size in zip(out.shape[2:], x.shape[2:], strict=True))
 
 
-def max_pool2d(program, out, positions, x, *window):
-    return _append_maximum(program, MAXIMA, out, positions, x, window)
+def max_pool2d(program, out, positions, x, kernel, stride, padding, dilation):
+    return _append_maximum(program, MAXIMA, out, positions, x, (kernel, stride, padding, dilation))
 
 
-def max_pool2d_backward(program, out, grad, positions, *window):
-    return _append_maximum(program, MAXIMA_GRADIENTS, grad, positions, out, window)
+def max_pool2d_backward(program, out, grad, positions, kernel, stride, padding, dilation):
+    return _append_maximum(program, MAXIMA_GRADIENTS, grad, positions, out, (kernel, stride, padding, dilation))
 
 
 def avg_pool2d(program, out, x, kernel, stride, padding, count_include_pad):
