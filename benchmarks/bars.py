@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from ratios import Ratio, Record, geometric_mean, ratio, scaling
 
-LARGE = 64 << 20
-"""Bytes moved beyond which a kernel is asked for the bandwidth of a copy: twice a large last-level cache."""
+LARGE = 48 << 20
+"""Bytes moved beyond which a kernel is asked for the bandwidth of a copy: more than a large last-level cache holds."""
 MEMORY_BOUND = ("pooling", "normalisation", "pointwise", "softmax", "cross_entropy", "dropout")
 Value = tuple[float, float]
 

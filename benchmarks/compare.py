@@ -9,8 +9,11 @@ best seen lately. Reported are ratios of medians and of minima; a bar holds only
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -36,10 +39,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--slice", type=float, metavar="S", help="seconds a slice (default 0.25 for networks, 0.1 for kernels)")
     add("--tries", type=int, default=MOST_TRIES, help=f"how often a round is tried at most (default {MOST_TRIES})")
     add("--quick", action="store_true", help="one round of one short slice: does it run at all")
+    add("--cold", action="store_true", help="begin with an empty kernel cache, so that compiling is seen")
     add("--torch-python", help="an interpreter with PyTorch (default: this one)")
     add("--json", metavar="FILE", help="write the records to FILE, after each workload")
-    add("--markdown", metavar="FILE", nargs="?", const="-", help="print a Markdown table, or put it into FILE")
-    add("--from-json", metavar="FILE", help="report on the records of FILE, measure nothing")
+    add("--markdown", action="store_true", help="print a Markdown table as well")
+    add("--into", metavar="FILE", help="put the Markdown table between the marks in FILE, such as README.md")
+    add("--from-json", metavar="FILE", nargs="+", help="report on the records of FILEs, measure nothing")
     return parser.parse_args(arguments)
 
 
@@ -55,16 +60,24 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list:
         print("\n".join(f"{name}  ({', '.join(known[name].sides)})" for name in names))
         return 0
+    with contextlib.ExitStack() as stack:
+        if options.cold:
+            os.environ["NUMBANET_CACHE_DIR"] = stack.enter_context(tempfile.TemporaryDirectory())
+        return run([known[name] for name in names], options)
+
+
+def run(chosen: list[workloads.Workload], options: argparse.Namespace) -> int:
+    """Check, or report on what was measured now or before; returns the exit status."""
     if options.check:
-        return check([known[name] for name in names], options)
+        return check(chosen, options)
     if options.from_json:
-        chosen = set(names) if options.workloads else None
-        records = json.loads(Path(options.from_json).read_text())
-        records = [record for record in records if chosen is None or record["workload"] in chosen]
+        wanted = {workload.name for workload in chosen} if options.workloads else None
+        kept = [record for file in options.from_json for record in json.loads(Path(file).read_text())]
+        records = [record for record in kept if wanted is None or record["workload"] in wanted]
         for record in records:
             print(report.record_text(record))
     else:
-        records = measure([known[name] for name in names], options)
+        records = measure(chosen, options)
     show(records, options)
     return 0
 
@@ -112,18 +125,17 @@ def measure(chosen: list[workloads.Workload], options: argparse.Namespace) -> li
 
 
 def show(records: list[dict], options: argparse.Namespace) -> None:
-    """The summary, the worst of random shapes, the Markdown table."""
+    """The summary, the worst of many, the Markdown table."""
     print(f"\n{report.summary_text(records)}")
-    if options.random is not None:
+    if options.random is not None or len(records) > 10:
         print("\nthe worst ten:")
         print("\n".join(f"  {value:.2f}×  {name}" for value, name in report.worst(records)))
-    if options.markdown == "-":
+    if options.markdown:
         print(f"\n{report.markdown(records)}")
-    elif options.markdown:
-        path = Path(options.markdown)
-        path.write_text(
-            report.replace_section(path.read_text(encoding="utf-8"), report.markdown(records)), encoding="utf-8"
-        )
+    if options.into:
+        path = Path(options.into)
+        text = report.replace_section(path.read_text(encoding="utf-8"), report.markdown(records))
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -50,8 +50,10 @@ class Measurer:
         self._referee = Referee(self._own_seconds)
 
     def close(self) -> None:
+        """End the workers; those that are needed again are started again."""
         for worker in self._workers.values():
             worker.close()
+        self._workers.clear()
 
     def check(self, workload: Workload) -> tuple[dict[str, str], dict[str, float]]:
         """Call each side once: why sides are not available, and by how much results differ that should not."""
@@ -65,8 +67,12 @@ class Measurer:
         keys = [(side, threads) for threads in counts for side in workload.sides]
         made, missing = self._make(workload, keys)
         flops = workload.flops or max((one["flops"] for one in made.values()), default=0.0)
-        rounds = [self._round(workload, list(made)) for _ in range(self._plan.rounds)] if made else []
-        self._drop()
+        try:
+            rounds = [self._round(workload, list(made)) for _ in range(self._plan.rounds)] if made else []
+            self._drop()
+        except WorkerError as error:  # this workload counts as not measured, the next ones have new workers
+            rounds, missing, made = [], dict.fromkeys(keys, str(error)), {}
+            self.close()
         amount = flops or workload.nbytes
         record = {
             "workload": workload.name, "family": workload.family, "bars": list(workload.bars), "flops": flops,

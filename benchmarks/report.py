@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from bars import Verdict, judge_all
 from ratios import Ratio, Record, geometric_mean, ratio, scaling
 
-TITLES = {"torch NCHW": "PyTorch", "torch channels_last": "channels_last", "torch": "PyTorch, rows", "numpy": "NumPy"}
+TITLES = {
+    "torch NCHW": "PyTorch NCHW", "torch channels_last": "channels_last", "torch": "PyTorch", "numpy": "NumPy"
+}  # fmt: skip
 """The other sides in the order of the report, and what a table calls them."""
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 

@@ -6,6 +6,7 @@ lines of JSON on its standard input and output.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -62,7 +63,10 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
-        self.process.stdin.close()
+        """End the process: its input ends."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
 
 

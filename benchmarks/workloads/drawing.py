@@ -85,7 +85,7 @@ def pool(rng: random.Random) -> Workload:
 
 
 def norm(rng: random.Random) -> Workload:
-    """Batch, group and instance normalisation of pictures, layer normalisation of 1 … 8192 rows of 8 … 2048."""
+    """Batch, group and instance normalisation of pictures, layer normalisation of 1 … 4096 rows of 8 … 2048."""
     kind = rng.choice(["batch", "batch", "layer", "group", "instance"])
     if kind == "layer":
         shape = (between(rng, 1, 4096), between(rng, 8, 2048))
@@ -99,8 +99,8 @@ def norm(rng: random.Random) -> Workload:
 
 
 def pointwise_function(rng: random.Random) -> Workload:
-    """1 … 8 M elements, forward or backward."""
-    size = between(rng, 1, MOST_ELEMENTS)
+    """1024 … 8 M elements, as layers have them, forward or backward."""
+    size = between(rng, 1024, MOST_ELEMENTS)
     name = f"drawn/{size}"
     if rng.random() < 0.3:
         function = rng.choice(sorted(pointwise.BINARY))
@@ -129,8 +129,8 @@ def cross_entropy(rng: random.Random) -> Workload:
 
 
 def dropout(rng: random.Random) -> Workload:
-    """1 … 8 M elements."""
-    size = between(rng, 1, MOST_ELEMENTS)
+    """1024 … 8 M elements."""
+    size = between(rng, 1024, MOST_ELEMENTS)
     return rng.choice(pointwise.dropout(f"drawn/{size}", size))
 
 

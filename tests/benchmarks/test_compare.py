@@ -43,9 +43,10 @@ def test_report_of_kept_records(tmp_path: Path) -> None:
     kept, page = tmp_path / "records.json", tmp_path / "page.md"
     kept.write_text(json.dumps([record("training/mlp", {"numbanet": row(1.0), "torch": row(1.2)})]))
     page.write_text(f"{report.BEGIN}\n{report.END}\n")
-    result = compare("--from-json", str(kept), "--markdown", str(page))
+    result = compare("--from-json", str(kept), "--markdown", "--into", str(page))
     assert "FAILS  training step, mlp" in result.stdout
     assert "| training/mlp | 1 |" in page.read_text(encoding="utf-8")
+    assert "| training/mlp | 1 |" in result.stdout
 
 
 def test_measure(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 
 import numpy as np
 import pytest
-from measure import differences, summarise
+from measure import Measurer, Plan, differences, summarise
 from worker import Worker, WorkerError, digest, time_slice
 
 import numbanet
@@ -103,3 +104,27 @@ def test_a_process_that_died_is_an_error() -> None:
     worker.process.kill()
     with pytest.raises(WorkerError, match="numpy on 1 threads died"):
         worker.ask(do="drop")
+
+
+def test_a_workload_whose_worker_dies_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    import workloads
+
+    measurer = Measurer(Plan(threads=1, rounds=1))
+    calibration = {"peak": {"1": 90.0}, "copy": {"1": 10.0}}
+    monkeypatch.setattr(measurer, "_calibrate", lambda workload: calibration)
+    workload = workloads.standard()["gemm/square/32"]
+    numpy_only = dataclasses.replace(workload, sides={"numpy": workload.sides["numpy"]})
+    ask = Worker.ask
+
+    def die(worker: Worker, **request: object) -> object:
+        if request["do"] == "slice":
+            worker.process.kill()
+        return ask(worker, **request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "ask", die)
+        record = measurer.measure(numpy_only)
+    assert "died" in record["unavailable"]["numpy"]
+    assert record["sides"] == {}
+    assert measurer.measure(numpy_only)["sides"]["numpy"]["min_ms"] > 0
+    measurer.close()
