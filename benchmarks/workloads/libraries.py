@@ -46,9 +46,9 @@ class Numbanet:
         """The activation as a layer."""
         return self.nn.ReLU()
 
-    def residual(self, x: object, shortcut: object) -> object:
-        """relu(x + shortcut)."""
-        return (x + shortcut).relu()
+    def residual(self, norm: object, relu: object, x: object, shortcut: object | None) -> object:
+        """relu(norm(x) + shortcut)."""
+        return self.nn.fusion.normalised(norm, x, shortcut, relu)
 
 
 class Torch:
@@ -87,9 +87,11 @@ class Torch:
     def relu(self) -> object:
         return self.nn.ReLU(inplace=True)
 
-    def residual(self, x: object, shortcut: object) -> object:
-        x += shortcut
-        return self.functional.relu(x, inplace=True)
+    def residual(self, norm: object, relu: object, x: object, shortcut: object | None) -> object:
+        x = norm(x)
+        if shortcut is not None:
+            x += shortcut
+        return relu(x)
 
 
 def normal(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

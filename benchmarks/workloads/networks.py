@@ -8,6 +8,9 @@
 - ``resnet20`` and ``plain20``: He et al. 2015 on 32×32 pictures, batch 128, with option-A shortcuts (every second
   pixel, channels padded with zeros), and the same network without shortcuts.
 
+Each side is written as its library's own models are: PyTorch's activations and the residual sum work in place, ours go
+through ``nn.fusion``.
+
 A step of ``training/…`` is zero_grad, forward, cross-entropy, backward, SGD with momentum. ``inference/…`` is a forward
 pass in evaluation mode.
 """
@@ -62,16 +65,15 @@ def residual_network(library: object, shortcuts: bool, blocks: int = 3) -> objec
         def __init__(self, inputs: int, outputs: int) -> None:
             super().__init__()
             self.stride, self.more = outputs // inputs, (outputs - inputs) // 2
-            first, second = convolution(inputs, outputs, self.stride), convolution(outputs, outputs)
-            self.main = nn.Sequential(*first, library.relu(), *second, *(() if shortcuts else (library.relu(),)))
+            convolution1, convolution2 = convolution(inputs, outputs, self.stride), convolution(outputs, outputs)
+            self.main = nn.Sequential(*convolution1, library.relu(), convolution2[0])
+            self.norm, self.relu = convolution2[1], library.relu()
 
         def forward(self, x: object) -> object:
-            if not shortcuts:
-                return self.main(x)
-            shortcut = x
-            if self.more:
+            shortcut = x if shortcuts else None
+            if shortcuts and self.more:
                 shortcut = library.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more))
-            return library.residual(self.main(x), shortcut)
+            return library.residual(self.norm, self.relu, self.main(x), shortcut)
 
     layers, inputs = [*convolution(3, 16), library.relu()], 16
     for outputs in (16, 32, 64):
@@ -121,9 +123,10 @@ def count_flops(library: object, model: object, x: object) -> tuple[float, float
     return sum(counts), counts[0]
 
 
-def training_step(library: object, name: str) -> Step:
-    """One step on one batch."""
+def training_step(library: object, name: str, batch: int | None = None) -> Step:
+    """One step on one batch, of the size that is measured unless one is given."""
     build, shape = NETWORKS[name]
+    shape = (batch or shape[0], *shape[1:])
     model = set_weights(library, build(library))
     x, y = library.tensor(normal(shape)), library.tensor(labels(shape[0], 10))
     flops, first = count_flops(library, model.eval(), x)

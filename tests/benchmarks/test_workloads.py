@@ -79,11 +79,12 @@ def test_between_is_even_in_the_logarithm() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_shapes_of_drawn_convolutions(seed: int) -> None:
-    shape = drawing.convolution_shape(random.Random(seed))
-    x, weight = np.zeros((1, *shape.x_shape[1:]), np.float32), np.zeros(shape.weight_shape, np.float32)
-    tensor = Numbanet().tensor
-    options = (shape.stride, shape.padding, shape.dilation, shape.groups)
-    assert F.conv2d(tensor(x), tensor(weight), None, *options).shape == (1, *shape.out_shape[1:])
+    rng, tensor = random.Random(seed), Numbanet().tensor
+    for _ in range(8):
+        shape = drawing.convolution_shape(rng)
+        x, weight = np.zeros((1, *shape.x_shape[1:]), np.float32), np.zeros(shape.weight_shape, np.float32)
+        options = (shape.stride, shape.padding, shape.dilation, shape.groups)
+        assert F.conv2d(tensor(x), tensor(weight), None, *options).shape == (1, *shape.out_shape[1:])
 
 
 def test_flops_and_bytes() -> None:
@@ -124,6 +125,14 @@ def test_a_kernel_both_ways(name: str, backend: str) -> None:
         assert not result.requires_grad
 
 
+def test_resnet20_is_that_of_the_paper() -> None:
+    """0.27 million parameters, 41 million multiply-adds a picture (He et al. 2015, table 6; counted for option A)."""
+    model = networks.residual_network(Numbanet(), shortcuts=True)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 269_722
+    x = Numbanet().tensor(np.zeros((2, 3, 32, 32), np.float32))
+    assert networks.count_flops(Numbanet(), model.eval(), x)[0] / 2 / 2 == pytest.approx(40.8e6, rel=0.01)
+
+
 def test_flops_of_a_network() -> None:
     """2 · 128 · (784·512 + 512·256 + 256·10), and three times that without the first layer's input gradient."""
     step = networks.training_step(Numbanet(), "mlp")
@@ -133,10 +142,10 @@ def test_flops_of_a_network() -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["mlp", "lenet5"])
+@pytest.mark.parametrize("name", ["mlp", "lenet5", "resnet20", "plain20"])
 def test_both_libraries_begin_with_the_same_loss(name: str) -> None:
     pytest.importorskip("torch")
-    ours, theirs = (networks.training_step(library(), name).call().item() for library in (Numbanet, Torch))
+    ours, theirs = (networks.training_step(library(), name, batch=4).call().item() for library in (Numbanet, Torch))
     assert ours == pytest.approx(theirs, rel=1e-5)
 
 
