@@ -260,6 +260,44 @@ def batch_norm_backward(
     weight·ρ·g."""
 
 
+@declare()
+def group_norm(out, statistics, x, weight, bias, residual, groups: int, eps: float, activation: str | None = None):
+    """As batch_norm when training, with μ and ρ of each group of c/groups channels of each sample: statistics
+    (2, n·groups)."""
+
+
+@declare()
+def group_norm_backward(
+    out,
+    residual_out,
+    weight_out,
+    bias_out,
+    grad,
+    x,
+    y,
+    statistics,
+    weight,
+    bias,
+    groups: int,
+    activation: str | None = None,
+):
+    """Gradients of group_norm, as batch_norm_backward: means are taken over a group."""
+
+
+@declare()
+def layer_norm(out, statistics, x, weight, bias, eps: float):
+    """out (rows, c) = (x − μ)·ρ·weight + bias with μ and ρ = 1/√(σ² + eps) of each row: statistics (2, rows).
+
+    weight (c,) and bias (c,) may be None."""
+
+
+@declare()
+def layer_norm_backward(out, weight_out, bias_out, grad, x, statistics, weight):
+    """Gradients of layer_norm for x (rows, c), weight and bias (c,), each of them None if not wanted.
+
+    weight_out = Σ grad·x̂, bias_out = Σ grad over rows; out = ρ·(g − mean(g) − x̂·mean(g·x̂)) with g = grad·weight."""
+
+
 # --- softmax and losses ------------------------------------------------------------------------------------------
 @declare(inplace=("x",))
 def softmax(out, x, log: bool):

@@ -12,7 +12,7 @@ from numbanet.nn.linear import Linear
 from numbanet.nn.local import LocallyConnected2d
 from numbanet.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
 from numbanet.nn.module import Module
-from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d
+from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm
 from numbanet.nn.parameter import Parameter
 from numbanet.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from numbanet.nn.pooling1d import AdaptiveAvgPool1d, AdaptiveMaxPool1d, AvgPool1d, MaxPool1d
@@ -36,7 +36,11 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "Flatten",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
     "Linear",
     "LocallyConnected2d",
     "LogSoftmax",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from numbanet.autograd import apply, no_grad
 from numbanet.ops import norm
+from numbanet.ops.norm_samples import GroupNorm, LayerNorm
 from numbanet.tensor import Tensor
 
 
@@ -66,3 +68,74 @@ def counted_batch_norm(
     return norm.batch_norm(
         input, weight, bias, residual, running_mean, running_var, batches, training, momentum, eps, activation
     )
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    residual: Tensor | None = None,
+    activation: str | None = None,
+) -> Tensor:
+    """Each of num_groups groups of channels of each sample of input (n, c, …) normalised by its mean and variance,
+    times weight (c,), plus bias (c,); residual (as input) is added and activation (None or "relu") computed along."""
+    check_activation("group_norm", activation)
+    values = {"weight": weight, "bias": bias, "residual": residual}
+    given = tuple([name for name, value in values.items() if value is not None])
+    op = GroupNorm(given, num_groups, eps, activation)
+    if input.numel() == 0:
+        op.infer(input._array, *[values[name]._array for name in given])
+        return input.clone()
+    return apply(op, input, *[values[name] for name in given])[0]
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """input (…, *normalized_shape) normalised by mean and variance over the dimensions of normalized_shape, times
+    weight, plus bias (both of normalized_shape)."""
+    values = {"weight": weight, "bias": bias}
+    given = tuple([name for name, value in values.items() if value is not None])
+    op = LayerNorm(given, tuple(normalized_shape), eps)
+    if input.numel() == 0:
+        op.infer(input._array, *[values[name]._array for name in given])
+        return input.clone()
+    return apply(op, input, *[values[name] for name in given])[0]
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    residual: Tensor | None = None,
+    activation: str | None = None,
+) -> Tensor:
+    """Each channel of each sample of input (n, c, …) normalised by its mean and variance, or without use_input_stats by
+    the running ones; when given, these move towards the mean over the samples. Otherwise as batch_norm.
+
+    Raises ValueError for channels of one element."""
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps, residual, activation)
+    shape = input.shape
+    if math.prod(shape[2:]) == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {shape}")
+    if running_mean is not None and input.numel():
+        # The running statistics are those of batch norm with a channel a sample, their means over the samples.
+        with no_grad():
+            channels = input.detach().reshape((1, shape[0] * shape[1], *shape[2:]))
+            mean, var = (one.repeat(shape[0]) for one in (running_mean, running_var))
+            batch_norm(channels, mean, var, training=True, momentum=momentum, eps=eps)
+            for running, fresh in ((running_mean, mean), (running_var, var)):
+                running.copy_(fresh.reshape(shape[:2]).mean(0))
+    return group_norm(input, shape[1], weight, bias, eps, residual, activation)

@@ -13,6 +13,9 @@ from numbanet.nn._dropout import dropout2d as dropout2d
 from numbanet.nn._dropout import dropout3d as dropout3d
 from numbanet.nn._embedding import embedding as embedding
 from numbanet.nn._norm import batch_norm as batch_norm
+from numbanet.nn._norm import group_norm as group_norm
+from numbanet.nn._norm import instance_norm as instance_norm
+from numbanet.nn._norm import layer_norm as layer_norm
 from numbanet.nn.functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from numbanet.nn.functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from numbanet.nn.functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d

@@ -8,10 +8,10 @@ from numbanet.nn.activation import ReLU
 from numbanet.nn.conv import Conv1d, Conv2d
 from numbanet.nn.linear import Linear
 from numbanet.nn.module import Module
-from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d
+from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d
 from numbanet.tensor import Tensor
 
-NORMS = (BatchNorm1d, BatchNorm2d)
+NORMS = (BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d)
 """Layers whose kernels add a residual, too."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ACTIVATIONS = (None, "relu")
 
 
-def _planes(array: Array | None) -> Array | None:
+def as_planes(array: Array | None) -> Array | None:
     """(n, c, …) as (n, c, s)."""
     if array is None or array.ndim == 3:
         return array
@@ -27,7 +27,7 @@ def _planes(array: Array | None) -> Array | None:
     return array.view((n, c, math.prod(rest)))
 
 
-def _require_channels(channels: int, **vectors: Array | None) -> None:
+def require_channels(channels: int, **vectors: Array | None) -> None:
     for name, vector in vectors.items():
         if vector is not None and vector.shape != (channels,):
             raise RuntimeError(f"{name} should contain {channels} elements not {vector.size}")
@@ -35,7 +35,6 @@ def _require_channels(channels: int, **vectors: Array | None) -> None:
 
 def composed_gradients(
     grad: Tensor,
-    x: Tensor,
     weight: Tensor | None,
     normal: Tensor,
     rstd: Tensor,
@@ -91,7 +90,7 @@ class BatchNorm(Op):
         if x.ndim < 2:
             raise RuntimeError(f"batch_norm expects an input (n, c, …), got shape {x.shape}")
         require_float("batch_norm", x, *[array for array in by.values() if array is not None])
-        _require_channels(x.shape[1], **by)
+        require_channels(x.shape[1], **by)
         if residual is not None and (residual.shape != x.shape or residual.dtype != x.dtype):
             raise RuntimeError(
                 f"batch_norm: a residual of shape {residual.shape} and dtype {residual.dtype} does not fit an input "
@@ -109,7 +108,7 @@ class BatchNorm(Op):
     def forward(self, program, out, x, *others):
         by = self.inputs((x, *others))
         program.batch_norm(
-            _planes(out[0]), out[1], _planes(x), by["weight"], by["bias"], _planes(by["residual"]),
+            as_planes(out[0]), out[1], as_planes(x), by["weight"], by["bias"], as_planes(by["residual"]),
             by["running_mean"], by["running_var"], by["batches"], self.training, self.momentum, self.eps,
             self.activation,
         )  # fmt: skip
@@ -167,7 +166,7 @@ class BatchNorm(Op):
                 y = normal if weight is None else normal * weight
                 y = y if bias is None else y + bias
             grad = apply(RELU_BACKWARD, grad, y)
-        grad_x, products = composed_gradients(grad, x, weight, normal, rstd, axes)
+        grad_x, products = composed_gradients(grad, weight, normal, rstd, axes)
         grads = {"x": grad_x, "residual": grad}
         for name, value in (("weight", products), ("bias", grad)):
             if needs.get(name):
@@ -201,8 +200,8 @@ class BatchNormBackward(Op):
         to = dict(zip(self.wanted, out, strict=True))
         by = dict(zip(self.given, others, strict=True))
         program.batch_norm_backward(
-            _planes(to.get("x")), _planes(to.get("residual")), to.get("weight"), to.get("bias"), _planes(grad),
-            _planes(x), _planes(by.get("y")), statistics, by.get("weight"), by.get("bias"), self.training,
+            as_planes(to.get("x")), as_planes(to.get("residual")), to.get("weight"), to.get("bias"), as_planes(grad),
+            as_planes(x), as_planes(by.get("y")), statistics, by.get("weight"), by.get("bias"), self.training,
             self.activation,
         )  # fmt: skip
 

@@ -141,6 +141,17 @@ def test_empty_batches(backend):
         (lambda: F.batch_norm(nb.ones(2, 3), None, None, training=True, activation="tanh"), ValueError,
          "unknown activation 'tanh'"),
         (lambda: F.batch_norm(nb.ones(3), None, None, training=True), RuntimeError, r"expects an input \(n, c, …\)"),
+        (lambda: nn.InstanceNorm1d(3)(nb.ones(2, 3, 1)), ValueError,
+         r"Expected more than 1 spatial element when training, got input size \(2, 3, 1\)"),
+        (lambda: nn.InstanceNorm2d(3)(nb.ones(2, 3)), ValueError, r"expected 3D or 4D input \(got 2D input\)"),
+        (lambda: nn.InstanceNorm2d(3, affine=True)(nb.ones(2, 4, 5, 5)), ValueError,
+         r"input's size at dim=1 to match num_features \(3\), but got: 4"),
+        (lambda: nn.GroupNorm(2, 3), ValueError, r"num_channels \(3\) must be divisible by num_groups \(2\)"),
+        (lambda: F.group_norm(nb.ones(2, 3, 4), 2), RuntimeError, "divisible by num_groups"),
+        (lambda: nn.LayerNorm(4)(nb.ones(2, 3)), RuntimeError,
+         r"normalized_shape=\[4\], expected input with shape \[\*, 4\]"),
+        (lambda: F.layer_norm(nb.ones(2, 3), (3,), nb.ones(2)), RuntimeError,
+         "Expected weight to be of same shape as normalized_shape"),
         (lambda: F.batch_norm(nb.ones(2, 3).long(), None, None, training=True), RuntimeError, "floating-point"),
     ],
 )  # fmt: skip
@@ -150,9 +161,11 @@ def test_wrong_input(call, error, message):
 
 
 PRINTED = {
-    "BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)": lambda: nn.BatchNorm2d(4),
-    "BatchNorm1d(4, eps=0.001, momentum=None, affine=False, track_running_stats=False)": lambda: nn.BatchNorm1d(
-        4, 1e-3, None, False, False
+    "BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)": lambda: nn.BatchNorm2d(
+        4
+    ),
+    "BatchNorm1d(4, eps=0.001, momentum=None, affine=False, bias=False, track_running_stats=False)": lambda: (
+        nn.BatchNorm1d(4, 1e-3, None, False, False)
     ),
 }
 
@@ -185,6 +198,28 @@ FUSED = {
         lambda n, x, r: normalised(n, x, r, nn.ReLU()), lambda n, x, r: nn.ReLU()(n(x) + r)
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [lambda: nn.GroupNorm(2, 4), lambda: nn.InstanceNorm2d(4, affine=True)])
+@pytest.mark.parametrize("name", FUSED)
+def test_the_same_bits_of_samples(backend, name, make):
+    layer = make()
+    layer.weight.data.copy_(data(4))
+    layer.bias.data.copy_(data(4))
+    inputs = [data(3, 4, 6, 7) for _ in range(2 if "residual" in name else 1)]
+    fused, apart = FUSED[name]
+    for mine, other in zip(run(fused, layer, *inputs)[0], run(apart, layer, *inputs)[0], strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_a_wrong_number_of_features_is_warned_of():
+    with pytest.warns(UserWarning, match="does not match num_features"):
+        nn.InstanceNorm2d(3)(data(2, 4, 5, 5))
+
+
+def test_empty_inputs_of_samples(backend):
+    assert nn.LayerNorm(3)(nb.zeros(0, 3)).shape == (0, 3)
+    assert nn.GroupNorm(1, 3)(nb.zeros(0, 3, 4)).shape == (0, 3, 4)
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 6, 7), (2, 3, 41, 40), (33, 3)], ids=str)

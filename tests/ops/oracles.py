@@ -137,6 +137,17 @@ def batch_norm(x, weight=None, bias=None, residual=None, mean=None, var=None, ac
     return np.maximum(out, 0) if activation == "relu" else out
 
 
+def layer_norm(x, axes, eps=1e-5):
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + eps)
+
+
+def group_norm(x, groups, weight, bias, residual=None, activation=None):
+    _, shape = channel_axes(x)
+    out = layer_norm(x.reshape(x.shape[0], groups, -1), 2).reshape(x.shape)
+    out = out * weight.reshape(shape) + bias.reshape(shape) + (0 if residual is None else residual)
+    return np.maximum(out, 0) if activation == "relu" else out
+
+
 # --- losses ----------------------------------------------------------------------------------------------------------
 def cross_entropy(logits, target, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     losses, counted = [], 0

@@ -1,4 +1,4 @@
-"""Batch norm on the CPU: which kernels, in which parts.
+"""Batch and group norm on the CPU: which kernels, in which parts.
 
 Planes of LANES elements or more are taken along their elements (``norm_planes``), shorter ones, those of a matrix above
 all, across them (``norm_columns``). Rows that the cache holds are done one at a time, statistics and all, if there are
@@ -32,6 +32,7 @@ from numbanet.kernels.cpu.norm_common import (
     RELU_OF_OUTPUT,
     Norm,
     Running,
+    channel_gradients,
     finish_gradients,
     finish_moments,
     given_statistics,
@@ -101,6 +102,15 @@ def channels_of_batch(n: int, c: int, s: int) -> Geometry:
     parts = -(-planes // each)
     lines = 1 if n == 1 else max(1, min(MOST_LINES, ELEMENTS_A_RUN // s))
     return Geometry(c, planes, plane, last, s, stride, each, parts, parts, lines, n * s, c, 0, 0)
+
+
+@functools.lru_cache(512)
+def groups_of_samples(n: int, c: int, s: int, groups: int, backward: bool) -> Geometry:
+    """The rows of x (n, c, s) that are the groups of its samples. The backward pass has the sums of each channel."""
+    planes = c // groups
+    each = 1 if backward else max(1, -(-max(ELEMENTS_A_PART, planes * s // MOST_PARTS) // s))
+    parts = -(-planes // each)
+    return Geometry(n * groups, planes, s, s, planes * s, s, each, parts, parts, 1, planes * s, c, planes, 0)
 
 
 def in_one_go(g: Geometry, arrays: int) -> bool:
@@ -238,4 +248,35 @@ def _gradient_of_columns(program, g: Geometry, args: Norm, sums: bool) -> None:
         program.append(gradient_columns, writing, args, chunk=chunk_of(g, CHUNK))
 
 
-FUNCTIONS = (batch_norm, batch_norm_backward)
+def group_norm(program, out, statistics, x, weight, bias, residual, groups, eps, activation=None):
+    reason = float32_contiguous(out, statistics, x, weight, bias, residual)
+    if reason is not None or x.size == 0:
+        return reason or "empty"
+    if x.shape[2] < LANES:
+        return "planes of less than 16 elements"
+    g = groups_of_samples(*x.shape, groups, False)
+    relu = int(activation == "relu")
+    args = _fields(program, g, out, x, residual, None, None, weight, bias, statistics, None, None, relu, True, eps)
+    _normalise_planes(program, g, args)
+    return None
+
+
+def group_norm_backward(
+    program, out, residual_out, weight_out, bias_out, grad, x, y, statistics, weight, bias, groups, activation=None
+):
+    reason = float32_contiguous(out, residual_out, weight_out, bias_out, grad, x, y, statistics, weight, bias)
+    if reason is not None or x.size == 0 or x.shape[2] < LANES:
+        return reason or ("empty" if x.size == 0 else "planes of less than 16 elements")
+    g = groups_of_samples(*x.shape, groups, True)
+    relu = 0 if activation is None else RELU_OF_INPUT if y is None else RELU_OF_OUTPUT
+    args = _fields(
+        program, g, out, x, residual_out if relu else None, y, grad, weight, bias, statistics, weight_out, bias_out,
+        relu, True, 0.0,
+    )  # fmt: skip
+    _gradient_of_planes(program, g, args, True)
+    if weight_out is not None or bias_out is not None:
+        program.append(channel_gradients, g.channels, args, chunk=max(1, ELEMENTS_A_CHUNK // (16 * x.shape[0])))
+    return None
+
+
+FUNCTIONS = (batch_norm, batch_norm_backward, group_norm, group_norm_backward)

@@ -192,6 +192,24 @@ def join_gradients(p, line):
 
 
 @kernel(Norm)
+def channel_gradients(start, stop, row, scratch):
+    """weight_out and bias_out of channels that are a plane of a row of each sample: sums over the samples."""
+    p = unpack(row, Norm)
+    samples = p.rows * p.channels_a_row // p.channels
+    for channel in range(start, stop):
+        total, products = 0.0, 0.0
+        for sample in range(samples):
+            unit = sample * p.channels + channel
+            total += p.partial[2 * unit]
+            products += p.partial[2 * unit + 1] * np.float64(p.statistics[p.rows + unit // p.channels_a_row])
+        if not is_null(p.weight_out):
+            p.weight_out[channel] = np.float32(products)
+        if not is_null(p.bias_out):
+            p.bias_out[channel] = np.float32(total)
+    return 0
+
+
+@kernel(Norm)
 def finish_gradients(start, stop, row, scratch):
     """Coefficients of the gradient for x, and the gradients of weight and bias, from the sums of each row's units."""
     p = unpack(row, Norm)

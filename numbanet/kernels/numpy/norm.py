@@ -76,3 +76,80 @@ def batch_norm_backward(
     for target, value in ((residual_out, g), (weight_out, products), (bias_out, sums)):
         if target is not None:
             target[...] = value
+
+
+def _grouped(array, groups):
+    """(n, c, s) as (n·groups, c/groups · s): a row a group."""
+    return array.reshape(array.shape[0] * groups, -1)
+
+
+def _spread(row_statistics, x):
+    """One number a group as (n, c, 1)."""
+    n, c = x.shape[:2]
+    return np.repeat(row_statistics.reshape(n, -1), c * n // row_statistics.size, axis=1)[:, :, None]
+
+
+def _scaled_groups(x, statistics, weight, bias):
+    """(x − μ)·ρ·weight + bias; the backward pass computes it again, to the bit."""
+    mean, rstd = (_spread(one, x) for one in statistics)
+    out = (x - mean) * (rstd if weight is None else rstd * _columns(weight))
+    if bias is not None:
+        out += _columns(bias)
+    return out
+
+
+@quiet
+def group_norm(out, statistics, x, weight, bias, residual, groups, eps, activation=None):
+    mean, var = _moments(_grouped(x, groups), (1,))
+    statistics[0], statistics[1] = mean.ravel(), 1 / np.sqrt(var.ravel() + eps)
+    out[...] = _scaled_groups(x, statistics, weight, bias)
+    finish(out, residual, activation)
+
+
+@quiet
+def group_norm_backward(
+    out, residual_out, weight_out, bias_out, grad, x, y, statistics, weight, bias, groups, activation=None
+):
+    g = grad
+    if activation is not None:
+        g = np.where((_scaled_groups(x, statistics, weight, bias) if y is None else y) <= 0, grad.dtype.type(0), grad)
+    mean, rstd = (_spread(one, x) for one in statistics)
+    normal = (x - mean) * rstd
+    if out is not None:
+        weighted = g if weight is None else g * _columns(weight)
+        means = (
+            _spread(_grouped(values, groups).mean(axis=1, dtype=np.float64).astype(x.dtype), x)
+            for values in (weighted, weighted * normal)
+        )
+        out[...] = rstd * (weighted - next(means) - normal * next(means))
+    if residual_out is not None:
+        residual_out[...] = g
+    for target, values in ((weight_out, g * normal), (bias_out, g)):
+        if target is not None:
+            target[...] = values.sum(axis=(0, 2), dtype=np.float64)
+
+
+@quiet
+def layer_norm(out, statistics, x, weight, bias, eps):
+    mean, var = _moments(x, (1,))
+    statistics[0], statistics[1] = mean.ravel(), 1 / np.sqrt(var.ravel() + eps)
+    mean, rstd = statistics[:, :, None]
+    out[...] = (x - mean) * rstd
+    if weight is not None:
+        out *= weight
+    if bias is not None:
+        out += bias
+
+
+@quiet
+def layer_norm_backward(out, weight_out, bias_out, grad, x, statistics, weight):
+    mean, rstd = statistics[:, :, None]
+    normal = (x - mean) * rstd
+    if out is not None:
+        g = grad if weight is None else grad * weight
+        means = [values.mean(axis=1, keepdims=True, dtype=np.float64).astype(x.dtype) for values in (g, g * normal)]
+        out[...] = rstd * (g - means[0] - normal * means[1])
+    if weight_out is not None:
+        weight_out[...] = (grad * normal).sum(axis=0, dtype=np.float64)
+    if bias_out is not None:
+        bias_out[...] = grad.sum(axis=0, dtype=np.float64)

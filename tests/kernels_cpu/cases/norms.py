@@ -140,7 +140,117 @@ def _more():
     yield backward("given statistics, no sums, columns", SHAPES["matrix"], training=False, wanted=(0,))
 
 
-NORMS = [*_batch_norms(), *_more()]
+# --- statistics of each sample ---------------------------------------------------------------------------------------
+# (n, c, s), groups
+GROUPS = {
+    "groups": ((2, 6, 50), 3),
+    "a group a channel": ((3, 8, 17), 8),
+    "one group": ((2, 4, 3000), 1),
+    "many rows": ((9, 32, 64), 4),
+}
+
+
+def _along(vector: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(n·groups,) as it goes with x (n, c, s)."""
+    lines = vector.reshape(x.shape[0], -1)
+    return np.repeat(lines, x.shape[1] // lines.shape[1], axis=1)[:, :, None]
+
+
+def group_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:
+    """As forward_error."""
+    x, weight, bias, residual = (None if one is None else np.abs(one) for one in case.args[2:6])
+    mean, rstd = np.abs(expected[1])
+    size = (_along(rstd, x) * (x + _along(mean, x)) + 1) * (1 if weight is None else weight[:, None])
+    size = size + (0 if bias is None else bias[:, None]) + (0 if residual is None else residual)
+    return [4 * EPSILON * size, np.stack([2 * EPSILON * (mean + 1 / rstd), 8 * EPSILON * rstd])]
+
+
+def group_backward_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:
+    """As backward_error."""
+    out, residual_out, _, _, grad, x, _, statistics, weight, _, groups = case.args
+    mean, rstd = (_along(one, x) for one in statistics.astype(np.float64))
+    grad, normal = np.abs(grad), np.abs(x - mean) * rstd
+    weighted = grad * (1 if weight is None else np.abs(weight)[:, None])
+    means = [
+        _along(values.reshape(x.shape[0] * groups, -1).mean(axis=1), x) for values in (weighted, weighted * normal)
+    ]
+    bounds = [] if out is None else [8 * EPSILON * rstd * (weighted + means[0] + normal * means[1])]
+    bounds += [] if residual_out is None else [np.zeros(x.shape)]
+    return bounds + [8 * EPSILON * values.sum(axis=(0, 2)) for values in (grad * normal, grad)]
+
+
+def _group_case(name: str, shape: tuple, groups: int, options: dict, patches: tuple):
+    options = dict(options)
+    activation = {"activation": options.pop("activation", None)}
+    x, weight, bias, residual = _arrays(_data_name(name), shape, **options)
+    args = (unset(*shape), unset(2, shape[0] * groups), x, weight, bias, residual, groups, 1e-5)
+    yield Case(f"group_norm {name}", "group_norm", args, (0, 1), group_error, activation, patches)
+    rows = x.reshape(shape[0] * groups, -1)
+    statistics = np.stack([rows.mean(axis=1), 1 / (rows.std(axis=1) + 0.01)]).astype(np.float32)
+    y = np.maximum(random(f"y {_data_name(name)}", *shape), 0)
+    y = y if residual is not None and activation["activation"] else None
+    outs = (unset(*shape), None if y is None else unset(*shape), unset(shape[1]), unset(shape[1]))
+    args = (*outs, random(f"grad {_data_name(name)}", *shape), x, y, statistics, weight, bias, groups)
+    yield Case(
+        f"group_norm_backward {name}", "group_norm_backward", args, (0, 1, 2, 3), group_backward_error, activation,
+        patches,
+    )  # fmt: skip
+
+
+def _group_norms():
+    settings = {name: options for name, options in SETTINGS.items() if "training" not in options}
+    for (name, (shape, groups)), (kind, options) in itertools.product(GROUPS.items(), settings.items()):
+        for how, patches in ONE_GO.items():
+            yield from _group_case(f"{name}, {kind}{how}", shape, groups, options, patches)
+
+
+# --- layer norm ------------------------------------------------------------------------------------------------------
+ROWS = {"rows": (5, 33), "short rows": (70, 3), "whole vectors": (40, 64), "long rows": (2, 9001), "one": (1, 1)}
+
+
+def row_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:
+    """As forward_error."""
+    x, weight, bias = (None if one is None else np.abs(one) for one in case.args[2:5])
+    mean, rstd = np.abs(expected[1])[:, :, None]
+    size = (rstd * (x + mean) + 1) * (1 if weight is None else weight) + (0 if bias is None else bias)
+    return [4 * EPSILON * size, np.stack([2 * EPSILON * (mean + 1 / rstd), 8 * EPSILON * rstd])[:, :, 0]]
+
+
+def row_backward_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:
+    """As backward_error."""
+    out, weight_out, bias_out, grad, x, statistics, weight = case.args
+    mean, rstd = statistics.astype(np.float64)[:, :, None]
+    grad, normal = np.abs(grad), np.abs(x - mean) * rstd
+    g = grad * (1 if weight is None else np.abs(weight))
+    means = [values.mean(axis=1, keepdims=True) for values in (g, g * normal)]
+    sizes = [rstd * (g + means[0] + normal * means[1]), (grad * normal).sum(axis=0), grad.sum(axis=0)]
+    return [8 * EPSILON * size for size, one in zip(sizes, (out, weight_out, bias_out), strict=True) if one is not None]
+
+
+def _layer_norms():
+    for (name, (rows, columns)), mean in itertools.product(ROWS.items(), (0.0, 1e4)):
+        x = random(f"x {name}", rows, columns) + np.float32(mean)
+        weight, bias = random(f"weight {name}", columns), random(f"bias {name}", columns)
+        full = f"{name}, mean {mean:g}"
+        pairs = {"": (weight, bias), ", weight": (weight, None), ", bias": (None, bias), ", plain": (None, None)}
+        for kind, vectors in pairs.items():
+            args = (unset(rows, columns), unset(2, rows), x, *vectors, 1e-5)
+            yield Case(f"layer_norm {full}{kind}", "layer_norm", args, (0, 1), row_error)
+        statistics = np.stack([x.mean(axis=1, dtype=np.float64), 1 / (x.std(axis=1, dtype=np.float64) + 0.01)])
+        grad = random(f"grad {name}", rows, columns)
+        for wanted in itertools.product((True, False), repeat=3):
+            outs = (unset(rows, columns), unset(columns), unset(columns))
+            outs = [out if there else None for out, there in zip(outs, wanted, strict=True)]
+            args = (*outs, grad, x, statistics.astype(np.float32), weight if wanted[1] else None)
+            if any(wanted):
+                yield Case(
+                    f"layer_norm_backward {full}, gradients {wanted}", "layer_norm_backward", args, (0, 1, 2),
+                    row_backward_error,
+                )  # fmt: skip
+
+
+SPLIT = [*_batch_norms(), *_more(), *_group_norms()]
+NORMS = [*SPLIT, *_layer_norms()]
 
 
 def same_bits(case: Case) -> str:

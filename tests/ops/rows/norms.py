@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.nn import functional as F
-from numbanet.ops import norm
+from numbanet.ops import norm, norm_samples
 from tests.ops import oracles
 from tests.ops.row import Row
 from tests.ops.samples import normal, positive
@@ -144,11 +144,67 @@ def _running(momentum, count):
     )
 
 
+def _group_size(x, weight, bias, residual, groups):
+    grouped = x.reshape(x.shape[0], groups, -1)
+    scale = 1 / np.sqrt(grouped.var(2, keepdims=True) + 1e-5)
+    size = (np.abs(grouped) + np.abs(grouped).mean(2, keepdims=True)) * scale
+    _, shape = oracles.channel_axes(x)
+    return size.reshape(x.shape) * np.abs(weight).reshape(shape) + np.abs(bias).reshape(shape) + np.abs(residual)
+
+
+def _group_rows():
+    cases = [((5, 6), 2), ((4, 6, 5), 3), ((3, 4, 5, 7), 1), ((2, 8, 4, 4), 8), ((1, 2, 130, 9), 2)]
+    for (shape, groups), activation in [(case, activation) for case in cases for activation in (None, "relu")]:
+        vectors = [normal(shape[1]), normal(shape[1])]
+        settings = {"activation": activation}
+        for residual in (False, True):
+            yield Row(
+                f"group_norm {shape} {groups} {activation} {residual}",
+                [norm_samples.GroupNorm, norm_samples.GroupNormBackward],
+                lambda x, w, b, r=None, g=groups, k=settings: F.group_norm(x, g, w, b, residual=r, **k),
+                lambda x, w, b, r=None, g=groups, k=settings: oracles.group_norm(x, g, w, b, r, **k),
+                [[spread(*shape), *vectors, *([normal(*shape)] if residual else [])]],
+                size=lambda x, w, b, r=0, g=groups: _group_size(x, w, b, r, g),
+                twice=True,
+            )
+
+
+def _layer_size(x, weight=1.0, bias=0.0, axes=(-1,)):
+    scale = 1 / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
+    return (np.abs(x) + np.abs(x).mean(axes, keepdims=True)) * scale * np.abs(weight) + np.abs(bias)
+
+
+def _layer_rows():
+    cases = [((5, 33), (33,)), ((70, 3), (3,)), ((2, 3, 4, 5), (4, 5)), ((130, 17), (17,)), ((6,), (6,))]
+    for shape, normalized in cases:
+        axes = tuple(range(-len(normalized), 0))
+        yield Row(
+            f"layer_norm {shape} {normalized}",
+            [norm_samples.LayerNorm, norm_samples.LayerNormBackward],
+            lambda x, w, b, n=normalized: F.layer_norm(x, n, w, b),
+            lambda x, w, b, a=axes: oracles.layer_norm(x, a) * w + b,
+            [[spread(*shape), normal(*normalized), normal(*normalized)]],
+            size=lambda x, w, b, a=axes: _layer_size(x, w, b, a),
+            twice=True,
+        )
+        yield Row(
+            f"layer_norm {shape} {normalized}, no weight",
+            [norm_samples.LayerNorm, norm_samples.LayerNormBackward],
+            lambda x, n=normalized: F.layer_norm(x, n),
+            lambda x, a=axes: oracles.layer_norm(x, a),
+            [[spread(*shape)]],
+            size=lambda x, a=axes: _layer_size(x, axes=a),
+            twice=True,
+        )
+
+
 ROWS = [
     *_training_rows(),
     *_given_rows(),
     _running(0.1, 3),
     _running(None, 3),
+    *_group_rows(),
+    *_layer_rows(),
     Row(
         "batch_norm of a large mean",
         [norm.BatchNorm],
