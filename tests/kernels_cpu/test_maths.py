@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numbanet.kernels.cpu.arguments import unpack
+from numbanet.kernels.cpu.simd.exponential import exp_nonpositive
 from numbanet.kernels.cpu.simd.maths import exp, log
 from numbanet.kernels.cpu.simd.vector import load_first, store_first
 from tests.kernels_cpu.device import Row, launch, test_kernel
@@ -67,6 +68,29 @@ def test_whole_range(name):
     error = ulps(out[finite], expected[finite])
     worst = int(np.argmax(error))
     assert error[worst] <= bound, f"{error[worst]} ulp at {x[finite][worst]!r}"
+
+
+@test_kernel
+def exponentials_of_softmax(start, stop, row, scratch):
+    p = unpack(row, Row)
+    for i in range(0, p.n, 16):
+        store_first(p.out, i, exp_nonpositive(load_first(p.x, i, p.n - i)), p.n - i)
+    return 0
+
+
+def test_exponential_of_softmax():
+    """All that is at most 40, with −inf and NaN; the denormal results too."""
+    x = everything()
+    x = x[~(x > 40)]
+    out = np.empty_like(x)
+    launch(exponentials_of_softmax, out, x, n=x.size)
+    with np.errstate(all="ignore"):
+        expected = np.exp(x.astype(np.float64))
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(x))
+    known = ~np.isnan(x)
+    error = ulps(out[known], expected[known])
+    worst = int(np.argmax(error))
+    assert error[worst] <= 1, f"{error[worst]} ulp at {x[known][worst]!r}"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -18,7 +18,7 @@ TWO_TO_MINUS_64 = np.float32(2.0**-64)
 
 @device_function
 def exp_nonpositive(x):
-    """eˣ within 2 ulp for x ≤ 40: x = n·ln 2 + r, eʳ by the polynomial of ``exp``, times 2ⁿ⁺⁶⁴, times 2⁻⁶⁴.
+    """eˣ within 1 ulp for x ≤ 40: x = n·ln 2 + r, eʳ by the polynomial of ``exp``, times 2ⁿ⁺⁶⁴, times 2⁻⁶⁴.
 
     The last factor rounds once, so denormal results are right. NaN passes through."""
     x = select(x < splat(LOWEST), splat(LOWEST), x)
