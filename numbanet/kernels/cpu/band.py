@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels.cpu.kernel import device_function
-from numbanet.kernels.cpu.simd.vector import load, load_between, splat, store
+from numbanet.kernels.cpu.simd.vector import load, load_first, splat, store
 
 SLACK = 64
 """float32 behind a band: a vector at the last position reads up to here."""
@@ -18,6 +18,7 @@ def pack_band(out, x, channels, height, width, first, rows, pitch, pad_y, pad_x)
     A row has ``pitch`` columns. Slack of zeros ends the band.
     """
     zero = splat(np.float32(0))
+    begin, end = max(pad_x, 0), max(min(pad_x + width, pitch), 0)  # columns that come from x
     for channel in range(channels):
         for row in range(rows):
             target = out + (channel * rows + row) * pitch
@@ -28,10 +29,18 @@ def pack_band(out, x, channels, height, width, first, rows, pitch, pad_y, pad_x)
                     store(target, i, zero)
                 continue
             source = x + ((channel * height + y) * width - pad_x)
-            for i in range(0, pitch, 16):
-                if i >= pad_x and i + 16 <= pad_x + width:
-                    store(target, i, load(source, i))
-                else:
-                    store(target, i, load_between(source, i, pad_x - i, pad_x + width - i))
+            for i in range(0, begin, 16):
+                store(target, i, zero)
+            # Whole vectors may read on into the rows behind, as long as there are some.
+            readable = ((channels - channel) * height - y) * width
+            whole = end if begin - pad_x + (end - begin + 15) // 16 * 16 <= readable else end - 15
+            i = begin
+            while i < whole:
+                store(target, i, load(source, i))
+                i += 16
+            if i < end:
+                store(target, i, load_first(source, i, end - i))
+            for i in range(end, pitch, 16):
+                store(target, i, zero)
     for i in range(0, SLACK, 16):
         store(out, channels * rows * pitch + i, zero)

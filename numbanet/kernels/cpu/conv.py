@@ -1,8 +1,8 @@
 """Two-dimensional convolution and its gradient for the input: the choice between the kernels, and nothing else.
 
 Both are a walk of taps over bands of pictures (``geometry.py``), done with vectors over the output channels
-(``conv_channels.py``) or over neighbouring positions (``conv_positions.py``). The gradient for the weights is in
-``conv_weight.py``.
+(``conv_channels.py``) or over neighbouring positions (``conv_positions.py``); depthwise convolutions, which share
+nothing between channels, have ``conv_depthwise.py``. The gradient for the weights is in ``conv_weight.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 
-from numbanet.kernels.cpu import conv_channels, conv_positions
+from numbanet.kernels.cpu import conv_channels, conv_depthwise, conv_positions
 from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
 from numbanet.kernels.cpu.gemm import ACTIVATIONS
@@ -63,7 +63,15 @@ def window_of(shape, out_shape, kernel_size, stride, padding, dilation) -> Windo
     return Window(*shape[2:], *out_shape[2:], kernel_size, stride, padding, dilation)
 
 
+def is_depthwise(channels: int, out_channels: int, groups: int) -> bool:
+    """Whether every group is one channel in and one out."""
+    return channels == out_channels == groups > 1
+
+
 def _append(program, out, x, weight, bias, walk, filters, groups, activation, skip):
+    if is_depthwise(x.shape[1], out.shape[1], groups):
+        conv_depthwise.append(program, out, x, weight, bias, walk, activation)
+        return
     form, rows = choose(walk, x.shape[1] // groups, out.shape[1] // groups)
     if form == "channels":
         conv_channels.append(program, out, x, weight, bias, walk, filters, groups, activation)

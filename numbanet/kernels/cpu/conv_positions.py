@@ -24,7 +24,7 @@ from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Walk, channel_block, table
 from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
-from numbanet.kernels.cpu.simd.tile import LANES, add_bias_rows, offsets, outer, store_columns, zeros
+from numbanet.kernels.cpu.simd.tile import LANES, add_bias_rows, multiples, offsets, outer, store_columns, zeros
 
 SCRATCH = 1 << 16
 """float32 that the band of a block of channels may take (256 KB): it should stay in the second-level cache."""
@@ -80,7 +80,7 @@ def make_convolution(rows: int) -> Kernel:
     def convolution(start, stop, row, scratch):
         """out = activation(x ⋆ weight + bias); a task is one band of one group of channels of one picture."""
         p = unpack(row, Convolution)
-        band = workspace(row, scratch)
+        band, strides = workspace(row, scratch), multiples(p.out_stride, rows)
         for task in range(start, stop):
             number = task // p.bands  # of the group, counted over all pictures
             cut = task - number * p.bands
@@ -96,25 +96,27 @@ def make_convolution(rows: int) -> Kernel:
                 pack_band(
                     band, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, p.pitch, p.pad_y, p.pad_x
                 )
-                for line in range(0, p.out_channels, rows):
-                    first = min(line, p.out_channels - rows)
-                    weight = p.weight + (group * p.group_stride + first * p.out_stride + channel * p.channel_stride)
-                    for tile in range(begin, end):
-                        where = offsets(p.columns, tile * columns, columns)
-                        low, high = p.tap_ranges[2 * tile], p.tap_ranges[2 * tile + 1]
+                for tile in range(begin, end):
+                    where = offsets(p.columns, tile * columns, columns)
+                    places, counts = (
+                        offsets(p.places, tile * columns, columns),
+                        offsets(p.counts, tile * columns, columns),
+                    )
+                    low, high = p.tap_ranges[2 * tile], p.tap_ranges[2 * tile + 1]
+                    for line in range(0, p.out_channels, rows):
+                        first = min(line, p.out_channels - rows)
+                        weight = p.weight + (group * p.group_stride + first * p.out_stride + channel * p.channel_stride)
                         acc = zeros(rows, columns)
                         if high - low == p.area:
                             for tap in range(channels * p.area):
-                                acc = outer(acc, weight + p.weight_taps[tap], p.out_stride, band + p.taps[tap], where)
+                                acc = outer(acc, weight + p.weight_taps[tap], strides, band + p.taps[tap], where)
                         else:
                             for run in range(0, channels * p.area, p.area):
                                 for tap in range(run + low, run + high):
                                     scalars = weight + p.weight_taps[tap]
-                                    acc = outer(acc, scalars, p.out_stride, band + p.taps[tap], where)
+                                    acc = outer(acc, scalars, strides, band + p.taps[tap], where)
                         if channel == 0 and not is_null(p.bias):
                             acc = add_bias_rows(acc, p.bias + (group * p.out_channels + first), line - first, rows)
-                        places = offsets(p.places, tile * columns, columns)
-                        counts = offsets(p.counts, tile * columns, columns)
                         store_columns(
                             acc, out + first * p.out_positions, p.out_positions, line - first, rows, places, counts,
                             channel, activation,

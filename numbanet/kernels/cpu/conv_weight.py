@@ -4,7 +4,8 @@ grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[tap + pos
 gradient turned to [position][o], a tile is ROWS taps (whose scalars of the band are broadcast) by COLUMNS vectors of
 output channels, and a chain runs over about CHAIN positions: some rows of a picture, or some pictures. The chains are
 added in order within a part of the batch, and the parts in order at the end; both are cut by the shape alone, so the
-bits do not depend on threads or lanes. Layers with few output channels have ``conv_weight_rows.py``.
+bits do not depend on threads or lanes. Layers with few output channels have
+``conv_weight_rows.py``, depthwise ones ``conv_depthwise.py``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from numbanet.kernels import threads
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu import conv_weight_rows
+from numbanet.kernels.cpu import conv_depthwise, conv_weight_rows
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.conv_channels import COLUMNS, PANEL, ROWS, padded
@@ -253,6 +254,9 @@ def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilatio
     if reason is not None or out.size == 0 or grad.size == 0:
         return reason or "an empty sum"
     window = _window(x.shape, grad.shape, out.shape[2:], stride, padding, dilation)
+    if x.shape[1] == out.shape[0] == groups > 1:
+        conv_depthwise.append_weights(program, out, bias_out, grad, x, window)
+        return None
     is_narrow = conv_weight_rows.wins(out.shape[0] // groups, grad.shape[3], stride[1])
     append = conv_weight_rows.append if is_narrow else _append
     append(program, out, bias_out, grad, x, window, groups)
