@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numbanet.tensor import Tensor
 
 ADD, SUB, MUL, DIV, POW = (BINARY[name] for name in ("add", "sub", "mul", "div", "pow"))
-_FLOAT_FUNCTIONS = frozenset(("exp", "log", "sqrt", "reciprocal", "tanh", "sigmoid", "sin", "cos"))
+_FLOAT_FUNCTIONS = frozenset(("exp", "log", "sqrt", "reciprocal", "tanh", "sigmoid", "sin", "cos", "erf"))
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 _constants: dict[tuple, Tensor] = {}
 
@@ -158,6 +158,7 @@ class MathMethods:
 
     exp, log, sqrt, square, reciprocal = (_function(n) for n in ("exp", "log", "sqrt", "square", "reciprocal"))
     tanh, sigmoid, relu, sin, cos = (_function(n) for n in ("tanh", "sigmoid", "relu", "sin", "cos"))
+    erf = _function("erf")
     neg, abs, sign, floor, ceil, round = (_function(n) for n in ("neg", "abs", "sign", "floor", "ceil", "round"))
     isnan, isinf, logical_not = (_function(n) for n in ("isnan", "isinf", "logical_not"))
     __neg__, __abs__ = _function("neg"), _function("abs")

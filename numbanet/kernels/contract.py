@@ -56,8 +56,8 @@ def fill(out, value: float):
 
 @declare(inplace=("x",), strided=("out", "x"))
 def unary(out, x, function: str):
-    """out = function(x); neg abs exp log sqrt square reciprocal sign tanh sigmoid relu sin cos floor ceil round
-    logical_not isnan isinf."""
+    """out = function(x); neg abs exp log sqrt square reciprocal sign tanh sigmoid relu sin cos floor ceil round erf
+    gelu gelu_tanh, and into bool: logical_not isnan isinf."""
 
 
 @declare(inplace=("x", "y"), strided=("out", "x", "y"))
@@ -71,9 +71,14 @@ def where(out, condition, x, y):
     """out = x where condition (bool) else y; all of out's shape (stride 0 broadcasts)."""
 
 
-@declare(inplace=("grad",))
+@declare(inplace=("grad", "y"), strided=("out", "grad", "y"))
 def relu_backward(out, grad, y):
     """out = 0 where y ≤ 0, else grad (where y is NaN too, as PyTorch); y is the output, or the input, of the ReLU."""
+
+
+@declare(inplace=("grad", "saved"), strided=("out", "grad", "saved"))
+def unary_backward(out, grad, saved, function: str):
+    """out = grad · function′, from the output of tanh or sigmoid, or from the input of gelu or gelu_tanh."""
 
 
 # --- reductions and indexing -------------------------------------------------------------------------------------
@@ -323,6 +328,16 @@ def cross_entropy_backward(
     out, grad, logits, logsumexp, target, reduction: str, ignore_index: int, label_smoothing: float
 ):
     """out (n, c) = gradient for logits, from grad () or (n,)."""
+
+
+@declare()
+def mse_loss(out, x, y, reduction: str):
+    """out () = mean or sum of (x − y)², or out (x's shape) = (x − y)² for reduction "none"; x and y of one shape."""
+
+
+@declare(inplace=("x", "y"))
+def mse_loss_backward(out, grad, x, y, reduction: str):
+    """out = 2·(x − y)·grad, divided by the number of elements for "mean"; grad () or, for "none", of x's shape."""
 
 
 # --- optimiser updates: all parameters of a group in one call -------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbanet.nn import functional, init, utils
-from numbanet.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from numbanet.nn.activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from numbanet.nn.container import ModuleDict, ModuleList, Sequential
 from numbanet.nn.conv import Conv1d, Conv2d
 from numbanet.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
@@ -19,6 +19,7 @@ from numbanet.nn.pooling1d import AdaptiveAvgPool1d, AdaptiveMaxPool1d, AvgPool1
 from numbanet.nn.shape import Flatten, Identity, Unflatten
 
 __all__ = [
+    "GELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -41,6 +42,7 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "LayerNorm",
+    "LeakyReLU",
     "Linear",
     "LocallyConnected2d",
     "LogSoftmax",
@@ -54,6 +56,7 @@ __all__ = [
     "Parameter",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "Tanh",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 from numbanet.autograd import apply
@@ -24,14 +25,17 @@ from numbanet.nn.functional_pooling import avg_pool1d as avg_pool1d
 from numbanet.nn.functional_pooling import avg_pool2d as avg_pool2d
 from numbanet.nn.functional_pooling import max_pool1d as max_pool1d
 from numbanet.nn.functional_pooling import max_pool2d as max_pool2d
-from numbanet.ops.base import INT64
+from numbanet.ops.base import INT64, broadcast_shapes
 from numbanet.ops.conv import Conv2d
 from numbanet.ops.indexing import Put
 from numbanet.ops.local import LocallyConnected2d
-from numbanet.ops.loss import CrossEntropy
+from numbanet.ops.loss import CrossEntropy, Mse
 from numbanet.ops.matmul import LINEAR
+from numbanet.ops.pointwise import UNARY
 from numbanet.tensor import Tensor
+from numbanet.tensor_math import operands
 
+_GELU = {"none": UNARY["gelu"], "tanh": UNARY["gelu_tanh"]}
 _REDUCTIONS = ("none", "mean", "sum")
 
 
@@ -54,6 +58,24 @@ def sigmoid(input: Tensor) -> Tensor:
 def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent."""
     return input.tanh()
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x·Φ(x), Φ the normal distribution function; with approximate="tanh" ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))."""
+    if approximate not in _GELU:
+        raise RuntimeError(f"approximate argument must be either none or tanh, got {approximate!r}")
+    return apply(_GELU[approximate], input)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x / (1 + exp(−x))."""
+    return input.mul_(input.sigmoid()) if inplace else input * input.sigmoid()
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where x > 0, else negative_slope · x."""
+    result = (input > 0).where(input, input * negative_slope)
+    return input.copy_(result) if inplace else result
 
 
 def softmax(input: Tensor, dim: int, dtype: object = None) -> Tensor:
@@ -275,8 +297,20 @@ def nll_loss(
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input − target)²."""
-    return _reduce((input - target).square(), reduction)
+    """(input − target)², its mean or sum. Different shapes are broadcast, with a warning."""
+    _check_reduction(reduction)
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
+            "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            stacklevel=2,
+        )
+        shape = broadcast_shapes(input.shape, target.shape)
+        input, target = input.expand(shape), target.expand(shape)
+    input, target = operands(input, target)
+    if input.dtype.kind != "f":
+        return _reduce((input - target).square(), reduction)
+    return apply(Mse(reduction), input, target)
 
 
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -26,7 +26,7 @@ from numbanet.ops import (
 )
 from numbanet.ops.base import Op, Spec, ViewOp
 
-_ABSTRACT = {"Op", "ViewOp", "Unary", "Binary", "Reduce", "_Update", "_RandomFill", "_ChangeAll"}
+_ABSTRACT = {"Op", "ViewOp", "Unary", "UnaryBackward", "Binary", "Reduce", "_Update", "_RandomFill", "_ChangeAll"}
 
 OPS: list[type[Op]] = [
     kind

@@ -141,6 +141,8 @@ def broadcast(array: Array, shape: Shape) -> Array:
     """The array seen with a larger shape, by strides of 0."""
     if array.shape == shape:
         return array
+    if array.size == 1:
+        return array.view(shape, (0,) * len(shape))
     lead = len(shape) - len(array.shape)
     strides = [0] * lead
     for axis, (extent, stride) in enumerate(zip(array.shape, array.strides, strict=True), lead):

@@ -1,4 +1,4 @@
-"""Softmax and softmax cross-entropy."""
+"""Softmax, softmax cross-entropy and the squared error."""
 
 from __future__ import annotations
 
@@ -123,3 +123,57 @@ class CrossEntropyBackward(Op):
             "1), target), "
             "which can"
         )
+
+
+@dataclass(slots=True, eq=False)
+class Mse(Op):
+    """loss = mean or sum of (x − y)² over all n elements, or (x − y)² itself for reduction "none"; one shape.
+
+    ∂x = 2·(x − y)·∂loss, over n for the mean; ∂y = −∂x."""
+
+    saves_inputs: ClassVar = (0, 1)
+    reduction: str
+
+    def infer(self, x, y):
+        require_float("mse_loss", x, y)
+        if x.shape != y.shape:
+            raise RuntimeError(f"mse_loss needs tensors of one shape, got {x.shape} and {y.shape}")
+        return Spec(x.shape if self.reduction == "none" else (), x.dtype)
+
+    def forward(self, program, out, x, y):
+        if x.size == 0:  # the mean of nothing is NaN, its sum 0
+            program.fill(out, float("nan") if self.reduction == "mean" else 0.0)
+        else:
+            program.mse_loss(out, x, y, self.reduction)
+
+    def backward(self, node, grad):
+        slope = apply(MseBackward(self.reduction), grad, node.input(0), node.input(1))
+        return slope if node.needs[0] else None, -slope if node.needs[1] else None
+
+
+@dataclass(slots=True, eq=False)
+class MseBackward(Op):
+    """∂x from ∂loss, x and y, see Mse. With v the gradient of ∂x and c = 2, or 2/n for the mean:
+
+    ∂(∂loss) = Σ v·c·(x − y) (no sum for "none"), ∂x = c·v·∂loss, ∂y = −c·v·∂loss."""
+
+    inplace: ClassVar[bool] = False
+    saves_inputs: ClassVar = (0, 1, 2)
+    reduction: str
+
+    def infer(self, grad, x, y):
+        return Spec(x.shape, x.dtype)
+
+    def forward(self, program, out, grad, x, y):
+        program.mse_loss_backward(out, grad, x, y, self.reduction)
+
+    def backward(self, node, v):
+        grad, x, y = node.input(0), node.input(1), node.input(2)
+        need_grad, need_x, need_y = node.needs
+        c = 2 / max(x.numel(), 1) if self.reduction == "mean" else 2
+        slope = v * grad * c if need_x or need_y else None
+        along = None
+        if need_grad:
+            along = v * (x - y) * c
+            along = along if self.reduction == "none" else along.sum()
+        return along, slope if need_x else None, -slope if need_y else None

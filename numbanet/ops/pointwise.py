@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from numbanet.autograd import apply
-from numbanet.ops.base import BOOL, Op, Spec, broadcast, broadcast_shapes, sum_to
+from numbanet.ops.base import BOOL, Op, Spec, broadcast, broadcast_shapes, require_float, sum_to
 
 if TYPE_CHECKING:
     pass
@@ -205,7 +206,7 @@ class Tanh(Unary):
     saves_outputs: ClassVar = (0,)
 
     def backward(self, node, grad):
-        return grad * (1 - node.output().square())
+        return apply(TANH_BACKWARD, grad, node.output())
 
 
 @dataclass(slots=True, eq=False)
@@ -216,8 +217,34 @@ class Sigmoid(Unary):
     saves_outputs: ClassVar = (0,)
 
     def backward(self, node, grad):
-        y = node.output()
-        return grad * ((1 - y) * y)
+        return apply(SIGMOID_BACKWARD, grad, node.output())
+
+
+@dataclass(slots=True, eq=False)
+class Erf(Unary):
+    """y = erf(x) = 2/√π · ∫₀ˣ exp(−t²) dt. ∂x = ∂y · 2/√π · exp(−x²)."""
+
+    function: ClassVar[str] = "erf"
+    saves_inputs: ClassVar = (0,)
+
+    def backward(self, node, grad):
+        return grad * ((-node.input(0).square()).exp() * (2 / math.sqrt(math.pi)))
+
+
+@dataclass(slots=True, eq=False)
+class Gelu(Unary):
+    """y = x·Φ(x), Φ the normal distribution function, or the form with tanh ½·x·(1 + tanh u), u = √(2/π)·(x +
+    0.044715·x³) (Hendrycks and Gimpel 2016, arXiv:1606.08415). ∂x = ∂y · y′(x), see GeluBackward."""
+
+    function: str  # type: ignore[misc]  (a field here: "gelu" or "gelu_tanh")
+    saves_inputs: ClassVar = (0,)
+
+    def infer(self, x):
+        require_float("gelu", x)
+        return Spec(x.shape, x.dtype)
+
+    def backward(self, node, grad):
+        return apply(GELU_BACKWARD[self.function], grad, node.input(0))
 
 
 @dataclass(slots=True, eq=False)
@@ -235,6 +262,7 @@ class Relu(Unary):
 class ReluBackward(Op):
     """∂x = ∂y where y > 0, else 0; y is the ReLU's output (or input). Linear in ∂y; y's own derivative is 0."""
 
+    strided: ClassVar[bool] = True
     inplace: ClassVar[bool] = True
     saves_inputs: ClassVar = (1,)
 
@@ -246,6 +274,68 @@ class ReluBackward(Op):
 
     def backward(self, node, grad):
         return apply(RELU_BACKWARD, grad, node.input(1)), None
+
+
+@dataclass(slots=True, eq=False)
+class UnaryBackward(Op):
+    """∂x = ∂y · function′, from what was saved of the function: its output or its input."""
+
+    strided: ClassVar[bool] = True
+    inplace: ClassVar[bool] = True
+    saves_inputs: ClassVar = (0, 1)
+    function: ClassVar[str]
+
+    def infer(self, grad, saved):
+        return Spec(grad.shape, grad.dtype)
+
+    def forward(self, program, out, grad, saved):
+        program.unary_backward(out, grad, saved, self.function)
+
+
+@dataclass(slots=True, eq=False)
+class TanhBackward(UnaryBackward):
+    """∂x = ∂y · (1 − y²). With v the gradient of ∂x: of ∂y it is v·(1 − y²), of y −2·v·∂y·y."""
+
+    function: ClassVar[str] = "tanh"
+
+    def backward(self, node, v):
+        grad, y = node.input(0), node.input(1)
+        return apply(self, v, y), v * grad * (y * -2) if node.needs[1] else None
+
+
+@dataclass(slots=True, eq=False)
+class SigmoidBackward(UnaryBackward):
+    """∂x = ∂y · y·(1 − y). With v the gradient of ∂x: of ∂y it is v·y·(1 − y), of y v·∂y·(1 − 2y)."""
+
+    function: ClassVar[str] = "sigmoid"
+
+    def backward(self, node, v):
+        grad, y = node.input(0), node.input(1)
+        return apply(self, v, y), v * grad * (1 - y * 2) if node.needs[1] else None
+
+
+@dataclass(slots=True, eq=False)
+class GeluBackward(UnaryBackward):
+    """∂x = ∂y · (Φ(x) + x·φ(x)), φ the normal density; of the form with tanh ∂y · (s + x·s·(1 − s)·w) with
+    s = 1/(1 + exp(−2u)) and w = 2u′(x).
+
+    With v the gradient of ∂x: of x it is v·∂y·φ(x)·(2 − x²), or v·∂y·s·(1 − s)·(2w + x·w²·(1 − 2s) + x·w′)."""
+
+    function: str  # type: ignore[misc]  (a field here)
+
+    def backward(self, node, v):
+        grad, x = node.input(0), node.input(1)
+        if not node.needs[1]:
+            return apply(self, v, x), None
+        square = x.square()
+        if self.function == "gelu":
+            bend = (square * -0.5).exp() * (2 - square) * (1 / math.sqrt(2 * math.pi))
+        else:
+            linear = math.sqrt(8 / math.pi)
+            s = (x * (square * 0.044715 + 1) * linear).sigmoid()
+            w = (square * (3 * 0.044715) + 1) * linear
+            bend = s * (1 - s) * (w * 2 + x * w * w * (1 - s * 2) + square * (6 * 0.044715 * linear))
+        return apply(self, v, x), v * grad * bend
 
 
 @dataclass(slots=True, eq=False)
@@ -296,11 +386,13 @@ class Predicate(Op):
 
 
 CLONE, CONTIGUOUS = Clone(), Contiguous()
-RELU_BACKWARD = ReluBackward()
+RELU_BACKWARD, TANH_BACKWARD, SIGMOID_BACKWARD = ReluBackward(), TanhBackward(), SigmoidBackward()
+GELU_BACKWARD = {name: GeluBackward(name) for name in ("gelu", "gelu_tanh")}
 UNARY: dict[str, Op] = {
     op.function: op
     for op in (
-        *(kind() for kind in (Neg, Abs, Exp, Log, Sqrt, Square, Reciprocal, Tanh, Sigmoid, Relu, Sin, Cos)),
+        *(kind() for kind in (Neg, Abs, Exp, Log, Sqrt, Square, Reciprocal, Tanh, Sigmoid, Relu, Sin, Cos, Erf)),
+        *(Gelu(name) for name in ("gelu", "gelu_tanh")),
         *(Step(name) for name in ("sign", "floor", "ceil", "round")),
         *(Predicate(name) for name in ("isnan", "isinf", "logical_not")),
     )

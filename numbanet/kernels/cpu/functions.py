@@ -16,10 +16,12 @@ from numbanet.kernels.cpu import (
     argreduce,
     clip,
     conv,
+    copy,
     cross_entropy,
     embedding,
     gemm,
     local,
+    mse,
     norm,
     norm_rows,
     optim,
@@ -38,6 +40,7 @@ FLOAT64 = np.dtype(np.float64)
 FUNCTIONS: dict[str, Callable] = {
     function.__name__: function
     for module in (
+        copy,
         pointwise,
         reduce,
         argreduce,
@@ -51,6 +54,7 @@ FUNCTIONS: dict[str, Callable] = {
         norm_rows,
         softmax,
         cross_entropy,
+        mse,
         optim,
         clip,
         random,

@@ -1,105 +1,33 @@
-"""ReLU and its gradient, sums and products of equal shapes, and fill: passes over memory in 16 lanes."""
+"""Pointwise functions: which kernel does one, on which lines of its arrays.
+
+Contiguous float32 arrays of one shape are one line. Else the arrays are walked over line by line; a kernel reads an
+array whose elements lie side by side along a line, or one that is repeated along it. What lies otherwise is copied
+first.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, unpack
-from numbanet.kernels.cpu.kernel import kernel
-from numbanet.kernels.cpu.simd.pointers import F32
-from numbanet.kernels.cpu.simd.vector import load, load_first, select, splat, store, store_first
+from numbanet.kernels.array import Array
+from numbanet.kernels.cpu.binary import BINARY_CODES, COMPARISONS, Where, arithmetic, choice, comparison, pow, remainder
+from numbanet.kernels.cpu.copy import contiguous, copy
+from numbanet.kernels.cpu.elementwise import Binary, Predicate, Unary
+from numbanet.kernels.cpu.kernel import Kernel
+from numbanet.kernels.cpu.lines import CHUNK, Lines, lines_of, tasks_of
+from numbanet.kernels.cpu.unary import GRADIENT_KERNELS, PREDICATES, UNARY_KERNELS, predicate, relu_gradient
 
 FLOAT32 = np.dtype(np.float32)
-CHUNK = 4096
-"""Elements of a task: three arrays of it fit into the first-level cache."""
-ADD, SUB, MUL, DIV = range(4)
-BINARY_CODES = {"add": ADD, "sub": SUB, "mul": MUL, "div": DIV}
+BOOL = np.dtype(np.bool_)
+__all__ = ["BINARY_CODES", "CHUNK", "FUNCTIONS", "float32_contiguous"]
 
-
-def tasks_of(size: int) -> tuple[int, int]:
-    """Tasks of CHUNK elements, and how many are claimed at once (small arrays stay on one thread)."""
-    tasks = (size + CHUNK - 1) // CHUNK
-    return tasks, 4 if tasks <= 4 else 2
-
-
-class Unary(NamedTuple):
-    out: F32
-    x: F32
-    size: I64_FIELD
-
-
-class Binary(NamedTuple):
-    out: F32
-    x: F32
-    y: F32
-    size: I64_FIELD
-    code: I64_FIELD
-
-
-class Fill(NamedTuple):
-    out: F32
-    value: F64_FIELD
-    size: I64_FIELD
-
-
-@kernel(Unary)
-def relu(start, stop, row, scratch):
-    """out = x where x is not below 0, else 0: a NaN stays a NaN."""
-    a = unpack(row, Unary)
-    zero = splat(np.float32(0))
-    end = min(stop * CHUNK, a.size)
-    for i in range(start * CHUNK, end - 15, 16):
-        x = load(a.x, i)
-        store(a.out, i, select(x < zero, zero, x))
-    i = end - (end - start * CHUNK) % 16
-    x = load_first(a.x, i, end - i)
-    store_first(a.out, i, select(x < zero, zero, x), end - i)
-    return 0
-
-
-@kernel(Binary)
-def relu_gradient(start, stop, row, scratch):
-    """out = x (the gradient) where y (the ReLU's output) is not at or below 0, else 0."""
-    a = unpack(row, Binary)
-    zero = splat(np.float32(0))
-    end = min(stop * CHUNK, a.size)
-    for i in range(start * CHUNK, end - 15, 16):
-        store(a.out, i, select(load(a.y, i) <= zero, zero, load(a.x, i)))
-    i = end - (end - start * CHUNK) % 16
-    n = end - i
-    store_first(a.out, i, select(load_first(a.y, i, n) <= zero, zero, load_first(a.x, i, n)), n)
-    return 0
-
-
-@kernel(Binary)
-def arithmetic(start, stop, row, scratch):
-    """out = x + y, x − y, x · y or x / y, by the code."""
-    a = unpack(row, Binary)
-    for i in range(start * CHUNK, min(stop * CHUNK, a.size), 16):
-        n = min(stop * CHUNK, a.size) - i
-        x, y = load_first(a.x, i, n), load_first(a.y, i, n)
-        if a.code == ADD:
-            result = x + y
-        elif a.code == SUB:
-            result = x - y
-        elif a.code == MUL:
-            result = x * y
-        else:
-            result = x / y
-        store_first(a.out, i, result, n)
-    return 0
-
-
-@kernel(Fill)
-def constant(start, stop, row, scratch):
-    """out = value."""
-    a = unpack(row, Fill)
-    value = splat(np.float32(a.value))
-    for i in range(start * CHUNK, min(stop * CHUNK, a.size), 16):
-        store_first(a.out, i, value, min(stop * CHUNK, a.size) - i)
-    return 0
+BINARY_KERNELS: dict[str, tuple[Kernel, int, type, np.dtype]] = {
+    **{name: (arithmetic, code, Binary, FLOAT32) for name, code in BINARY_CODES.items()},
+    **{name: (comparison, code, Predicate, BOOL) for name, code in COMPARISONS.items()},
+    "pow": (pow, 0, Binary, FLOAT32),
+    "floor_divide": (remainder, 0, Binary, FLOAT32),
+    "remainder": (remainder, 1, Binary, FLOAT32),
+}
 
 
 def float32_contiguous(*arrays) -> str | None:
@@ -113,45 +41,116 @@ def float32_contiguous(*arrays) -> str | None:
     return None
 
 
-def _declines(first, *others) -> str | None:
-    """As float32_contiguous, and all of one shape."""
-    for array in others:
-        if array.shape != first.shape:
-            return "broadcast"
-    return float32_contiguous(first, *others)
+def _append(program, which: Kernel, arguments: type, arrays: tuple[Array, ...], rest: tuple) -> None:
+    """A row for arrays, the output first, that are not all contiguous; ``rest`` are the arguments between arrays and
+    lines."""
+    out = arrays[0]
+    lines = lines_of(out.shape, *[array.strides for array in arrays])
+    if not lines.is_plain:
+        arrays = _made_plain(program, arrays, lines)
+        lines = lines_of(out.shape, *[array.strides for array in arrays])
+    program.append(which, lines.tasks, arguments(*arrays, *rest, program.keep(lines.table)), chunk=lines.chunk)
+    if arrays[0] is not out:
+        copy(program, out, arrays[0])
+
+
+def _made_plain(program, arrays: tuple[Array, ...], lines: Lines) -> tuple[Array, ...]:
+    """Copies of the arrays that have gaps along a line. If the output has, all lie row by row behind its stand-in."""
+    out, *others = arrays
+    if lines.steps[0] == 1:
+        made = [a if step <= 1 else contiguous(program, a) for a, step in zip(others, lines.steps[1:], strict=True)]
+        if lines_of(out.shape, out.strides, *[array.strides for array in made]).is_plain:
+            return out, *made
+    stand_in = program.workspace(out.shape, out.dtype)
+    lines = lines_of(out.shape, stand_in.strides, *[array.strides for array in others])
+    made = [a if step <= 1 else contiguous(program, a) for a, step in zip(others, lines.steps[1:], strict=True)]
+    return stand_in, *made
 
 
 def unary(program, out, x, function):
-    reason = _declines(out, x) if function == "relu" else f"{function} has no Numba kernel"
-    if reason is None:
+    if x.dtype is not FLOAT32:
+        return f"dtype {x.dtype}"
+    chosen = UNARY_KERNELS.get(function)
+    if chosen is None:
+        return _predicate(program, out, x, function)
+    if out.dtype is not FLOAT32:
+        return f"dtype {out.dtype}"
+    which, code = chosen
+    if x.is_contiguous and out.is_contiguous:
         tasks, chunk = tasks_of(out.size)
-        program.append(relu, tasks, Unary(out, x, out.size), chunk=chunk)
-    return reason
+        program.append(which, tasks, Unary(out, x, out.size, code, None), chunk=chunk)
+    else:
+        _append(program, which, Unary, (out, _spread(program, out, x)), (0, code))
+    return None
+
+
+def _predicate(program, out, x, function):
+    code = PREDICATES.get(function)
+    if code is None or out.dtype is not BOOL:
+        return f"{function} has no Numba kernel"
+    if x.is_contiguous and out.is_contiguous:
+        tasks, chunk = tasks_of(out.size)
+        program.append(predicate, tasks, Predicate(out, x, None, out.size, code, None), chunk=chunk)
+    else:
+        _append(program, predicate, Predicate, (out, _spread(program, out, x)), (None, 0, code))
+    return None
+
+
+def _spread(program, out: Array, x: Array) -> Array:
+    """x; a whole copy of it if it is repeated along the lines, which kernels of one array do not read."""
+    if lines_of(out.shape, out.strides, x.strides).steps[1] != 0:
+        return x
+    made = program.workspace(out.shape)
+    copy(program, made, x)
+    return made
+
+
+def _of_two(program, which, code, out, x, y) -> None:
+    if x.is_contiguous and y.is_contiguous and out.is_contiguous:
+        tasks, chunk = tasks_of(out.size)
+        program.append(which, tasks, Binary(out, x, y, out.size, code, None), chunk=chunk)
+    else:
+        _append(program, which, Binary, (out, x, y), (0, code))
 
 
 def relu_backward(program, out, grad, y):
-    reason = _declines(out, grad, y)
-    if reason is None:
-        tasks, chunk = tasks_of(out.size)
-        program.append(relu_gradient, tasks, Binary(out, grad, y, out.size, 0), chunk=chunk)
-    return reason
+    if not (out.dtype is grad.dtype is y.dtype is FLOAT32):
+        return f"dtype {out.dtype}"
+    _of_two(program, relu_gradient, 0, out, grad, y)
+    return None
+
+
+def unary_backward(program, out, grad, saved, function):
+    if not (out.dtype is grad.dtype is saved.dtype is FLOAT32):
+        return f"dtype {out.dtype}"
+    _of_two(program, *GRADIENT_KERNELS[function], out, grad, saved)
+    return None
 
 
 def binary(program, out, x, y, function):
-    code = BINARY_CODES.get(function)
-    reason = _declines(out, x, y) if code is not None else f"{function} has no Numba kernel"
-    if reason is None:
+    chosen = BINARY_KERNELS.get(function)
+    if chosen is None:
+        return f"{function} has no Numba kernel"
+    which, code, arguments, dtype = chosen
+    if x.dtype is not FLOAT32 or y.dtype is not FLOAT32 or out.dtype is not dtype:
+        return f"dtypes {x.dtype}, {y.dtype}"
+    if x.is_contiguous and y.is_contiguous and out.is_contiguous:
         tasks, chunk = tasks_of(out.size)
-        program.append(arithmetic, tasks, Binary(out, x, y, out.size, code), chunk=chunk)
-    return reason
+        program.append(which, tasks, arguments(out, x, y, out.size, code, None), chunk=chunk)
+    else:
+        _append(program, which, arguments, (out, x, y), (0, code))
+    return None
 
 
-def fill(program, out, value):
-    reason = _declines(out)
-    if reason is None:
+def where(program, out, condition, x, y):
+    if not (out.dtype is x.dtype is y.dtype is FLOAT32) or condition.dtype is not BOOL:
+        return f"dtypes {condition.dtype}, {x.dtype}, {y.dtype}"
+    if condition.is_contiguous and x.is_contiguous and y.is_contiguous and out.is_contiguous:
         tasks, chunk = tasks_of(out.size)
-        program.append(constant, tasks, Fill(out, float(value), out.size), chunk=chunk)
-    return reason
+        program.append(choice, tasks, Where(out, condition, x, y, out.size, None), chunk=chunk)
+    else:
+        _append(program, choice, Where, (out, condition, x, y), (0,))
+    return None
 
 
-FUNCTIONS = (unary, relu_backward, binary, fill)
+FUNCTIONS = (unary, relu_backward, unary_backward, binary, where)

@@ -71,3 +71,14 @@ def cross_entropy_backward(out, grad, logits, logsumexp, target, reduction, igno
     out[np.arange(rows), chosen] -= logits.dtype.type(1 - label_smoothing)
     out *= np.broadcast_to(scale, (rows,))[:, None]
     out[~counts] = 0
+
+
+@quiet
+def mse_loss(out, x, y, reduction):
+    squares = np.square(x - y)
+    np.copyto(out, squares if reduction == "none" else squares.mean() if reduction == "mean" else squares.sum())
+
+
+@quiet
+def mse_loss_backward(out, grad, x, y, reduction):
+    np.multiply(2 * (x - y), grad / x.size if reduction == "mean" else grad, out=out)

@@ -7,8 +7,10 @@ from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS
 from tests.kernels_cpu.cases.gradients import WEIGHT_GRADIENTS
 from tests.kernels_cpu.cases.locals import LOCALS
 from tests.kernels_cpu.cases.lookups import LOOKUPS
+from tests.kernels_cpu.cases.losses import SQUARED_ERRORS
 from tests.kernels_cpu.cases.norms import NORMS
-from tests.kernels_cpu.cases.others import OPTIMISERS, POINTWISE
+from tests.kernels_cpu.cases.others import OPTIMISERS
+from tests.kernels_cpu.cases.pointwise import POINTWISE
 from tests.kernels_cpu.cases.pools import POOLS
 from tests.kernels_cpu.cases.products import PRODUCTS
 from tests.kernels_cpu.cases.random_numbers import RANDOM_NUMBERS
@@ -27,6 +29,7 @@ for _case in (
     *LOCALS,
     *NORMS,
     *SOFTMAX,
+    *SQUARED_ERRORS,
     *OPTIMISERS,
     *RANDOM_NUMBERS,
 ):

@@ -1,36 +1,13 @@
-"""Pointwise functions and optimiser updates."""
+"""Optimiser updates."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from numbanet.kernels.cpu.pointwise import BINARY_CODES, CHUNK
+from numbanet.kernels.cpu.pointwise import CHUNK
 from tests.kernels_cpu.cases.case import Case, random, relative, unset
+from tests.kernels_cpu.cases.pointwise import with_specials
 from tests.kernels_cpu.helpers import EPSILON
-
-SIZES = (1, 15, 16, 17, 100, CHUNK, CHUNK + 5, 6 * CHUNK + 3)
-
-
-def with_specials(values: np.ndarray) -> np.ndarray:
-    """Some of the values replaced by NaN, infinities and zeros of both signs."""
-    specials = (np.nan, np.inf, -np.inf, 0.0, -0.0)
-    values = values.copy()
-    for i, special in enumerate(specials[: values.size]):
-        values.flat[i :: len(specials) + 9 + i] = special
-    return values
-
-
-# --- pointwise -------------------------------------------------------------------------------------------------------
-def _pointwise():
-    for size in SIZES:
-        x, y = with_specials(random(f"x {size}", size)), with_specials(random(f"y {size}", size)[::-1])
-        yield Case(f"relu {size}", "unary", (unset(size), x, "relu"))
-        yield Case(f"relu_backward {size}", "relu_backward", (unset(size), y, x))
-        yield Case(f"fill {size}", "fill", (unset(size), 0.1))
-        for name in BINARY_CODES:
-            yield Case(f"{name} {size}", "binary", (unset(size), x, y, name))
-    yield Case("fill with NaN", "fill", (unset(3, 20), np.nan))
-
 
 # --- optimiser updates -----------------------------------------------------------------------------------------------
 SHAPES_OF_PARAMETERS = ((3, 5), (0,), (CHUNK + 7,), (1,), (40, 16))
@@ -123,5 +100,4 @@ def adam_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:
     return bounds + [8 * EPSILON * (np.abs(value) + 1) for value in expected[count:]]
 
 
-POINTWISE = list(_pointwise())
 OPTIMISERS = list(_optimisers())

@@ -8,7 +8,7 @@ import numpy as np
 
 from numbanet.kernels.cpu import argreduce, reduce_columns, reduce_integers, reduce_rows, variance
 from tests.kernels_cpu.cases.case import Case, in_float64, of_terms, random, unset
-from tests.kernels_cpu.cases.others import with_specials
+from tests.kernels_cpu.cases.pointwise import with_specials
 from tests.kernels_cpu.helpers import EPSILON
 
 BLOCK, LINES = reduce_rows.BLOCK, reduce_columns.LINES

@@ -9,7 +9,7 @@ from numbanet.nn import functional as F
 from numbanet.ops import indexing, loss, pointwise
 from tests.ops import oracles
 from tests.ops.row import Row
-from tests.ops.samples import given, integers, normal
+from tests.ops.samples import SIZES, given, integers, normal
 
 CLASSES = [(1, 1), (7, 10), (130, 10), (3, 517), (33, 17)]
 
@@ -28,6 +28,18 @@ def _entropy_rows():
                     size=lambda x, t, k=settings: oracles.cross_entropy(x, t, **k) + 2 * np.abs(x).max(),
                     refuses_twice="twice",
                 )
+
+
+def _square_rows():
+    for reduction, total in (("mean", np.mean), ("sum", np.sum), ("none", lambda x: x)):
+        yield Row(
+            f"mse_loss {reduction}",
+            [loss.Mse, loss.MseBackward],
+            lambda x, y, r=reduction: F.mse_loss(x, y, reduction=r),
+            lambda x, y, t=total: np.asarray(t(np.square(x - y))),
+            [[normal(*s), normal(*s)] for s in SIZES],
+            twice=True,
+        )
 
 
 ROWS = [
@@ -77,6 +89,7 @@ ROWS = [
         tolerance=64,
     ),
     *_entropy_rows(),
+    *_square_rows(),
     Row(
         "cross_entropy of infinite logits",
         [loss.CrossEntropy],

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.special
 
 from numbanet import autograd
+from numbanet.nn import functional as F
 from numbanet.ops import pointwise, shape, transfer
 from tests.ops.row import Row
 from tests.ops.samples import SIZES, SPECIAL, away, each, given, normal, positive
@@ -13,7 +14,20 @@ from tests.ops.samples import SIZES, SPECIAL, away, each, given, normal, positiv
 
 def unary(name, kind, oracle, sampler=normal, specials=True, **settings):
     cases = each(sampler) + ([[given(SPECIAL)]] if specials else [])
-    return Row(name, [kind], lambda x: getattr(x, name)(), oracle, cases, **settings)
+    kinds = kind if isinstance(kind, list) else [kind]
+    return Row(name, kinds, lambda x: getattr(x, name)(), oracle, cases, **settings)
+
+
+def gelu(x):
+    """x·Φ(x) without loss where Φ(x) is small; 0 at −∞."""
+    size = np.minimum(np.abs(x), 100)
+    return np.where(x < 0, 0, x) - size * scipy.special.ndtr(-size)
+
+
+def gelu_tanh(x):
+    """½·x·(1 + tanh u) = x/(1 + exp(−2u)); 0 at −∞."""
+    x = np.maximum(x, -100)
+    return x * scipy.special.expit(np.sqrt(8 / np.pi) * (x + 0.044715 * x**3))
 
 
 def sigmoid_size(x):
@@ -34,8 +48,28 @@ ROWS = [
     unary("sqrt", pointwise.Sqrt, np.sqrt, positive, twice=True),
     unary("square", pointwise.Square, np.square, twice=True),
     unary("reciprocal", pointwise.Reciprocal, np.reciprocal, away, twice=True),
-    unary("tanh", pointwise.Tanh, np.tanh, twice=True),
-    unary("sigmoid", pointwise.Sigmoid, scipy.special.expit, size=sigmoid_size, twice=True),
+    unary("tanh", [pointwise.Tanh, pointwise.TanhBackward], np.tanh, twice=True),
+    unary(
+        "sigmoid", [pointwise.Sigmoid, pointwise.SigmoidBackward], scipy.special.expit, size=sigmoid_size, twice=True
+    ),
+    unary("erf", pointwise.Erf, scipy.special.erf, twice=True),
+    Row(
+        "gelu",
+        [pointwise.Gelu, pointwise.GeluBackward],
+        F.gelu,
+        gelu,
+        [*each(normal), [normal(97, scale=5)], [given(SPECIAL)]],
+        twice=True,
+    ),
+    Row(
+        "gelu with tanh",
+        [pointwise.Gelu, pointwise.GeluBackward],
+        lambda x: F.gelu(x, approximate="tanh"),
+        gelu_tanh,
+        [*each(normal), [normal(97, scale=5)], [given(SPECIAL)]],
+        size=lambda x: np.where(x < 0, 1 + x**2, 1) * np.abs(gelu_tanh(x)) + 1e-30,
+        twice=True,
+    ),
     unary("relu", pointwise.Relu, lambda x: np.where(x < 0, 0, x), away, twice=True),
     unary("sin", pointwise.Sin, np.sin, specials=False, twice=True, size=lambda x: np.ones(x.shape)),
     unary("cos", pointwise.Cos, np.cos, specials=False, twice=True, size=lambda x: np.ones(x.shape)),

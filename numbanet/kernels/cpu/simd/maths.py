@@ -1,7 +1,8 @@
 """Vector maths of our own: the same bits on every machine, which the system's library does not give.
 
 Polynomials from Cephes (S. Moshier, single precision), evaluated with fused multiply-adds. Bounds over the whole range
-of float32 are tested: exp and log within 2 ulp; infinities, zeros, denormals and NaN as IEEE 754 has them.
+of float32 are tested: exp and log within 1 ulp, expm1 within 2; infinities, zeros, denormals and NaN as IEEE 754 has
+them.
 """
 
 import numpy as np
@@ -11,20 +12,22 @@ from numbanet.kernels.cpu.simd.vector import (
     as_float_bits,
     as_int_bits,
     fma,
-    rint,
     select,
     shift_left,
     shift_right,
     splat,
     to_float,
-    to_int,
 )
 
 LOG2_E = np.float32(1.44269504088896341)
 LN2_HIGH = np.float32(0.693359375)
 LN2_LOW = np.float32(-2.12194440e-4)
-EXP_HIGHEST = np.float32(88.72284)
-EXP_LOWEST = np.float32(-103.97208)
+ROUNDING = np.float32(12582912)
+ROUNDING_BITS = np.int32(0x4B400000)
+EXP_LEAST = np.float32(-104)
+EXP_MOST = np.float32(89)
+EXPM1_LEAST = np.float32(-40)
+EXPM1_MOST = np.float32(80)
 EXP_TERMS = tuple(
     np.float32(c)
     for c in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
@@ -50,24 +53,71 @@ def power_of_two(n):
 
 
 @device_function
-def exp(x):
-    """eˣ: x = n·ln 2 + r, eʳ by a polynomial, times 2ⁿ in two factors so that denormal results are right."""
-    n = rint(x * splat(LOG2_E))
-    r = fma(n, splat(-LN2_HIGH), x)
-    r = fma(n, splat(-LN2_LOW), r)
+def scaled(p, n):
+    """p·2ⁿ for int32 lanes −252 … 254: in two factors, so that denormal results are right."""
+    half = shift_right(n, 1)
+    return p * power_of_two(half) * power_of_two(n - half)
+
+
+@device_function
+def clamped(x, lowest, highest):
+    """x within lowest … highest; NaN stays."""
+    x = select(x < splat(lowest), splat(lowest), x)
+    return select(x > splat(highest), splat(highest), x)
+
+
+@device_function
+def nearest_integer(x):
+    """The nearest integer of |x| < 2²², as float32 and as int32: it is what is left of x + 1.5·2²³."""
+    shifted = x + splat(ROUNDING)
+    return shifted - splat(ROUNDING), as_int_bits(shifted) - splat(ROUNDING_BITS)
+
+
+@device_function
+def exp_less_one_of_rest(r):
+    """eʳ − 1 for |r| ≤ ½ ln 2, small in relation to itself."""
     p = splat(EXP_TERMS[0])
     p = fma(p, r, splat(EXP_TERMS[1]))
     p = fma(p, r, splat(EXP_TERMS[2]))
     p = fma(p, r, splat(EXP_TERMS[3]))
     p = fma(p, r, splat(EXP_TERMS[4]))
     p = fma(p, r, splat(EXP_TERMS[5]))
-    p = fma(p, r * r, r) + splat(np.float32(1))
-    whole = to_int(n)
-    half = shift_right(whole, 1)
-    result = p * power_of_two(half) * power_of_two(whole - half)
-    result = select(x > splat(EXP_HIGHEST), splat(INFINITY), result)
-    result = select(x < splat(EXP_LOWEST), splat(np.float32(0)), result)
-    return select(x != x, x, result)
+    return fma(p, r * r, r)
+
+
+@device_function
+def exp_parts(x, low):
+    """(p, n) with eˣ⁺ˡᵒʷ = p·2ⁿ for x in EXP_LEAST … EXP_MOST, low a rounding error of x.
+
+    x = n·ln 2 + r, and p a polynomial in r."""
+    n, whole = nearest_integer(x * splat(LOG2_E))
+    r = fma(n, splat(-LN2_HIGH), x)
+    r = fma(n, splat(-LN2_LOW), r) + low
+    return exp_less_one_of_rest(r) + splat(np.float32(1)), whole
+
+
+@device_function
+def exp(x):
+    """eˣ. Beyond EXP_LEAST and EXP_MOST it is 0 and infinity, as it is there."""
+    p, n = exp_parts(clamped(x, EXP_LEAST, EXP_MOST), splat(np.float32(0)))
+    return scaled(p, n)
+
+
+@device_function
+def expm1_of(x):
+    """eˣ − 1 for x in EXPM1_LEAST … 88: 2ⁿ·(eʳ − 1) + (2ⁿ − 1)."""
+    n, whole = nearest_integer(x * splat(LOG2_E))
+    r = fma(n, splat(-LN2_HIGH), x)
+    r = fma(n, splat(-LN2_LOW), r)
+    power = power_of_two(whole)
+    return fma(power, exp_less_one_of_rest(r), power - splat(np.float32(1)))
+
+
+@device_function
+def expm1(x):
+    """eˣ − 1."""
+    low = expm1_of(clamped(x, EXPM1_LEAST, EXPM1_MOST))
+    return select(x > splat(EXPM1_MOST), exp(x), low)
 
 
 @device_function

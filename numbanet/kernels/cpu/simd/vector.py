@@ -157,7 +157,7 @@ def _register_arithmetic(function, floating, integer):
 
     @lower_builtin(function, Vector, Vector)
     def lower(context, builder, sig, args):
-        name = floating if sig.args[0].dtype == types.float32 else integer
+        name = floating if isinstance(sig.args[0].dtype, types.Float) else integer
         return getattr(builder, name)(*args)
 
 
@@ -168,6 +168,7 @@ for _function, _floating, _integer in (
     (operator.truediv, "fdiv", "sdiv"),
     (operator.and_, "and_", "and_"),
     (operator.or_, "or_", "or_"),
+    (operator.xor, "xor", "xor"),
 ):
     _register_arithmetic(_function, _floating, _integer)
 
@@ -182,7 +183,7 @@ def _register_comparison(function, symbol):
 
     @lower_builtin(function, Vector, Vector)
     def lower(context, builder, sig, args):
-        if sig.args[0].dtype != types.float32:
+        if not isinstance(sig.args[0].dtype, types.Float):
             return builder.icmp_signed(symbol, *args)
         compare = builder.fcmp_unordered if symbol == "!=" else builder.fcmp_ordered
         return compare(symbol, *args)
