@@ -6,7 +6,7 @@ import numpy as np
 import scipy.special
 
 from numbanet.nn import functional as F
-from numbanet.ops import indexing, loss, pointwise
+from numbanet.ops import indexing, loss
 from tests.ops import oracles
 from tests.ops.row import Row
 from tests.ops.samples import SIZES, given, integers, normal
@@ -109,7 +109,7 @@ ROWS = [
     ),
     Row(
         "mse_loss",
-        [pointwise.Square],
+        [loss.Mse, loss.MseBackward],
         F.mse_loss,
         lambda x, y: np.mean((x - y) ** 2),
         [[normal(7, 3), normal(7, 3)]],
