@@ -30,6 +30,9 @@ DEPTH = 128
 """Depth of the panels: both together fit into half of a first-level cache of 32 KiB."""
 SWEEPS = 400
 COPY_TASK = 1 << 14
+TASKS_A_THREAD = 8
+PAUSE = 0.03
+"""Seconds before a calibration: the threads of the side that ran before spin for a while after their last step."""
 LEAST_COPIED, MOST_COPIED = 1 << 16, 1 << 27
 """Bytes that a copy moves at least and at most."""
 
@@ -76,13 +79,14 @@ class Meter:
     def __init__(self, threads: int) -> None:
         self._threads = sorted({1, threads})
         self._backend = load_backend("cpu")
-        self._peak = self._peak_program(max(self._threads))
+        self._peak = self._peak_program(max(self._threads) * TASKS_A_THREAD)
         self._copies: dict[int, tuple[object, int]] = {}
 
     def measure(self, nbytes: float = 0) -> dict[str, dict[str, float]]:
         """GFLOP/s of the multiply-adds by number of threads, and GB/s of a copy that moves nbytes, if that is not 0."""
         result: dict[str, dict[str, float]] = {"peak": {}, "copy": {}}
-        tasks = max(self._threads)
+        tasks = max(self._threads) * TASKS_A_THREAD
+        time.sleep(PAUSE)
         for threads in self._threads:
             numbanet.set_num_threads(threads)
             flops = 2.0 * ROWS * COLUMNS * LANES * DEPTH * SWEEPS * tasks
@@ -115,7 +119,7 @@ class Meter:
         return self._copies[size]
 
 
-def _median_seconds(call: Callable[[], object], samples: int = 3, least: float = 5e-4) -> float:
+def _median_seconds(call: Callable[[], object], samples: int = 3, least: float = 3e-3) -> float:
     """Median seconds of a call after one that does not count; short ones are grouped."""
     begin = time.perf_counter()
     call()

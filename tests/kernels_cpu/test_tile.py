@@ -165,20 +165,22 @@ def in_rows(start, stop, row, scratch):
     acc = zeros(4, 2)
     for k in range(7):
         acc = outer(acc, p.x + k, 7, p.y + k * 2 * LANES, LANES)
-    store_rows(add_row(acc, p.y), p.out, offsets(p.ints, 0, 4), p.n)
+    store_rows(add_row(acc, p.y), p.out, offsets(p.ints, 0, 4), p.n, p.m)
     return 0
 
 
 @pytest.mark.parametrize("add", [0, 1])
-def test_store_rows(add):
+@pytest.mark.parametrize("relu", [0, 1])
+def test_store_rows(add, relu):
     """Each row goes to its own place, with a bias a column."""
     a, b = normal(8, ROWS, STEPS), normal(9, STEPS, WIDTH)
     out, places = normal(10, 5 * WIDTH + 7), np.array([3 * WIDTH, 0, 4 * WIDTH + 7, WIDTH], np.int32)
     expected, value = out.copy(), fma_chain(a, b) + b[0]
     for r, place in enumerate(places):
         at = slice(place, place + WIDTH)
-        expected[at] = value[r] + (expected[at] if add else 0)
-    launch(in_rows, out, a, b, places, n=add)
+        new = value[r] + (expected[at] if add else 0)
+        expected[at] = np.maximum(new, 0) if relu else new
+    launch(in_rows, out, a, b, places, n=add, m=relu)
     np.testing.assert_array_equal(out, expected)
 
 

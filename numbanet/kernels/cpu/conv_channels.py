@@ -25,9 +25,10 @@ from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Walk, channel_block, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
+from numbanet.kernels.cpu.simd.lanes import transpose_eight
 from numbanet.kernels.cpu.simd.pointers import F32, I32
-from numbanet.kernels.cpu.simd.tile import LANES, RELU, add_row, offsets, outer, store_rows, zeros
-from numbanet.kernels.cpu.simd.vector import load, select, splat, store, store_first, transpose_block
+from numbanet.kernels.cpu.simd.tile import LANES, add_row, offsets, outer, store_rows, zeros
+from numbanet.kernels.cpu.simd.vector import load, store
 
 COLUMNS = max(16 // LANES, 2 if target.registers() == 32 else 1)
 ROWS = {1: 6, 2: 8 if target.registers() == 32 else 6, 4: 6 if target.registers() == 32 else 2}[COLUMNS]
@@ -95,6 +96,7 @@ class WeightPack(NamedTuple):
     out_stride: I64_FIELD
     channel_stride: I64_FIELD
     group_weights: I64_FIELD
+    is_plain: I64_FIELD
 
 
 @kernel(WeightPack)
@@ -117,38 +119,45 @@ def pack_weights(start, stop, row, scratch):
             words = p.segments + segment * SEGMENT
             area, first_tap, taps = words[3], words[4], p.channels * words[3]
             out = p.out + (group * p.group_weights + words[5] * p.panels * PANEL + panel * taps * PANEL)
-            for channel in range(p.channels):
-                for tap in range(area):
+            turned = 0
+            if p.is_plain and count == PANEL:  # the taps of all channels follow each other
+                turned = taps // 8 * 8
+                for lane in range(0, PANEL, 8):
+                    for tap in range(0, turned, 8):
+                        source = weight + (lane * p.out_stride + tap)
+                        transpose_eight(out + (tap * PANEL + lane), PANEL, source, p.out_stride, 8)
+            for channel in range(turned // max(area, 1), p.channels):
+                for tap in range(max(turned - channel * area, 0), area):
                     source = weight + (channel * p.channel_stride + p.places[first_tap + tap])
-                    for lane in range(count):
-                        out[lane] = source[lane * p.out_stride]
-                    for lane in range(count, PANEL):
-                        out[lane] = np.float32(0)
-                    out = out + PANEL
+                    target = out + (channel * area + tap) * PANEL
+                    if p.out_stride == 1 and count == PANEL:
+                        for lane in range(0, PANEL, 16):
+                            store(target, lane, load(source, lane))
+                    else:
+                        for lane in range(count):
+                            target[lane] = source[lane * p.out_stride]
+                        for lane in range(count, PANEL):
+                            target[lane] = np.float32(0)
     return 0
 
 
 @device_function
-def turn(out, turned, channels, plane, positions, activation, block):
-    """out[o][position] = activation(turned[position][o]) for o < channels; rows of out are ``plane`` apart."""
-    zero = splat(np.float32(0))
-    for o in range(0, channels, 16):
-        rows = min(16, channels - o)
-        for i in range(0, positions - 15, 16):
-            transpose_block(block, 16, turned + (i * PANEL + o), PANEL, 16)
-            for lane in range(rows):
-                value = load(block, lane * 16)
-                if activation == RELU:
-                    value = select(value < zero, zero, value)
-                store(out, (o + lane) * plane + i, value)
-        i = positions // 16 * 16
-        if i < positions:
-            transpose_block(block, 16, turned + (i * PANEL + o), PANEL, positions - i)
-            for lane in range(rows):
-                value = load(block, lane * 16)
-                if activation == RELU:
-                    value = select(value < zero, zero, value)
-                store_first(out, (o + lane) * plane + i, value, positions - i)
+def turn(out, turned, channels, plane, positions, block):
+    """out[o][position] = turned[position][o] for o < channels; rows of out are ``plane`` apart."""
+    for o in range(0, channels, 8):
+        rows = min(8, channels - o)
+        target, source = out + o * plane, turned + o
+        for i in range(0, positions, 8):
+            # The last block is shifted back inside: what it writes twice is the same.
+            at = min(i, positions - 8)
+            if rows == 8 and at >= 0:
+                transpose_eight(target + at, plane, source + at * PANEL, PANEL, 8)
+            else:
+                at = max(at, 0)
+                transpose_eight(block, 8, source + at * PANEL, PANEL, min(8, positions - at))
+                for r in range(rows):
+                    for j in range(min(8, positions - at)):
+                        target[r * plane + at + j] = block[r * 8 + j]
 
 
 @kernel(ChannelConvolution)
@@ -156,7 +165,7 @@ def channel_convolution(start, stop, row, scratch):
     """out = activation(x ⋆ weight + bias); a task is a bunch of pictures, or a band of one, by a block of panels."""
     p = unpack(row, ChannelConvolution)
     block = workspace(row, scratch)
-    turned = block + 256
+    turned = block + 64
     for task in range(start, stop):
         cut = task // p.panel_blocks
         low = (task - cut * p.panel_blocks) * p.panels // p.panel_blocks
@@ -170,6 +179,7 @@ def channel_convolution(start, stop, row, scratch):
         band = turned + (high - low) * p.lines_count * PANEL
         for channel in range(0, p.channels, p.channel_block):
             channels = min(p.channel_block, p.channels - channel)
+            activation = p.activation if channel + channels == p.channels else 0
             for i in range(pictures):
                 x = p.x + (((first + i) * p.groups + group) * p.channels + channel) * p.height * p.width
                 pack_band(
@@ -191,13 +201,13 @@ def channel_convolution(start, stop, row, scratch):
                             acc = outer(acc, band + taps[tap], where, weight + tap * PANEL, LANES)
                         if channel == 0 and not is_null(p.bias):
                             acc = add_row(acc, p.bias + (group * p.panels + panel) * PANEL)
-                        store_rows(acc, lines, offsets(p.lines, tile, ROWS), channel)
+                        store_rows(acc, lines, offsets(p.lines, tile, ROWS), channel, activation)
                 if channel + channels == p.channels:
                     for i in range(pictures):
                         o = ((first + i) * p.groups + group) * p.out_channels + panel * PANEL
                         turn(
                             p.out + (o * p.out_positions + top), lines + i * p.out_rows * p.out_width * PANEL,
-                            min(PANEL, p.out_channels - panel * PANEL), p.out_positions, positions, p.activation, block,
+                            min(PANEL, p.out_channels - panel * PANEL), p.out_positions, positions, block,
                         )  # fmt: skip
     return 0
 
@@ -212,6 +222,7 @@ class Plan:
     scratch: int
     panels: int
     group_weights: int
+    is_plain: bool
     segment_count: int
     segments: Array
     tap_offsets: Array
@@ -289,8 +300,10 @@ def make_plan(
     )  # fmt: skip
     is_small = pictures * height * walk.columns.size * groups * weights * out_channels < SMALL
     chunk = tasks if is_small else max(1, tasks // (8 * TASKS_A_THREAD * thread_count))
-    scratch = 256 + -(-panels // panel_blocks) * (bunch * positions + 1) * PANEL + bunch * band_size
-    return Plan(tasks, chunk, scratch, panels, group_weights, len(walk.segments), *tables, words)
+    scratch = 64 + -(-panels // panel_blocks) * (bunch * positions + 1) * PANEL + bunch * band_size
+    taps = walk.taps((0, 0))[1]
+    is_plain = len(walk.segments) == 1 and np.array_equal(taps, np.arange(taps.size))
+    return Plan(tasks, chunk, scratch, panels, group_weights, is_plain, len(walk.segments), *tables, words)
 
 
 @dataclass(frozen=True)
@@ -311,6 +324,7 @@ def append(program, out, x, weight, bias, walk: Walk, filters: Filters, groups: 
     pack = WeightPack(
         packed, packed_bias, weight, bias, plan.tap_places, plan.segments, plan.segment_count, groups, out_channels,
         plan.panels, channels, filters.group_stride, filters.out_stride, filters.channel_stride, plan.group_weights,
+        int(plan.is_plain and filters.channel_stride == plan.tap_places.size),
     )  # fmt: skip
     tasks = groups * plan.panels
     program.append(pack_weights, tasks, pack, chunk=tasks if packed.size < 1 << 14 else 1)

@@ -26,6 +26,7 @@ from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import float32_contiguous
+from numbanet.kernels.cpu.simd.lanes import transpose_eight
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_rows, zeros
 from numbanet.kernels.cpu.simd.vector import load, splat, store, store_first, transpose_block
@@ -90,15 +91,17 @@ class PartSum(NamedTuple):
 
 @device_function
 def turn_gradient(out, grad, channels, plane, positions):
-    """out[position][o] = grad[o][position] for o < channels, 0 up to PANEL; grad's rows are ``plane`` apart."""
-    whole = positions // 16 * 16
-    for o in range(0, PANEL, 16):
-        rows = max(min(16, channels - o), 0)
-        for i in range(0, whole, 16):
-            transpose_block(out + (i * PANEL + o), PANEL, grad + ((o if rows else 0) * plane + i), plane, rows)
-        for lane in range(16):
-            for i in range(whole, positions):
-                out[i * PANEL + o + lane] = grad[(o + lane) * plane + i] if lane < rows else np.float32(0)
+    """out[position][o] = grad[o][position] for o < channels; grad's rows are ``plane`` apart.
+
+    The lanes beyond hold anything: no lane meets another."""
+    whole = positions // 8 * 8
+    for o in range(0, min(PANEL, channels), 8):
+        rows, source = min(8, channels - o), grad + o * plane
+        for i in range(0, whole, 8):
+            transpose_eight(out + (i * PANEL + o), PANEL, source + i, plane, rows)
+        for i in range(whole, positions):
+            for lane in range(rows):
+                out[i * PANEL + o + lane] = source[lane * plane + i]
 
 
 @kernel(WeightGradient)
@@ -143,7 +146,7 @@ def weight_gradient(start, stop, row, scratch):
                         acc = zeros(ROWS, COLUMNS)
                         for step in range(steps):
                             acc = outer(acc, band + p.places[step], where, column + step * PANEL, LANES)
-                        store_rows(acc, total + tap * PANEL, PANEL, add)
+                        store_rows(acc, total + tap * PANEL, PANEL, add, 0)
                     if channel == 0:
                         add_steps(p.partial_bias + number * PANEL, column, steps, add)
                 add = 1

@@ -301,14 +301,15 @@ def store_tile(typingctx, acc, out, rows, first, last, begin, end, add, activati
 
 
 @intrinsic
-def store_rows(typingctx, acc, out, rows, add):
-    """out[rows(r) + j] = acc[r, j] (+ out if add): whole rows, whose places are a tuple or a stride."""
+def store_rows(typingctx, acc, out, rows, add, activation):
+    """out[rows(r) + j] = activation(acc[r, j] (+ out if add)): whole rows, whose places are a tuple or a stride."""
 
     def codegen(context, builder, sig, args):
         tile, pointer = sig.args[:2]
         acc, out = args[0], args[1]
         places = _places(builder, sig.args[2], args[2], tile.rows)
         adds = builder.icmp_signed("!=", as_i64(builder, args[3], sig.args[3]), ir.Constant(I64, 0))
+        activation = as_i64(builder, args[4], sig.args[4])
 
         def store_all(is_sum):
             for k in range(tile.rows * tile.columns):
@@ -318,7 +319,7 @@ def store_rows(typingctx, acc, out, rows, add):
                 value = builder.extract_value(acc, k)
                 if is_sum:
                     value = builder.fadd(builder.load(where, align=4), value)
-                builder.store(value, where, align=4)
+                builder.store(_activate(builder, value, activation), where, align=4)
 
         with builder.if_else(adds) as (is_sum, is_new):
             with is_sum:
@@ -327,7 +328,7 @@ def store_rows(typingctx, acc, out, rows, add):
                 store_all(False)
         return context.get_dummy_value()
 
-    return types.void(acc, out, rows, add), codegen
+    return types.void(acc, out, rows, add, activation), codegen
 
 
 @intrinsic
