@@ -12,10 +12,10 @@ SLACK = 64
 
 
 @device_function
-def pack_band(out, x, channels, height, width, first, rows, pitch, pad_y, pad_x):
-    """out[c][row][column] = x[c][first + row − pad_y][column − pad_x], zero outside x (channels, height, width).
+def pack_band(out, x, channels, height, width, first, rows, row_step, pitch, pad_y, pad_x):
+    """out[c][row][column] = x[c][first + row · row_step − pad_y][column − pad_x] of x (channels, height, width).
 
-    A row has ``pitch`` columns. Slack of zeros ends the band.
+    Outside x are zeros. A row has ``pitch`` columns. Slack of zeros ends the band.
     """
     # Whole vectors: what runs over the end of a row is overwritten by the next row, or by the slack. So the zeros that
     # end a row begin the next one as well.
@@ -28,7 +28,7 @@ def pack_band(out, x, channels, height, width, first, rows, pitch, pad_y, pad_x)
     for channel in range(channels):
         for row in range(rows):
             target = out + (channel * rows + row) * pitch
-            y = first + row - pad_y
+            y = first + row * row_step - pad_y
             if y < 0 or y >= height:
                 for i in range(begin, pitch + begin, 16):
                     store(target, i, zero)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 
-from numbanet.kernels.cpu import conv_channels, conv_depthwise, conv_positions
+from numbanet.kernels.cpu import conv_channels, conv_depthwise, conv_positions, conv_winograd
 from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
 from numbanet.kernels.cpu.gemm import ACTIVATIONS
@@ -71,6 +71,9 @@ def is_depthwise(channels: int, out_channels: int, groups: int) -> bool:
 def _append(program, out, x, weight, bias, walk, filters, groups, activation, skip):
     if is_depthwise(x.shape[1], out.shape[1], groups):
         conv_depthwise.append(program, out, x, weight, bias, walk, activation)
+        return
+    if conv_winograd.wins(walk, x.shape[1], out.shape[1], groups):
+        conv_winograd.append(program, out, x, weight, bias, walk, filters, activation)
         return
     form, rows = choose(walk, x.shape[1] // groups, out.shape[1] // groups)
     if form == "channels":

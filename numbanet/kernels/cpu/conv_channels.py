@@ -183,8 +183,8 @@ def channel_convolution(start, stop, row, scratch):
             for i in range(pictures):
                 x = p.x + (((first + i) * p.groups + group) * p.channels + channel) * p.height * p.width
                 pack_band(
-                    band + i * p.band_size, x, channels, p.height, p.width, number * p.band_step, p.band_rows, p.pitch,
-                    p.pad_y, p.pad_x,
+                    band + i * p.band_size, x, channels, p.height, p.width, number * p.band_step, p.band_rows, 1,
+                    p.pitch, p.pad_y, p.pad_x,
                 )  # fmt: skip
             for panel in range(low, high):
                 lines = turned + (panel - low) * p.lines_count * PANEL

@@ -143,7 +143,7 @@ def depthwise_convolution(start, stop, row, scratch):
         channel = number % p.channels
         top = cut * p.out_rows
         x, weight = p.x + number * p.height * p.width, p.weight + channel * p.area
-        pack_band(packed, x, 1, p.height, p.width, cut * p.band_step, p.band_rows, p.pitch, p.pad_y, p.pad_x)
+        pack_band(packed, x, 1, p.height, p.width, cut * p.band_step, p.band_rows, 1, p.pitch, p.pad_y, p.pad_x)
         band = packed
         if p.step_x > 1:
             split_phases(spread, packed, p.band_rows, p.pitch, p.step_x)
@@ -224,7 +224,7 @@ def depthwise_weight_gradient(start, stop, row, scratch):
                 top = cut * p.out_rows
                 rows = min(p.out_rows, p.out_height - top)
                 grad = p.grad + (number * plane + top * p.out_width)
-                pack_band(packed, x, 1, p.height, p.width, top * p.step_y, p.band_rows, p.pitch, p.pad_y, p.pad_x)
+                pack_band(packed, x, 1, p.height, p.width, top * p.step_y, p.band_rows, 1, p.pitch, p.pad_y, p.pad_x)
                 band = packed
                 if p.step_x > 1:
                     split_phases(spread, packed, p.band_rows, p.pitch, p.step_x)

@@ -94,7 +94,7 @@ def make_convolution(rows: int) -> Kernel:
                 activation = p.activation if channel + channels == p.channels else 0
                 x = p.x + (number * p.channels + channel) * p.height * p.width
                 pack_band(
-                    band, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, p.pitch, p.pad_y, p.pad_x
+                    band, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, 1, p.pitch, p.pad_y, p.pad_x
                 )
                 for tile in range(begin, end):
                     where = offsets(p.columns, tile * columns, columns)

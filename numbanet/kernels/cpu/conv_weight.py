@@ -129,8 +129,8 @@ def weight_gradient(start, stop, row, scratch):
                     number = (first + i) * p.groups + group
                     x = p.x + (number * p.channels + channel) * p.height * p.width
                     pack_band(
-                        band + i * p.band_size, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, p.pitch,
-                        p.pad_y, p.pad_x,
+                        band + i * p.band_size, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, 1,
+                        p.pitch, p.pad_y, p.pad_x,
                     )  # fmt: skip
                     for panel in range(p.panels):
                         o = panel * PANEL

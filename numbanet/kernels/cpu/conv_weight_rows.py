@@ -96,7 +96,7 @@ def make_weight_sums(rows: int) -> Kernel:
                     count = min(p.out_rows, p.out_height - top)
                     grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
                     pack_band(
-                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, p.pitch, p.pad_y,
+                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, 1, p.pitch, p.pad_y,
                         p.pad_x,
                     )  # fmt: skip
                     for tap in range(low, high, TAPS):

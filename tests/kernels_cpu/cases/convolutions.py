@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from numbanet.kernels.cpu import conv, conv_channels, conv_positions
+from numbanet.kernels.cpu import conv, conv_channels, conv_positions, conv_winograd
+from numbanet.kernels.cpu.geometry import Window, forward_walk, gradient_walk
 from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
 
 BOUND = of_terms(4)
 """|error| ≤ 4·ε·Σ|x||w|: chains of a few hundred taps."""
+WINOGRAD_BOUND = of_terms(16)
+"""What the transforms add and take away again makes the error larger."""
 
 # name: (n, c, h, w), output channels, kernel, stride, padding, dilation, groups
 GEOMETRIES = {
@@ -31,6 +34,10 @@ GEOMETRIES = {
     "bands": ((2, 3, 30, 31), 17, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     "bands, strided": ((1, 2, 41, 43), 9, (3, 2), (2, 3), (1, 1), (1, 1), 1),
     "one picture of many channels": ((1, 3, 5, 5), 70, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "Winograd, odd": ((2, 17, 13, 7), 33, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "Winograd, no padding": ((2, 20, 9, 40), 19, (3, 3), (1, 1), (0, 0), (1, 1), 1),
+    "Winograd, bands": ((1, 64, 33, 37), 40, (3, 3), (1, 1), (2, 2), (1, 1), 1),
+    "Winograd, bunches": ((37, 32, 8, 8), 32, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     "many tasks": ((9, 4, 16, 16), 12, (5, 5), (1, 1), (0, 0), (1, 1), 1),
 }
 
@@ -39,14 +46,25 @@ def out_size(shape, kernel, stride, padding, dilation) -> tuple[int, int]:
     return tuple((shape[2 + a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1 for a in (0, 1))
 
 
-def _choices(out_channels: int, strides: bool = False):
-    """The form and the rows that the chooser takes by itself (None), and all that it could take."""
-    yield "", ()
+def _is_winograd(name: str, is_gradient: bool = False) -> bool:
+    """Whether the chooser takes Winograd's form for a geometry, or for its gradient."""
+    shape, channels, kernel, stride, padding, dilation, groups = GEOMETRIES[name]
+    window = Window(*shape[2:], *out_size(shape, kernel, stride, padding, dilation), kernel, stride, padding, dilation)
+    walk, sides = (gradient_walk, (channels, shape[1])) if is_gradient else (forward_walk, (shape[1], channels))
+    return conv_winograd.wins(walk(window), *sides, groups)
+
+
+DIRECT = ("conv_winograd", "wins", lambda walk, channels, out_channels, groups: False)
+
+
+def _choices(out_channels: int, strides: bool = False, winograd: bool = False):
+    """What the chooser takes by itself, and all that it could take: a name, patches and the bound of the error."""
+    yield (", by points", (), WINOGRAD_BOUND) if winograd else ("", (), BOUND)
     forced = [("channels", conv_channels.ROWS)]
     if not strides:
         forced += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
     for choice in forced:
-        yield f", {choice[0]} x {choice[1]}", (_force(choice),)
+        yield f", {choice[0]} x {choice[1]}", (DIRECT, _force(choice)), BOUND
 
 
 def _force(choice: tuple[str, int]) -> tuple:
@@ -70,11 +88,15 @@ def tensors(name: str) -> tuple:
 def _forward():
     for name in GEOMETRIES:
         out, x, weight, bias, window = tensors(name)
-        for choice, patches in _choices(out[1] // window[3], window[0] != (1, 1)):
+        is_winograd = _is_winograd(name)
+        for choice, patches, bound in _choices(out[1] // window[3], window[0] != (1, 1), is_winograd):
             with_bias = (unset(*out), x, weight, bias, *window)
-            yield Case(f"conv2d {name}{choice}", "conv2d", with_bias, tolerance=BOUND, patches=patches)
+            yield Case(f"conv2d {name}{choice}", "conv2d", with_bias, tolerance=bound, patches=patches)
         without = (unset(*out), x, weight, None, *window)
-        yield Case(f"conv2d {name}, no bias", "conv2d", without, tolerance=BOUND)
+        choice, bound = (", by points", WINOGRAD_BOUND) if is_winograd else ("", BOUND)
+        yield Case(f"conv2d {name}, no bias{choice}", "conv2d", without, tolerance=bound)
+        relu = {"activation": "relu"}
+        yield Case(f"conv2d {name}, ReLU{choice}", "conv2d", with_bias, tolerance=bound, options=relu)
 
 
 def _activated_and_banded():
@@ -87,13 +109,13 @@ def _activated_and_banded():
         for form in forms:
             yield Case(
                 f"conv2d {name}, ReLU, {form[0]}", "conv2d", args, tolerance=BOUND, options={"activation": "relu"},
-                patches=(_force(form),),
+                patches=(DIRECT, _force(form)),
             )  # fmt: skip
             for size in (1, 20):
                 small = (("conv_positions", "SCRATCH", size), ("conv_channels", "POSITIONS", size))
                 yield Case(
                     f"conv2d {name}, bands of {size}, {form[0]}", "conv2d", args, tolerance=BOUND,
-                    patches=(_force(form), *small),
+                    patches=(DIRECT, _force(form), *small),
                 )  # fmt: skip
 
 
@@ -102,9 +124,10 @@ def _input_gradients():
         out, x, weight, _, window = tensors(name)
         grad = random(f"grad {name}", *out)
         args = (unset(*x.shape), grad, weight, *window)
-        for choice, patches in _choices(x.shape[1] // window[3], window[0] != (1, 1)):
-            yield Case(f"conv2d_input_grad {name}{choice}", "conv2d_input_grad", args, tolerance=BOUND, patches=patches)
-        bands = (("conv_positions", "SCRATCH", 1), ("conv_channels", "POSITIONS", 1))
+        is_winograd = _is_winograd(name, is_gradient=True)
+        for choice, patches, bound in _choices(x.shape[1] // window[3], window[0] != (1, 1), is_winograd):
+            yield Case(f"conv2d_input_grad {name}{choice}", "conv2d_input_grad", args, tolerance=bound, patches=patches)
+        bands = (DIRECT, ("conv_positions", "SCRATCH", 1), ("conv_channels", "POSITIONS", 1))
         yield Case(f"conv2d_input_grad {name}, bands of 1", "conv2d_input_grad", args, tolerance=BOUND, patches=bands)
 
 
