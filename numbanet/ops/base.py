@@ -113,6 +113,11 @@ class ViewOp(Op):
         raise NotImplementedError
 
 
+def as_tuple(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What ``apply`` returned as a tuple, also if it is a single tensor."""
+    return result if type(result) is tuple else (result,)
+
+
 # --- shapes ----------------------------------------------------------------------------------------------------------
 def broadcast_shapes(a: Shape, b: Shape) -> Shape:
     """The common shape of a and b by NumPy's rules."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from numbanet.autograd import apply
-from numbanet.ops.base import Op, Shape, Spec, require_float
+from numbanet.autograd import apply, is_grad_enabled
+from numbanet.ops.base import Op, Shape, Spec, as_tuple, require_float
 from numbanet.ops.pointwise import RELU_BACKWARD
 
 Pair = tuple[int, int]
@@ -72,20 +73,71 @@ class Conv2d(Op):
         return (0,) if self.activation else ()
 
     def backward(self, node, grad):
+        needs = (*node.needs, False)[:3]
+        settings = (self.stride, self.padding, self.dilation, self.groups)
+        if is_grad_enabled():
+            grads = self._composed(node, grad, needs, settings)
+        else:
+            saved = [node.output()] if self.activation else []
+            saved += [node.input(index) for index in self.saved_inputs(needs)]
+            op = Conv2dBackward(*settings, self.activation, tuple(node.shapes[:2]), needs)
+            found = iter(as_tuple(apply(op, grad, *saved))[len(self.saves_outputs) :])
+            grads = [next(found) if need else None for need in needs]
+        return tuple(grads[: len(node.needs)])
+
+    def _composed(self, node, grad, needs, settings):
+        """The gradients as ops that have gradients themselves."""
         if self.activation:
             grad = apply(RELU_BACKWARD, grad, node.output())
-        needs = node.needs
-        settings = (self.stride, self.padding, self.dilation, self.groups)
         grad_x = grad_weight = grad_bias = None
         if needs[0]:
             grad_x = apply(Conv2dInputGrad(*settings, node.shapes[0]), grad, node.input(1))
-        with_bias = len(needs) == 3 and needs[2]
         if needs[1]:
-            result = apply(Conv2dWeightGrad(*settings, node.shapes[1], with_bias), grad, node.input(0))
-            grad_weight, grad_bias = result if with_bias else (result, None)
-        elif with_bias:
+            result = apply(Conv2dWeightGrad(*settings, node.shapes[1], needs[2]), grad, node.input(0))
+            grad_weight, grad_bias = result if needs[2] else (result, None)
+        elif needs[2]:
             grad_bias = grad.sum((0, 2, 3))
-        return (grad_x, grad_weight, grad_bias)[: len(needs)]
+        return grad_x, grad_weight, grad_bias
+
+
+@dataclass(slots=True, eq=False)
+class Conv2dBackward(Op):
+    """The gradients of Conv2d in one go: g, ∂x, ∂weight and ∂bias, of which ``needs`` marks the last three.
+
+    Inputs: ∂y, then y if there is an activation, x if ∂weight is wanted and weight if ∂x is. g = ∂y where y > 0, only
+    with an activation; the others as Conv2dInputGrad and Conv2dWeightGrad."""
+
+    differentiable: ClassVar[bool] = False
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    activation: str | None
+    shapes: tuple[Shape, Shape]
+    needs: tuple[bool, bool, bool]
+
+    def infer(self, grad, *saved):
+        shapes = (*self.shapes, self.shapes[1][:1])
+        wanted = [grad.shape] if self.activation else []
+        wanted += [shape for shape, need in zip(shapes, self.needs, strict=True) if need]
+        return tuple([Spec(shape, grad.dtype) for shape in wanted])
+
+    def forward(self, program, out, grad, *saved):
+        settings = (self.stride, self.padding, self.dilation, self.groups)
+        outputs, inputs = iter(out), iter(saved)
+        if self.activation:
+            masked = next(outputs)
+            program.relu_backward(masked, grad, next(inputs))
+            grad = masked
+        x = next(inputs) if self.needs[1] else None
+        if self.needs[0]:
+            program.conv2d_input_grad(next(outputs), grad, next(inputs), *settings)
+        if self.needs[1]:
+            weight_out = next(outputs)
+            program.conv2d_weight_grad(weight_out, next(outputs) if self.needs[2] else None, grad, x, *settings)
+        elif self.needs[2]:
+            bias_out = next(outputs)
+            program.reduce(bias_out.view((1, *bias_out.shape, 1, 1)), grad, (0, 2, 3), "sum")
 
 
 @dataclass(slots=True, eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from numbanet.autograd import apply
-from numbanet.ops.base import Op, Spec, broadcast, broadcast_shapes, require_float, sum_to
+from numbanet.autograd import apply, is_grad_enabled
+from numbanet.ops.base import Op, Spec, as_tuple, broadcast, broadcast_shapes, require_float, sum_to
 from numbanet.ops.pointwise import RELU_BACKWARD
 
 
@@ -73,14 +73,69 @@ class Linear(Op):
         return (0,) if self.activation else ()
 
     def backward(self, node, grad):
+        needs = (*node.needs, False)[:3]
+        if is_grad_enabled():
+            grads = self._composed(node, grad, needs)
+        else:
+            saved = [node.output()] if self.activation else []
+            saved += [node.input(index) for index in self.saved_inputs(needs)]
+            found = iter(
+                as_tuple(apply(LinearBackward(self.activation, needs), grad, *saved))[len(self.saves_outputs) :]
+            )
+            grads = [next(found) if need else None for need in needs]
+        return tuple(grads[: len(node.needs)])
+
+    def _composed(self, node, grad, needs):
+        """The gradients as ops that have gradients themselves."""
         if self.activation:
             grad = apply(RELU_BACKWARD, grad, node.output())
-        needs = node.needs
-        grads = (
+        return (
             apply(MATMUL, grad, node.input(1)) if needs[0] else None,
             apply(MATMUL, grad.T, node.input(0)) if needs[1] else None,
+            grad.sum(0) if needs[2] else None,
         )
-        return (*grads, grad.sum(0) if needs[2] else None) if len(needs) == 3 else grads
+
+
+@dataclass(slots=True, eq=False)
+class LinearBackward(Op):
+    """The gradients of Linear in one go: g, ∂x, ∂weight and ∂bias, of which ``needs`` marks the last three.
+
+    Inputs: ∂y (m, o), then y if there is an activation, x (m, k) if ∂weight is wanted and weight (o, k) if ∂x is.
+    g = ∂y where y > 0, only with an activation; ∂x = g · weight, ∂weight = gᵀ · x, ∂bias = Σ rows of g."""
+
+    differentiable: ClassVar[bool] = False
+    activation: str | None
+    needs: tuple[bool, bool, bool]
+
+    def infer(self, grad, *saved):
+        _, x, weight = self._named(saved)
+        (m, o), dtype = grad.shape, grad.dtype
+        found = [Spec(grad.shape, dtype)] if self.activation else []
+        found += [Spec((m, weight.shape[1]), dtype)] if self.needs[0] else []
+        found += [Spec((o, x.shape[1]), dtype)] if self.needs[1] else []
+        return tuple(found + ([Spec((o,), dtype)] if self.needs[2] else []))
+
+    def _named(self, saved):
+        """y, x and weight among the inputs; None for what is not there."""
+        following = iter(saved)
+        y = next(following) if self.activation else None
+        x = next(following) if self.needs[1] else None
+        return y, x, next(following) if self.needs[0] else None
+
+    def forward(self, program, out, grad, *saved):
+        y, x, weight = self._named(saved)
+        following = iter(out)
+        if self.activation:
+            masked = next(following)
+            program.relu_backward(masked, grad, y)
+            grad = masked
+        if self.needs[0]:
+            program.matmul(next(following), grad, weight)
+        if self.needs[1]:
+            program.matmul(next(following), grad.view(grad.shape[::-1], grad.strides[::-1]), x)
+        if self.needs[2]:
+            total = next(following)
+            program.reduce(total.view((1, *total.shape)), grad, (0,), "sum")
 
 
 MATMUL = MatMul()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.kernels_cpu.helpers import run_child
 
-NAMES = ["relu", "relu_gradient", "arithmetic", "constant", "sum_over_rows", "sum_over_columns"]
+NAMES = ["relu", "relu_gradient", "arithmetic", "constant", "sum_rows", "sum_columns"]
 COMPILE = """
 import json, sys
 from numbanet.kernels import threads

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.nn import functional as F
-from numbanet.ops import conv, matmul, pointwise
+from numbanet.ops import conv, matmul
 from tests.ops import oracles
 from tests.ops.row import Row
 from tests.ops.samples import as_pair, normal
@@ -59,7 +59,7 @@ PRODUCTS = [
     ),
     Row(
         "linear",
-        [matmul.Linear],
+        [matmul.Linear, matmul.LinearBackward],
         F.linear,
         lambda x, w: x @ w.T,
         [[normal(m, k), normal(n, k)] for m, k, n in LAYERS],
@@ -69,7 +69,7 @@ PRODUCTS = [
     ),
     Row(
         "linear with bias",
-        [matmul.Linear],
+        [matmul.Linear, matmul.LinearBackward],
         F.linear,
         lambda x, w, b: x @ w.T + b,
         [[normal(m, k), normal(n, k), normal(n)] for m, k, n in LAYERS] + [[normal(2, 3, 5), normal(4, 5), normal(4)]],
@@ -79,7 +79,7 @@ PRODUCTS = [
     ),
     Row(
         "linear with relu",
-        [matmul.Linear, pointwise.ReluBackward],
+        [matmul.Linear, matmul.LinearBackward],
         lambda x, w, b: F.linear(x, w, b, activation="relu"),
         lambda x, w, b: np.maximum(x @ w.T + b, 0),
         [[normal(m, k), normal(n, k), normal(n)] for m, k, n in LAYERS],
@@ -111,7 +111,7 @@ def _conv_rows():
         settings = (as_pair(stride), as_pair(padding), as_pair(dilation), groups)
         name = f"{x} {weight} {stride} {padding} {dilation} {groups}"
         size = lambda x, w, b=None, s=settings: oracles.conv2d(abs(x), abs(w), None if b is None else abs(b), *s)  # noqa: E731
-        ops = [conv.Conv2d, conv.Conv2dInputGrad, conv.Conv2dWeightGrad] if x[0] else [conv.Conv2d]
+        ops = [conv.Conv2d, conv.Conv2dBackward, conv.Conv2dInputGrad, conv.Conv2dWeightGrad] if x[0] else [conv.Conv2d]
         shared = {"size": size, "multilinear": True, "twice": x[0] > 0}
         yield Row(
             f"conv2d {name}",
