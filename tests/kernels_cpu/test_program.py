@@ -150,10 +150,6 @@ def test_host_calls_keep_their_place(thread_counts):
 
 
 DECLINED = {
-    "dtype float64": lambda p, a: p.binary(a((2, 3), np.float64), a((2, 3), np.float64), a((2, 3), np.float64), "add"),
-    "broadcast": lambda p, a: p.binary(a((2, 3)), a((2, 3)), a((1, 3)), "add"),
-    "strided": lambda p, a: p.binary(a((2, 3)), a((3, 2)).view((2, 3), (1, 2)), a((2, 3)), "mul"),
-    "pow has no Numba kernel": lambda p, a: p.binary(a((2, 3)), a((2, 3)), a((2, 3)), "pow"),
     "dtypes float64, float64": lambda p, a: p.matmul(*(a((2, 2), np.float64) for _ in range(3))),
     "the output's columns are not adjacent": lambda p, a: p.matmul(
         a((2, 2)).view((2, 2), (1, 2)), a((2, 3)), a((3, 2))

@@ -147,7 +147,7 @@ def make_product(rows: int) -> Kernel:
     return kernel(Product, f"product_{rows}x{COLUMNS}")(product)
 
 
-PRODUCTS = {rows: make_product(rows) for rows in (ROWS, 2, 1)}
+PRODUCTS = {rows: make_product(rows) for rows in sorted({ROWS, 2, 1})}
 
 
 def matmul(program, out, a, b, bias=None, activation=None, accumulate=False):

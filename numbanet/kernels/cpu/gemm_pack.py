@@ -13,7 +13,10 @@ from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tile import LANES
 from numbanet.kernels.cpu.simd.vector import load, store, transpose_block
 
-ROWS, COLUMNS = (8, 3) if target.registers() == 32 else (6, 2)
+ROWS, COLUMNS = {
+    (32, 16): (8, 3), (32, 8): (8, 2), (32, 4): (6, 4), (16, 16): (6, 2), (16, 8): (6, 2), (16, 4): (2, 4),
+}[target.registers(), LANES]  # fmt: skip
+"""The tile: as many accumulators as leave registers for a row of operands, and columns of a multiple of 16."""
 PANEL = COLUMNS * LANES
 """Columns of a panel: one tile."""
 DEPTH = 256
