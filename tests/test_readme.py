@@ -46,7 +46,8 @@ def test_exactly_two_commands_set_up() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for readme in (CHECKOUT / "README.md", CHECKOUT / "numbanet" / "README.md"):
+    folders = (CHECKOUT, CHECKOUT / "numbanet", CHECKOUT / "numbanet" / "kernels")
+    for readme in [folder / "README.md" for folder in folders]:
         targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", readme.read_text(encoding="utf-8"))
         missing = [target for target in targets if not (readme.parent / target).exists()]
         assert not missing, f"{readme} links to {missing}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -47,8 +49,11 @@ def on_threads():
 
 @pytest.mark.parametrize("name", CASES)
 def test_against_float64(name, on_threads):
+    check_case(CASES[name], on_threads)
+
+
+def check_case(case: Case, on_threads: Callable[[int], None]) -> None:
     """Values are right; nothing around an array is written or used; no input changes; 2 threads give the same bits."""
-    case = CASES[name]
     on_threads(1)
     args, outputs = run(case)
     check(case, [output.values for output in outputs])

@@ -39,6 +39,14 @@ def efficiency(form: str, rows: int, walk: Walk, channels: int, out_channels: in
     return share * min(1.0, accumulators / 10) * steps / (steps + STORE_STEPS * chains)
 
 
+def forced_form() -> str:
+    """The direct form that ``NUMBANET_CONV`` asks for, "" if it asks for none."""
+    forced = os.environ.get("NUMBANET_CONV", "")
+    if forced not in ("", *FORMS):
+        raise ValueError(f"NUMBANET_CONV is {forced!r}; it must be one of {', '.join(FORMS)} (or unset)")
+    return forced
+
+
 @functools.lru_cache(maxsize=512)
 def choose(walk: Walk, channels: int, out_channels: int) -> tuple[str, int]:
     """The form of a convolution and the rows of its tile: what wastes the least time.
@@ -47,9 +55,7 @@ def choose(walk: Walk, channels: int, out_channels: int) -> tuple[str, int]:
     has no result to turn, and wastes lanes at the end of each row of the picture. Both give the same bits.
     ``NUMBANET_CONV`` forces a form where it is possible.
     """
-    forced = os.environ.get("NUMBANET_CONV", "")
-    if forced not in ("", *FORMS):
-        raise ValueError(f"NUMBANET_CONV is {forced!r}; it must be one of {', '.join(FORMS)} (or unset)")
+    forced = forced_form()
     choices = [("channels", conv_channels.ROWS)]
     if walk.columns.phases == walk.rows.phases == walk.columns.step == 1:
         choices += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
@@ -72,7 +78,7 @@ def _append(program, out, x, weight, bias, walk, filters, groups, activation, sk
     if is_depthwise(x.shape[1], out.shape[1], groups):
         conv_depthwise.append(program, out, x, weight, bias, walk, activation)
         return
-    if conv_winograd.wins(walk, x.shape[1], out.shape[1], groups):
+    if not forced_form() and conv_winograd.wins(walk, x.shape[1], out.shape[1], groups):
         conv_winograd.append(program, out, x, weight, bias, walk, filters, activation)
         return
     form, rows = choose(walk, x.shape[1] // groups, out.shape[1] // groups)

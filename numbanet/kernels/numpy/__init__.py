@@ -34,10 +34,9 @@ _MODULES = (pointwise, reduce, indexing, embedding, gemm, conv, local, pool, nor
 
 
 def _collect() -> dict[str, Callable]:
-    kernels = {}
-    for name in CONTRACT:
-        kernels[name] = next(vars(module)[name] for module in _MODULES if name in vars(module))
-    return kernels
+    """The functions of this package by name; a line that a user has declared is implemented by ``add_kernel``."""
+    found = {name: [vars(module)[name] for module in _MODULES if name in vars(module)] for name in CONTRACT}
+    return {name: functions[0] for name, functions in found.items() if functions}
 
 
 def as_ndarray(value: object) -> object:
@@ -72,14 +71,14 @@ class NumpyProgram:
         self.calls.clear()
 
 
-def _appender(function: Callable) -> Callable:
+def _appender(name: str, function: Callable) -> Callable:
     def append(self: NumpyProgram, *arguments: object, **keywords: object) -> None:
         if keywords:
             keywords = {name: as_ndarray(value) for name, value in keywords.items()}
         self.calls.append((function, [as_ndarray(value) for value in arguments], keywords))
 
-    append.__name__ = function.__name__
-    append.__doc__ = CONTRACT[function.__name__].summary
+    append.__name__ = name
+    append.__doc__ = CONTRACT[name].summary
     return append
 
 
@@ -126,8 +125,16 @@ def share(backend: object, array: np.ndarray) -> Array:
     return Array(storage, array.shape, dtype, None if array.flags.c_contiguous else strides)
 
 
-KERNELS: dict[str, Callable] = _collect()
-for _name, _function in KERNELS.items():
-    setattr(NumpyProgram, _name, _appender(_function))
+KERNELS: dict[str, Callable] = {}
+
+
+def add_kernel(name: str, function: Callable) -> None:
+    """Make ``function`` what the contract's line ``name`` does on this back end."""
+    KERNELS[name] = function
+    setattr(NumpyProgram, name, _appender(name, function))
+
+
+for _name, _function in _collect().items():
+    add_kernel(_name, _function)
 
 BACKEND = NumpyBackend()
