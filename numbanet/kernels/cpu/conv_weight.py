@@ -260,7 +260,7 @@ def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilatio
     if x.shape[1] == out.shape[0] == groups > 1:
         conv_depthwise.append_weights(program, out, bias_out, grad, x, window)
         return None
-    is_narrow = conv_weight_rows.wins(out.shape[0] // groups, grad.shape[3], stride[1])
+    is_narrow = conv_weight_rows.wins(out.shape[0] // groups, window)
     append = conv_weight_rows.append if is_narrow else _append
     append(program, out, bias_out, grad, x, window, groups)
     return None

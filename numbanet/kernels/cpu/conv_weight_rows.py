@@ -2,8 +2,9 @@
 
 grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[offset(tap) + place(position)]: a tile is a few
 output channels by a few taps, each a sum in 16 virtual lanes of neighbouring positions. Nothing is transposed and no
-lane waits for channels that are not there (LeNet's first layer has 6). It needs stride 1. The sums differ from those of
-``conv_weight.py`` in the last bits, so the choice between them knows the shape only.
+lane waits for channels that are not there (LeNet's first layer has 6). The rows of the gradient are spread out to the
+pitch of the band with zeros between them, so that all positions of a band are one sequence. It needs stride 1. The sums
+differ from those of ``conv_weight.py`` in the last bits, so the choice between them knows the shape only.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Window, forward_walk, table
-from numbanet.kernels.cpu.kernel import Kernel, kernel
+from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import add_sums, inner, offsets, zero_sums
-from numbanet.kernels.cpu.simd.vector import lane_sum, load_first, splat, store_first
+from numbanet.kernels.cpu.simd.vector import lane_sum, load, load_first, splat, store, store_first
 
 ROWS, TAPS = {(32, 16): (6, 3), (16, 8): (3, 2)}.get((target.registers(), target.lanes()), (2, 2))
 BAND = 1 << 16
@@ -55,7 +56,6 @@ class WeightSums(NamedTuple):
     out_rows: I64_FIELD
     band_rows: I64_FIELD
     pitch: I64_FIELD
-    stride_y: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
 
@@ -71,14 +71,29 @@ class Parts(NamedTuple):
     biases: I64_FIELD
 
 
+@device_function
+def spread_rows(out, grad, rows, width, pitch, length):
+    """out[y · pitch + x] = grad[y][x], 0 between the rows and up to ``length``, a multiple of 16 with 16 to spare."""
+    zero = splat(np.float32(0))
+    for i in range(0, length, 16):
+        store(out, i, zero)
+    for y in range(rows):
+        target, source = out + y * pitch, grad + y * width
+        for i in range(0, width - 15, 16):
+            store(target, i, load(source, i))
+        i = width // 16 * 16
+        store_first(target, i, load_first(source, i, width - i), width - i)
+
+
 def make_weight_sums(rows: int) -> Kernel:
     """The kernel whose tiles are ``rows`` output channels by TAPS taps."""
 
     def weight_sums(start, stop, row, scratch):
         """partial[part][group · o · tap, then group · o]; a task is a block of taps of one group over one part."""
         p = unpack(row, WeightSums)
-        band = workspace(row, scratch)
-        plane = p.out_height * p.out_width
+        spread = workspace(row, scratch)
+        plane, length = p.out_height * p.out_width, (p.out_rows * p.pitch + 15) // 16 * 16 + 16
+        band = spread + p.out_channels * length
         weights = p.groups * p.out_channels * p.tap_count
         for task in range(start, stop):
             part = task // (p.groups * p.tap_blocks)
@@ -96,22 +111,18 @@ def make_weight_sums(rows: int) -> Kernel:
                     count = min(p.out_rows, p.out_height - top)
                     grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
                     pack_band(
-                        band, x, p.channels, p.height, p.width, top * p.stride_y, p.band_rows, 1, p.pitch, p.pad_y,
+                        band, x, p.channels, p.height, p.width, top, p.band_rows, 1, p.pitch, p.pad_y,
                         p.pad_x,
                     )  # fmt: skip
+                    for o in range(p.out_channels):
+                        spread_rows(spread + o * length, grad + o * plane, count, p.out_width, p.pitch, length)
                     for tap in range(low, high, TAPS):
                         where = offsets(p.taps, tap, TAPS)
                         for line in range(0, p.out_channels, rows):
                             first = min(line, p.out_channels - rows)
                             acc = zero_sums(rows, TAPS)
-                            for y in range(count):
-                                a = grad + (first * plane + y * p.out_width)
-                                b = band + y * p.stride_y * p.pitch
-                                for i in range(0, p.out_width - 15, 16):
-                                    acc = inner(acc, a + i, plane, b + i, where, 16)
-                                i = p.out_width // 16 * 16
-                                if i < p.out_width:
-                                    acc = inner(acc, a + i, plane, b + i, where, p.out_width - i)
+                            for i in range(0, count * p.pitch, 16):
+                                acc = inner(acc, spread + (first * length + i), length, band + i, where, 16)
                             out = total + ((group * p.out_channels + first) * p.tap_count + tap)
                             add_sums(acc, out, p.tap_count, line - first, rows, high - tap, add)
                     if block == 0:
@@ -151,17 +162,20 @@ def add_parts(start, stop, row, scratch):
     return 0
 
 
-def wins(out_channels: int, out_width: int, stride_x: int) -> bool:
+def wins(out_channels: int, window: Window) -> bool:
     """Whether dot products waste fewer lanes than vectors of output channels do: by the shape alone, in 16 lanes."""
+    if window.stride != (1, 1) or (window.kernel[1] - 1) * window.dilation[1] + 16 > SLACK:
+        return False
+    out_width = window.out_width
     channel_share = out_channels / (-(-out_channels // 16) * 16)
     position_share = out_width / (-(-out_width // 16) * 16)
-    return stride_x == 1 and channel_share < 0.8 * position_share
+    return channel_share < 0.8 * position_share
 
 
-def band_of(window: Window, channels: int) -> int:
-    """Output rows of a band: as many as fit into BAND; by the shape alone."""
+def band_of(window: Window, channels: int, out_channels: int) -> int:
+    """Output rows of a band: as many as fit into BAND with their gradient; by the shape alone."""
     walk, rows = forward_walk(window), window.out_height
-    while rows > 1 and channels * walk.band_rows(rows) * walk.pitch > BAND:
+    while rows > 1 and (channels * walk.band_rows(rows) + out_channels * rows) * walk.pitch > BAND:
         rows = -(-rows // 2)
     return rows
 
@@ -174,14 +188,15 @@ def make_plan(window: Window, pictures: int, groups: int, channels: int, out_cha
     parts = max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // weights))
     wanted = -(-2 * thread_count // (parts * groups))
     blocks = max(1, min(wanted, -(-tap_count // TAPS)))
-    out_rows = band_of(window, channels)
+    out_rows = band_of(window, channels, out_channels)
     band_rows = walk.band_rows(out_rows)
     taps = (np.arange(channels)[:, None] * (band_rows * walk.pitch) + walk.taps((0, 0))[0]).ravel()
     words = (
         tap_count, groups, pictures, parts, blocks, out_channels, window.out_height, window.out_width, channels,
-        window.height, window.width, out_rows, band_rows, walk.pitch, walk.rows.step, walk.rows.pad, walk.columns.pad,
+        window.height, window.width, out_rows, band_rows, walk.pitch, walk.rows.pad, walk.columns.pad,
     )  # fmt: skip
-    scratch = channels * band_rows * walk.pitch + SLACK
+    length = -(-out_rows * walk.pitch // 16) * 16 + 16
+    scratch = out_channels * length + channels * band_rows * walk.pitch + SLACK
     return parts, blocks, scratch, table(np.pad(taps, (0, TAPS), mode="edge")), words
 
 

@@ -29,8 +29,8 @@ def _case(name, args, *patches):
     return Case(f"conv2d_weight_grad {name}", "conv2d_weight_grad", args, changed, BOUND, patches=patches)
 
 
-SUMS = ("conv_weight_rows", "wins", lambda channels, width, stride: True)
-CHANNELS = ("conv_weight_rows", "wins", lambda channels, width, stride: False)
+SUMS = ("conv_weight_rows", "wins", lambda channels, window: True)
+CHANNELS = ("conv_weight_rows", "wins", lambda channels, window: False)
 
 
 def _forms():
@@ -38,7 +38,7 @@ def _forms():
         args, bare = (_tensors(name, *geometry, bias=bias) for bias in (True, False))
         yield _case(name, args)
         for form, force in (("dot products", SUMS), ("channels", CHANNELS)):
-            if form == "channels" or geometry[3][1] == 1:
+            if form == "channels" or geometry[3] == (1, 1):
                 yield _case(f"{name}, {form}", args, force)
                 yield _case(f"{name}, no bias, {form}", bare, force)
                 for size in (1, 700):
