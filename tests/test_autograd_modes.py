@@ -186,11 +186,20 @@ def test_only_the_needed_gradients_are_computed(backend):
     """Convolutions and products skip the gradient of what requires none."""
     from numbanet.nn import functional as F
 
-    ran = []
-    before = autograd.set_recorder(lambda op, inputs, outputs: ran.append(type(op).__name__))
+    ran, shapes = [], {}
+
+    def record(op, inputs, outputs):
+        ran.append(type(op).__name__)
+        shapes[ran[-1]] = [output.shape for output in outputs]
+
+    before = autograd.set_recorder(record)
     try:
         x, w = nb.randn(2, 3, 6, 6), nb.randn(4, 3, 3, 3, requires_grad=True)
         F.conv2d(x, w).sum().backward()
+        assert shapes["Conv2dBackward"] == [w.shape]
+        F.linear(nb.randn(5, 7), nb.randn(2, 7, requires_grad=True)).sum().backward()
+        assert shapes["LinearBackward"] == [(2, 7)]
+        (F.conv2d(x, w).sum() * 2).backward(create_graph=True)
         assert "Conv2dWeightGrad" in ran
         assert "Conv2dInputGrad" not in ran
         ran.clear()
