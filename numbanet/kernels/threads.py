@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import os
@@ -16,17 +17,14 @@ def _affinity() -> int:
 
 def _cgroup_quota() -> float:
     """CPUs that the cgroup grants (version 2, then version 1); infinite where there is no limit."""
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no version 2 here
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]
         return math.inf if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        pass
-    try:
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # nor version 1
         folder = Path("/sys/fs/cgroup/cpu")
         quota = int((folder / "cpu.cfs_quota_us").read_text())
         return quota / int((folder / "cpu.cfs_period_us").read_text()) if quota > 0 else math.inf
-    except (OSError, ValueError, ZeroDivisionError):
-        return math.inf
+    return math.inf
 
 
 @functools.cache

@@ -105,12 +105,11 @@ class Run:
             return
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"another process is training in {self.folder}") from None
-            except OSError:
-                pass  # a file system without locks
+            with contextlib.suppress(OSError):  # a file system without locks
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise RunError(f"another process is training in {self.folder}") from None
             yield
         finally:
             os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -308,11 +309,9 @@ def run_in_a_terminal(server, folder):
     with subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=environment) as process:
         os.close(other)
         shown = b""
-        try:
+        with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
             while piece := os.read(main, 65536):
                 shown += piece
-        except OSError:  # Linux's way to say that the other end is closed
-            pass
         os.close(main)
     assert process.returncode == 0, shown
     return shown.decode()

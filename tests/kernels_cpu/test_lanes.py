@@ -17,10 +17,10 @@ from numbanet.kernels.cpu.simd.lanes import (
     transpose_eight,
 )
 from numbanet.kernels.cpu.simd.vector import store
-from tests.kernels_cpu.device import Row, launch, test_kernel
+from tests.kernels_cpu.device import Row, kernel_for_test, launch
 
 
-@test_kernel
+@kernel_for_test
 def halves(start, stop, row, scratch):
     """Two halves of x, apart in out; bytes as numbers, and numbers as bytes."""
     p = unpack(row, Row)
@@ -44,7 +44,7 @@ def test_halves():
     np.testing.assert_array_equal(bytes_, before)
 
 
-@test_kernel
+@kernel_for_test
 def blocks(start, stop, row, scratch):
     """Eight rows of x of which the last three repeat the fifth, and sixteen rows of bytes."""
     p = unpack(row, Row)

@@ -14,7 +14,7 @@ from numbanet.kernels.cpu.simd import activation, error_function, maths, trigono
 from numbanet.kernels.cpu.simd.exponential import exp_nonpositive
 from numbanet.kernels.cpu.simd.power import power
 from numbanet.kernels.cpu.simd.vector import load_first, store_first
-from tests.kernels_cpu.device import Row, launch, test_kernel
+from tests.kernels_cpu.device import Row, kernel_for_test, launch
 
 STEP = 1019
 """Every 1019th bit pattern: a prime, so that all low bits come up; 4.2 million of 4.3 billion numbers."""
@@ -29,7 +29,7 @@ def kernel_of(function: Callable) -> Kernel:
             store_first(p.out, i, function(load_first(p.x, i, p.n - i)), p.n - i)
         return 0
 
-    return test_kernel(whole)
+    return kernel_for_test(whole)
 
 
 def everything() -> np.ndarray:
@@ -131,7 +131,7 @@ def test_whole_range(name):
     assert error[worst] <= bound, f"{error[worst]} ulp at {x[worst]!r}"
 
 
-@test_kernel
+@kernel_for_test
 def powers(start, stop, row, scratch):
     p = unpack(row, Row)
     for i in range(0, p.n, 16):
@@ -186,7 +186,7 @@ def test_gelu_with_tanh():
     assert error[worst] <= bound[worst], f"{error[worst]} ulp at {x[worst]!r}"
 
 
-@test_kernel
+@kernel_for_test
 def exponentials_of_softmax(start, stop, row, scratch):
     p = unpack(row, Row)
     for i in range(0, p.n, 16):

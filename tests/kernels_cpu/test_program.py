@@ -12,7 +12,7 @@ from numbanet.kernels.array import Array
 from numbanet.kernels.backend import load_backend
 from numbanet.kernels.cpu import driver, program, replay
 from numbanet.kernels.cpu.arguments import unpack, workspace
-from tests.kernels_cpu.device import Row, test_kernel
+from tests.kernels_cpu.device import Row, kernel_for_test
 from tests.kernels_cpu.helpers import child, run_child
 
 BACKEND = load_backend("cpu")
@@ -37,7 +37,7 @@ def array(size: int, value: float = 0) -> Array:
     return shared(np.full(size, value, np.float32))
 
 
-@test_kernel
+@kernel_for_test
 def add_one(start, stop, row, scratch):
     """out[task] = x[task] + 1, by way of the thread's scratch memory."""
     p = unpack(row, Row)
@@ -48,7 +48,7 @@ def add_one(start, stop, row, scratch):
     return 0
 
 
-@test_kernel
+@kernel_for_test
 def fail_at(start, stop, row, scratch):
     """out[task] = 1, and status 3 at index n for the task n."""
     p = unpack(row, Row)

@@ -23,7 +23,7 @@ from numbanet.kernels.cpu.simd.tile import (
     zero_sums,
     zeros,
 )
-from tests.kernels_cpu.device import Row, launch, test_kernel
+from tests.kernels_cpu.device import Row, kernel_for_test, launch
 from tests.kernels_cpu.test_vector import tree_sum
 
 ROWS, COLUMNS, STEPS = 4, 2, 7
@@ -43,7 +43,7 @@ def fma_chain(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 # --- outer -------------------------------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def outer_strides(start, stop, row, scratch):
     p = unpack(row, Row)
     acc = zeros(4, 2)
@@ -60,7 +60,7 @@ def test_outer_is_one_chain_of_fused_products():
     np.testing.assert_array_equal(out, fma_chain(a, b))
 
 
-@test_kernel
+@kernel_for_test
 def outer_places(start, stop, row, scratch):
     """Columns from a table of offsets; rows as two runs of two."""
     p = unpack(row, Row)
@@ -83,7 +83,7 @@ def test_outer_with_offsets():
 
 
 # --- stores ------------------------------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def windowed(start, stop, row, scratch):
     p = unpack(row, Row)
     acc = zeros(4, 2)
@@ -131,7 +131,7 @@ def test_relu_of_a_tile_keeps_nan():
     assert (out[[0, 2, 3]] >= 0).all()
 
 
-@test_kernel
+@kernel_for_test
 def in_columns(start, stop, row, scratch):
     p = unpack(row, Row)
     acc = zeros(4, 2)
@@ -159,7 +159,7 @@ def test_store_columns(counts, first, last, add, relu):
     np.testing.assert_array_equal(out, expected)
 
 
-@test_kernel
+@kernel_for_test
 def in_rows(start, stop, row, scratch):
     p = unpack(row, Row)
     acc = zeros(4, 2)
@@ -185,7 +185,7 @@ def test_store_rows(add, relu):
 
 
 # --- bias --------------------------------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def with_bias(start, stop, row, scratch):
     p = unpack(row, Row)
     acc = add_bias_rows(zeros(4, 2), p.x, p.ints[0], p.ints[1])
@@ -208,7 +208,7 @@ def test_bias(first, last, begin, end):
 
 
 # --- inner -------------------------------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def dot_products(start, stop, row, scratch):
     p = unpack(row, Row)
     where = offsets(p.ints, 0, 2)
@@ -247,7 +247,7 @@ def test_inner(length, first, last, columns, add):
 def test_sizes_that_do_not_fit_are_refused():
     """A tuple of offsets that does not divide the rows of a tile is an error when the kernel is compiled."""
 
-    @test_kernel
+    @kernel_for_test
     def wrong(start, stop, row, scratch):
         p = unpack(row, Row)
         acc = outer(zeros(4, 2), p.x, offsets(p.ints, 0, 3), p.y, LANES)

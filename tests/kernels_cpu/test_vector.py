@@ -34,7 +34,7 @@ from numbanet.kernels.cpu.simd.vector import (
     to_int,
     transpose_block,
 )
-from tests.kernels_cpu.device import Row, launch, test_kernel
+from tests.kernels_cpu.device import Row, kernel_for_test, launch
 
 SPECIALS = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38], np.float32)
 
@@ -44,7 +44,7 @@ def numbers(seed: int, size: int = 16) -> np.ndarray:
 
 
 # --- pointers ----------------------------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def indexing(start, stop, row, scratch):
     """All that a pointer can do, with a negative and with an unsigned index."""
     p = unpack(row, Row)
@@ -69,7 +69,7 @@ def test_pointers():
     assert small.tolist() == [255, 200]
 
 
-@test_kernel
+@kernel_for_test
 def fields(start, stop, row, scratch):
     p = unpack(row, Row)
     memory = workspace(row, scratch)
@@ -88,7 +88,7 @@ def test_integers_and_scratch(n):
 
 
 # --- arithmetic --------------------------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def arithmetic(start, stop, row, scratch):
     p = unpack(row, Row)
     x, y = load(p.x, 0), load(p.y, 0)
@@ -127,7 +127,7 @@ def test_fma_and_product_with_sum_differ():
     assert differ > 20
 
 
-@test_kernel
+@kernel_for_test
 def comparisons(start, stop, row, scratch):
     p = unpack(row, Row)
     x, y = load(p.x, 0), load(p.y, 0)
@@ -156,7 +156,7 @@ def test_comparisons_with_nan():
         assert out[128] == (a < b).any()
 
 
-@test_kernel
+@kernel_for_test
 def integers(start, stop, row, scratch):
     p = unpack(row, Row)
     x, i = load(p.x, 0), load(p.ints, 0)
@@ -186,7 +186,7 @@ def test_integer_lanes():
 
 
 # --- loads and stores under a mask -------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def masked(start, stop, row, scratch):
     p = unpack(row, Row)
     store_first(p.out, p.n, load_first(p.x, p.n, p.m), p.m)
@@ -205,7 +205,7 @@ def test_only_the_first_lanes_are_touched(count, first):
     np.testing.assert_array_equal(out, expected)
 
 
-@test_kernel
+@kernel_for_test
 def masked_sum(start, stop, row, scratch):
     p = unpack(row, Row)
     store(p.out, 0, load_first(p.x, 0, p.n))
@@ -223,7 +223,7 @@ def test_other_lanes_are_zero(first, last):
 
 
 # --- across lanes ------------------------------------------------------------------------------------------------
-@test_kernel
+@kernel_for_test
 def across(start, stop, row, scratch):
     p = unpack(row, Row)
     x, y = load(p.x, 0), load(p.y, 0)
@@ -287,7 +287,7 @@ def test_maximum_of_lanes_with_nan(place):
     assert out[1] == -5
 
 
-@test_kernel
+@kernel_for_test
 def transposed(start, stop, row, scratch):
     p = unpack(row, Row)
     transpose_block(p.out, 18, p.x, 21, p.n)

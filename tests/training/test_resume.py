@@ -124,8 +124,8 @@ def test_resumed_from_every_step() -> None:
         assert content(folder) == content(Path("alone"))
 
 
-def killed_at_random(moments: int, backend: str, tmp_path: Path) -> None:
-    """A real command, killed by the clock so often, now while it starts, now while it trains."""
+def killed_at_random(moments: int, backend: str, tmp_path: Path) -> list[int]:
+    """A real command, killed by the clock so often, now while it starts, now while it trains: the steps it had done."""
     changes = {"model": "lenet5", "model_options": {}, "limit": 200, "epochs": 5 * moments, "checkpoint_steps": 10}
     (tmp_path / "config.toml").write_text(dumps(small_config(backend=backend, **changes)))
     train = [sys.executable, "-m", "numbanet.cli", "train", "--config", "config.toml", "--out"]
@@ -146,15 +146,22 @@ def killed_at_random(moments: int, backend: str, tmp_path: Path) -> None:
             process.kill()
         assert process.returncode == -signal.SIGKILL, "done before it was killed"
         steps.append(Run.open("run").load_checkpoint("last").state["schedule"]["step"])
+    subprocess.run([*train, "run", "--resume"], check=True, capture_output=True)
+    return steps
+
+
+def check_killed(steps: list[int]) -> None:
+    """It went on from where it was each time, and came to the same bits as the run left alone."""
     assert steps == sorted(steps)
     assert steps[-1] >= 13  # the kills fell into the training, not all before it
-    subprocess.run([*train, "run", "--resume"], check=True, capture_output=True)
     assert content(Path("run")) == content(Path("alone"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 def test_killed_at_random_moments(tmp_path) -> None:
-    killed_at_random(2, "numpy", tmp_path)
+    steps = killed_at_random(2, "numpy", tmp_path)
+    assert len(steps) == 2
+    check_killed(steps)
 
 
 @pytest.mark.slow
@@ -163,7 +170,9 @@ def test_killed_at_random_moments(tmp_path) -> None:
 def test_killed_at_ten_random_moments(backend: str, tmp_path) -> None:
     if backend == "cpu":
         pytest.importorskip("numba", reason="the cpu back end needs Numba")
-    killed_at_random(10, backend, tmp_path)
+    steps = killed_at_random(10, backend, tmp_path)
+    assert len(steps) == 10
+    check_killed(steps)
 
 
 def test_stopped_and_resumed_with_other_threads() -> None:

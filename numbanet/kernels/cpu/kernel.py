@@ -79,5 +79,7 @@ def kernel(arguments: type, name: str | None = None) -> Callable[[Callable], Ker
 
 
 def device_function(function: Callable) -> Callable:
-    """A function that kernels call; it is compiled into them."""
-    return njit(error_model="numpy", nogil=True)(function)
+    """A function that kernels call; it is compiled into them.
+
+    Python never calls it, so it has no wrappers: they took an eighth of the compile time of LeNet's kernels."""
+    return njit(error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
