@@ -97,8 +97,9 @@ def _code_of(error: Exception) -> int | None:
     if isinstance(error, TrainingError):
         return 2
     from numbanet.data import DataError
+    from numbanet.text import TextError
 
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | TextError):
         return 2
     if isinstance(error, OSError) and error.errno in _outside_causes():
         return 1

@@ -12,7 +12,7 @@ import pytest
 
 import numbanet
 
-HEAVY = ("numba", "llvmlite", "matplotlib", "scipy", "torch", "onnx", "pooch", "PIL")
+HEAVY = ("numba", "llvmlite", "matplotlib", "scipy", "torch", "onnx", "pooch", "PIL", "sacrebleu")
 PACKAGE = Path(numbanet.__file__).parent
 CHECKOUT = Path(__file__).parent.parent
 HELP = "from numbanet.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
@@ -23,7 +23,9 @@ def run_python(code: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
 
-@pytest.mark.parametrize("code", ["import numbanet", "import numbanet.nn, numbanet.optim, numbanet.data", HELP])
+@pytest.mark.parametrize(
+    "code", ["import numbanet", "import numbanet.nn, numbanet.optim, numbanet.data, numbanet.text", HELP]
+)
 def test_imports_nothing_heavy(code: str) -> None:
     report = "import sys; print(*sorted(m for m in sys.modules if '.' not in m), file=sys.stderr)"
     loaded = set(run_python(f"{code}\n{report}").stderr.split())
