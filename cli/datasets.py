@@ -27,9 +27,11 @@ def list_(data_dir: str | None = None) -> None:
     rows = []
     for name in datasets.list_datasets():
         info = datasets.dataset_info(name)
-        here = "yes" if datasets.locate(name, data_dir) is not None else f"no, {_megabytes(info)} to download"
-        rows.append((name, "x".join(map(str, info.shape)), f"{info.n_train:,}", f"{info.n_test:,}", here, info.title))
-    click.echo(table(rows, ("data set", "pictures", "training", "test", "here", "what it is")))
+        missing = f"no, {_megabytes(info)} to download" if info.downloads else "no"
+        here = "yes" if datasets.locate(name, data_dir) is not None else missing
+        kind = "x".join(map(str, info.shape)) if isinstance(info, datasets.DatasetInfo) else info.task
+        rows.append((name, kind, _count(info.n_train), _count(info.n_test), here, info.title))
+    click.echo(table(rows, ("data set", "pictures or task", "training", "test", "here", "what it is")))
 
 
 @command.command(short_help="One data set: source, licence, files.")
@@ -42,13 +44,20 @@ def info(name: str, data_dir: str | None) -> None:
     about = datasets.dataset_info(name)
     paths = datasets.locate(name, data_dir)
     click.echo(f"{name}: {about.title}\nsource: {about.source}\nlicence: {about.licence}")
-    click.echo(
-        f"pictures: {'x'.join(map(str, about.shape))}; {about.n_train:,} for training, {about.n_test:,} for testing"
-    )
-    click.echo(f"mean {_numbers(about.mean)}, standard deviation {_numbers(about.std)}")
-    click.echo(f"classes: {', '.join(about.classes)}")
+    if isinstance(about, datasets.DatasetInfo):
+        click.echo(
+            f"pictures: {'x'.join(map(str, about.shape))}; {about.n_train:,} for training, {about.n_test:,} for testing"
+        )
+        click.echo(f"mean {_numbers(about.mean)}, standard deviation {_numbers(about.std)}")
+    else:
+        parts = {"training": about.n_train, "validation": about.n_validation, "testing": about.n_test}
+        counts = ", ".join(f"{count:,} for {part}" for part, count in parts.items() if count)
+        click.echo(f"task: {about.task}" + (f"; {about.unit}: {counts}" if counts else ""))
+    if about.classes:
+        click.echo(f"classes: {', '.join(about.classes)}")
     if paths is None:
-        click.echo(f"not on this machine; `numbanet datasets fetch {name}` downloads {_megabytes(about)}")
+        fetched = f"`numbanet datasets fetch {name}` downloads {_megabytes(about)}"
+        click.echo(f"not on this machine; {fetched if about.downloads else 'it must be got by hand'}")
     for path in (paths or {}).values():
         click.echo(f"file: {path}")
 
@@ -64,11 +73,15 @@ def fetch(names: tuple[str, ...], data_dir: str | None) -> None:
         datasets.dataset_info(name)
     for name in names:
         paths = datasets.fetch(name, data_dir)
-        click.echo(f"{name}: " + (", ".join(str(path) for path in paths.values()) or "ships with numbanet"))
+        click.echo(f"{name}: " + (", ".join(str(path) for path in paths.values()) or "nothing to download"))
 
 
 def _megabytes(info: object) -> str:
     return f"{info.download_bytes / 1e6:.0f} MB"
+
+
+def _count(samples: int) -> str:
+    return f"{samples:,}" if samples else "-"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

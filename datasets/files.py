@@ -35,7 +35,7 @@ def provide(info: DatasetInfo, data_dir: str | os.PathLike | None, download: boo
     root = _root(data_dir)
     if root is not None and os.path.exists(root) and not os.path.isdir(root):
         raise DatasetError(f"the data folder {root} is not a folder")
-    if not download or _offline():
+    if not download or _offline() or not info.downloads:
         raise DatasetError(_missing_message(info, data_dir))
     from numbanet.datasets.download import download_file
 
@@ -109,7 +109,8 @@ def _missing_message(info: DatasetInfo, data_dir: str | os.PathLike | None) -> s
             if len(missing) < len(layout):
                 return f"{info.name} is incomplete: {', '.join(missing)} (gzipped or not) is missing in {folder}"
     looked = ", ".join(str(folder) for folder in folders)
+    way = f"Run `numbanet datasets fetch {info.name}`" if info.downloads else f"Get it from {info.source}"
     return (
-        f"{info.name} is not there: no {info.layouts[0][0]} in {looked}. Run `numbanet datasets fetch {info.name}`, "
+        f"{info.name} is not there: no {info.layouts[0][0]} in {looked}. {way}, "
         f"or name the folder that holds it with --data-dir or {DATA_VARIABLE}"
     )

@@ -8,26 +8,27 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numbanet.data import PictureDataset
 from numbanet.datasets import files
 from numbanet.datasets.errors import UnknownDatasetError
 from numbanet.datasets.info import Arrays, DatasetInfo, DatasetSplits
+from numbanet.datasets.text_info import TextInfo, TextParts, TextSplits
 
-Reader = Callable[[DatasetInfo, dict[str, Path]], Arrays]
+Reader = Callable[..., Arrays | TextParts]
 
 
 class _Entry(NamedTuple):
-    info: DatasetInfo
+    info: DatasetInfo | TextInfo
     read: Reader
 
 
 _ENTRIES: dict[str, _Entry] = {}
 
 
-def register_dataset(info: DatasetInfo, read: Reader) -> None:
-    """Add a data set to the table: ``read(info, paths)`` makes its arrays of the files of one of its layouts."""
+def register_dataset(info: DatasetInfo | TextInfo, read: Reader) -> None:
+    """Add a data set to the table: ``read(info, paths)`` makes its contents of the files of one of its layouts."""
     _ENTRIES[info.name] = _Entry(info, read)
 
 
@@ -36,7 +37,7 @@ def list_datasets(pattern: str = "*") -> list[str]:
     return fnmatch.filter(sorted(_ENTRIES), pattern)
 
 
-def dataset_info(name: str) -> DatasetInfo:
+def dataset_info(name: str) -> DatasetInfo | TextInfo:
     """What is known about a data set; needs none of its files."""
     return _entry(name).info
 
@@ -56,7 +57,9 @@ def fetch(name: str, data_dir: str | os.PathLike | None = None) -> dict[str, Pat
     return files.provide(_entry(name).info, data_dir, download=True)
 
 
-def load(name: str, data_dir: str | os.PathLike | None = None, download: bool = True) -> DatasetSplits:
+def load(
+    name: str, data_dir: str | os.PathLike | None = None, download: bool = True, **options: Any
+) -> DatasetSplits | TextSplits:
     """Load a data set.
 
     Args:
@@ -65,6 +68,7 @@ def load(name: str, data_dir: str | os.PathLike | None = None, download: bool = 
             environment variable NUMBANET_DATA names; and always the user's cache folder. Files may be gzipped or not.
         download: whether to download what is missing, into ``data_dir`` if that is given and writable, else into the
             cache folder.
+        options: what the data set's own function takes: ``file`` of "text" and "pairs", ``length`` of generated ones.
 
     Raises:
         UnknownDatasetError: there is no such data set.
@@ -72,6 +76,8 @@ def load(name: str, data_dir: str | os.PathLike | None = None, download: bool = 
     """
     info, read = _entry(name)
     paths = files.provide(info, data_dir, download)
+    if isinstance(info, TextInfo):
+        return TextSplits(*read(info, paths, **options), info, paths)
     arrays = read(info, paths)
     train = PictureDataset(arrays.train_images, arrays.train_labels, info.mean, info.std, info.classes)
     test = PictureDataset(arrays.test_images, arrays.test_labels, info.mean, info.std, info.classes)

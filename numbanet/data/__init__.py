@@ -9,17 +9,26 @@ from numbanet.data.loader import DataLoader
 from numbanet.data.normalise import Normalise
 from numbanet.data.picture_dataset import PictureDataset
 from numbanet.data.pictures import STYLES, read_pictures
+from numbanet.data.samplers import BatchSampler, BucketSampler, StreamSampler, WindowSampler
+from numbanet.data.sequences import PairDataset, SequenceDataset, WindowDataset
 
 __all__ = [
     "STYLES",
+    "BatchSampler",
+    "BucketSampler",
     "DataError",
     "DataLoader",
     "Dataset",
     "Normalise",
+    "PairDataset",
     "PictureDataset",
     "PictureError",
+    "SequenceDataset",
+    "StreamSampler",
     "Subset",
     "TensorDataset",
+    "WindowDataset",
+    "WindowSampler",
     "default_collate",
     "random_split",
     "read_pictures",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from numbanet.data.collate import as_tensors, collate_arrays
 from numbanet.data.dataset import read_samples
 from numbanet.data.order import epoch_order
 from numbanet.data.prefetch import Prefetcher
+from numbanet.data.samplers import BatchSampler
 
 
 class DataLoader:
@@ -30,6 +33,8 @@ class DataLoader:
         drop_last: leave out a last batch that is smaller than the rest.
         seed: which random orders.
         collate_fn: makes a batch of a list of samples (``dataset[i]``); its result is handed out as it is.
+        batch_sampler: which samples make each batch (:class:`~numbanet.data.samplers.BatchSampler`), in the place of
+            ``batch_size``, ``shuffle``, ``drop_last`` and ``seed``.
         prefetch: how many batches a thread may read ahead. The thread only calls ``dataset[i]``; use it for data sets
             that read files. Data sets that lie in memory never use it: it would take a core from the kernels.
 
@@ -46,8 +51,12 @@ class DataLoader:
         seed: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
         prefetch: int = 0,
+        batch_sampler: BatchSampler | None = None,
     ) -> None:
+        if batch_sampler is not None and (batch_size != 1 or shuffle or drop_last or seed):
+            raise ValueError("a batch_sampler decides about batch_size, shuffle, drop_last and seed: give none of them")
         self.dataset = dataset
+        self.batch_sampler = batch_sampler
         self.batch_size = _integer("batch_size", batch_size, 1)
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
@@ -66,6 +75,8 @@ class DataLoader:
 
     def __len__(self) -> int:
         """How many batches an epoch has."""
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)
         size = len(self.dataset)
         return size // self.batch_size if self.drop_last else -(-size // self.batch_size)
 
@@ -119,6 +130,8 @@ class DataLoader:
         self._ticket = object()  # only the iteration that began last moves the position
 
     def _settings(self) -> dict[str, int | bool]:
+        if self.batch_sampler is not None:
+            return self.batch_sampler.settings()
         return {
             "seed": self.seed,
             "shuffle": self.shuffle,
@@ -138,9 +151,7 @@ class DataLoader:
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         """The batches of an epoch from number ``start`` on."""
-        order = epoch_order(self.seed, epoch, len(self.dataset), self.shuffle)
-        size = self.batch_size
-        chunks = (order[i * size : (i + 1) * size] for i in range(start, len(self)))
+        chunks = iter(self._chunks(epoch)[start:])
         if self.prefetch and not getattr(self.dataset, "in_memory", False):
             with closing(Prefetcher(map(partial(read_samples, self.dataset), chunks), self.prefetch)) as ahead:
                 yield from map(self._collate, ahead)
@@ -150,6 +161,13 @@ class DataLoader:
         else:
             for chunk in chunks:
                 yield self._collate(read_samples(self.dataset, chunk))
+
+    def _chunks(self, epoch: int) -> Sequence[np.ndarray]:
+        """The numbers of the samples of each batch of an epoch."""
+        if self.batch_sampler is not None:
+            return self.batch_sampler.batches(epoch)
+        order, size = epoch_order(self.seed, epoch, len(self.dataset), self.shuffle), self.batch_size
+        return [order[i * size : (i + 1) * size] for i in range(len(self))]
 
     def _collate(self, samples: list[Any]) -> Any:
         if self.collate_fn is not None:

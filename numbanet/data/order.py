@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from numbanet.kernels.philox import permutation
+from numbanet.kernels.philox import permutation, random_bits
 
 # Streams of random numbers, told apart from those of initialisation, dropout and augmentation.
 _SHUFFLE = 0x5348
 _SPLIT = 0x5350
+_WINDOWS = 0x5357
 
 
 def epoch_order(seed: int, epoch: int, size: int, shuffle: bool) -> np.ndarray:
@@ -21,3 +22,10 @@ def epoch_order(seed: int, epoch: int, size: int, shuffle: bool) -> np.ndarray:
 def split_order(seed: int, size: int) -> np.ndarray:
     """The numbers 0 … size − 1 (int64) as :func:`random_split` deals them out."""
     return permutation(seed, _SPLIT, 0, size)
+
+
+def random_numbers(seed: int, epoch: int, count: int, below: int) -> np.ndarray:
+    """``count`` numbers (int64) of 0 … below − 1, each equally likely, as an epoch draws them."""
+    words = random_bits(seed, _WINDOWS, 0, 2 * count, substream=epoch).astype(np.uint64)
+    # 53 bits times a number below 2^53 / below: what the division leaves over favours none by more than 1e-9
+    return ((words[0::2] << np.uint64(21) ^ words[1::2] >> np.uint64(11)) % np.uint64(below)).astype(np.int64)

@@ -132,7 +132,7 @@ def test_datasets(command) -> None:
         about = command("datasets", "info", name)
         assert about.code == 0
         assert datasets.dataset_info(name).licence in about.out
-    assert command("datasets", "fetch", "digits").out == "digits: ships with numbanet\n"
+    assert command("datasets", "fetch", "digits").out == "digits: nothing to download\n"
 
 
 def test_info(command) -> None:

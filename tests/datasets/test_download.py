@@ -320,12 +320,14 @@ def run_in_a_terminal(server, folder):
 # --- whole data sets ------------------------------------------------------------------------------------------------
 @pytest.fixture
 def online(server, monkeypatch):
-    """The real data sets with small files on the server in the place of the mirrors."""
+    """The real data sets of pictures with small files on the server in the place of the mirrors."""
     arrays = idx_arrays()
     packed = {f"{name}.gz": gzip.compress(idx_bytes(array)) for name, array in arrays.items()}
     packed[CIFAR_ARCHIVE] = cifar_archive(cifar_records())
     entries = {}
     for name, entry in registry._ENTRIES.items():
+        if isinstance(entry.info, datasets.TextInfo):
+            continue
         files = []
         for file in entry.info.downloads:
             server.files[f"/{name}/{file.name}"] = packed[file.name]
