@@ -37,6 +37,7 @@ INFO = DatasetInfo(
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
     style="photo",
+    augment="flip,crop(padding=4)",
     folders=(_FOLDER, "cifar10", "cifar-10"),
     layouts=((*_TRAIN, _TEST), (ARCHIVE,)),
     downloads=(RemoteFile(ARCHIVE, "c32a1d4ab5d03f1284b67883e8d87530", 170_052_171, _MIRRORS),),

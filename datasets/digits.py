@@ -25,6 +25,7 @@ INFO = DatasetInfo(
     mean=(0.1311,),
     std=(0.3087,),
     style="digit",
+    augment="affine(degrees=10,interpolation=bilinear)",
 )
 
 

@@ -33,6 +33,7 @@ INFO = DatasetInfo(
     mean=(0.2860,),
     std=(0.3530,),
     style="figure",
+    augment="flip,crop(padding=2)",
     folders=("fashion-mnist", "FashionMNIST/raw"),
     layouts=(FILES,),
     downloads=(

@@ -26,9 +26,10 @@ class DatasetInfo:
     """A data set in words and numbers.
 
     ``mean`` and ``std`` are those of the training pictures by channel, in [0, 1]; ``style`` says how pictures from
-    elsewhere are brought to the looks of these (:func:`numbanet.data.read_pictures`). ``folders`` are the names of the
-    folder that may hold the files, the first being the one that a download makes; ``layouts`` are the sets of files
-    any of which is the whole data set; ``downloads`` are the files of the download.
+    elsewhere are brought to the looks of these (:func:`numbanet.data.read_pictures`); ``augment`` names augmentations
+    that leave the classes what they are. ``folders`` are the names of the folder that may hold the files, the first
+    being the one that a download makes; ``layouts`` are the sets of files any of which is the whole data set;
+    ``downloads`` are the files of the download.
     """
 
     name: str
@@ -42,6 +43,7 @@ class DatasetInfo:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     style: str
+    augment: str = ""
     folders: tuple[str, ...] = ()
     layouts: tuple[tuple[str, ...], ...] = ()
     downloads: tuple[RemoteFile, ...] = ()

@@ -22,6 +22,7 @@ INFO = DatasetInfo(
     mean=(0.1307,),
     std=(0.3081,),
     style="digit",
+    augment="affine(degrees=10,interpolation=bilinear)",
     folders=("mnist", "MNIST/raw"),
     layouts=(FILES,),
     downloads=(

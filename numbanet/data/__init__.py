@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from numbanet.data.augment import Augment, parse_augmentations
+from numbanet.data.augmentation import Augmentation
+from numbanet.data.augmentations import AUGMENTATIONS
 from numbanet.data.collate import default_collate
 from numbanet.data.dataset import Dataset, Subset, TensorDataset, random_split
-from numbanet.data.errors import DataError, PictureError
+from numbanet.data.errors import AugmentationError, DataError, PictureError
 from numbanet.data.loader import DataLoader
 from numbanet.data.normalise import Normalise
 from numbanet.data.picture_dataset import PictureDataset
@@ -13,7 +16,11 @@ from numbanet.data.samplers import BatchSampler, BucketSampler, StreamSampler, W
 from numbanet.data.sequences import PairDataset, SequenceDataset, WindowDataset
 
 __all__ = [
+    "AUGMENTATIONS",
     "STYLES",
+    "Augment",
+    "Augmentation",
+    "AugmentationError",
     "BatchSampler",
     "BucketSampler",
     "DataError",
@@ -30,6 +37,7 @@ __all__ = [
     "WindowDataset",
     "WindowSampler",
     "default_collate",
+    "parse_augmentations",
     "random_split",
     "read_pictures",
 ]

@@ -102,6 +102,10 @@ class Subset(Dataset):
             return self.dataset.get_batch(chosen)
         return collate_arrays(read_samples(self.dataset, chosen))
 
+    def as_bytes(self) -> Subset:
+        """The same samples with their pictures not normalised, if the data set has ``as_bytes``."""
+        return Subset(self.dataset.as_bytes(), self.indices)
+
 
 def random_split(dataset: Any, lengths: Sequence[int | float], seed: int = 0) -> list[Subset]:
     """Cut a data set at random into disjoint subsets of the given lengths, the same for the same seed everywhere.

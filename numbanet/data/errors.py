@@ -9,3 +9,7 @@ class DataError(Exception):
 
 class PictureError(DataError):
     """A picture that cannot be read, or that does not fit the model."""
+
+
+class AugmentationError(DataError, ValueError):
+    """A specification of augmentations that cannot be understood, or that does not fit the pictures."""

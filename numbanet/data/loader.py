@@ -37,6 +37,9 @@ class DataLoader:
             ``batch_size``, ``shuffle``, ``drop_last`` and ``seed``.
         prefetch: how many batches a thread may read ahead. The thread only calls ``dataset[i]``; use it for data sets
             that read files. Data sets that lie in memory never use it: it would take a core from the kernels.
+        transform: ``transform(batch, indices, epoch)`` takes a collated batch of ndarrays and the numbers of its
+            samples to what is handed out, in the thread that iterates; ndarrays in it become Tensors. A
+            :class:`numbanet.data.Augment` is one.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong kind or out of range, or no batch would be left.
@@ -52,6 +55,7 @@ class DataLoader:
         collate_fn: Callable[[list[Any]], Any] | None = None,
         prefetch: int = 0,
         batch_sampler: BatchSampler | None = None,
+        transform: Callable[[Any, np.ndarray, int], Any] | None = None,
     ) -> None:
         if batch_sampler is not None and (batch_size != 1 or shuffle or drop_last or seed):
             raise ValueError("a batch_sampler decides about batch_size, shuffle, drop_last and seed: give none of them")
@@ -62,6 +66,7 @@ class DataLoader:
         self.drop_last = bool(drop_last)
         self.seed = _integer("seed", seed, 0)
         self.collate_fn = collate_fn
+        self.transform = transform
         self.prefetch = _integer("prefetch", prefetch, 0)
         size = len(dataset)
         if size == 0:
@@ -151,16 +156,12 @@ class DataLoader:
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         """The batches of an epoch from number ``start`` on."""
-        chunks = iter(self._chunks(epoch)[start:])
-        if self.prefetch and not getattr(self.dataset, "in_memory", False):
-            with closing(Prefetcher(map(partial(read_samples, self.dataset), chunks), self.prefetch)) as ahead:
-                yield from map(self._collate, ahead)
-        elif self.collate_fn is None and hasattr(self.dataset, "get_batch"):
-            for chunk in chunks:
-                yield as_tensors(self.dataset.get_batch(chunk))
-        else:
-            for chunk in chunks:
-                yield self._collate(read_samples(self.dataset, chunk))
+        chunks = self._chunks(epoch)[start:]
+        with closing(self._read(chunks)) as batches:
+            for chunk, batch in zip(chunks, batches, strict=True):
+                if self.transform is not None:
+                    batch = self.transform(batch, chunk, epoch)
+                yield as_tensors(batch) if self.collate_fn is None else batch
 
     def _chunks(self, epoch: int) -> Sequence[np.ndarray]:
         """The numbers of the samples of each batch of an epoch."""
@@ -169,10 +170,17 @@ class DataLoader:
         order, size = epoch_order(self.seed, epoch, len(self.dataset), self.shuffle), self.batch_size
         return [order[i * size : (i + 1) * size] for i in range(len(self))]
 
-    def _collate(self, samples: list[Any]) -> Any:
-        if self.collate_fn is not None:
-            return self.collate_fn(samples)
-        return as_tensors(collate_arrays(samples))
+    def _read(self, chunks: Sequence[np.ndarray]) -> Iterator[Any]:
+        """The collated samples of each chunk, as ndarrays unless ``collate_fn`` makes something else."""
+        collate = self.collate_fn or collate_arrays
+        if self.prefetch and not getattr(self.dataset, "in_memory", False):
+            with closing(Prefetcher(map(partial(read_samples, self.dataset), iter(chunks)), self.prefetch)) as ahead:
+                yield from map(collate, ahead)
+        elif self.collate_fn is None and hasattr(self.dataset, "get_batch"):
+            yield from map(self.dataset.get_batch, chunks)
+        else:
+            for chunk in chunks:
+                yield collate(read_samples(self.dataset, chunk))
 
 
 def _integer(name: str, value: Any, least: int) -> int:

@@ -40,10 +40,9 @@ class Normalise:
             )
         if not np.all(np.isfinite(self.mean + self.std)) or min(self.std) <= 0:
             raise ValueError(f"mean must be finite and std positive, got mean={self.mean}, std={self.std}")
-        shape = (len(self.mean), 1, 1)
         std64 = np.array(self.std)
-        self._scale = (1.0 / (255.0 * std64)).astype(np.float32).reshape(shape)
-        self._shift = (-np.array(self.mean) / std64).astype(np.float32).reshape(shape)
+        self.scale = (1.0 / (255.0 * std64)).astype(np.float32)
+        self.shift = (-np.array(self.mean) / std64).astype(np.float32)
 
     @property
     def channels(self) -> int:
@@ -58,6 +57,6 @@ class Normalise:
             raise ValueError(f"expected pictures (…, {self.channels}, height, width), got {pictures.shape}")
         out = aligned_empty(pictures.shape)
         np.copyto(out, pictures)
-        out *= self._scale
-        out += self._shift
+        out *= self.scale[:, None, None]
+        out += self.shift[:, None, None]
         return out

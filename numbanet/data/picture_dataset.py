@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numbanet.data.collate import as_tensors
-from numbanet.data.dataset import Dataset
+from numbanet.data.dataset import Dataset, TensorDataset
 from numbanet.data.normalise import Normalise
 from numbanet.tensor import Tensor
 
@@ -77,3 +77,7 @@ class PictureDataset(Dataset):
     def get_batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Normalised pictures float32 (n, C, H, W) and their labels int64 (n,)."""
         return self.normalise(self.images.take(indices, axis=0)), self.labels.take(indices)
+
+    def as_bytes(self) -> TensorDataset:
+        """The same samples with pictures uint8, not normalised: what :class:`numbanet.data.Augment` takes."""
+        return TensorDataset(self.images, self.labels)

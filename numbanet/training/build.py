@@ -9,7 +9,7 @@ from typing import Any
 
 import numbanet
 from numbanet import datasets, models, optim
-from numbanet.data import Subset, random_split
+from numbanet.data import Augment, DataLoader, Normalise, Subset, parse_augmentations, random_split
 from numbanet.nn import Module
 from numbanet.training.config import AUTO, Config
 from numbanet.training.errors import ConfigError, unknown_name
@@ -66,6 +66,19 @@ def load_data(config: Config) -> Data:
     if config.batch_size > len(train):
         raise ConfigError(f"batch_size {config.batch_size} is larger than the training data ({len(train)} samples)")
     return Data(train, validation, test, splits.info)
+
+
+def training_loader(config: Config, data: Data) -> DataLoader:
+    """The training data in batches, shuffled, augmented and normalised."""
+    shuffled = {"batch_size": config.batch_size, "shuffle": True, "seed": config.seed}
+    if not hasattr(data.train, "as_bytes"):
+        if config.augment:
+            raise ConfigError(f"augment {config.augment}: {config.dataset} holds no pictures of bytes")
+        return DataLoader(data.train, **shuffled)
+    steps = parse_augmentations(config.augment, data.info.augment)
+    transform = Augment(steps, Normalise(data.info.mean, data.info.std), config.seed)
+    transform.check(data.info.shape)
+    return DataLoader(data.train.as_bytes(), **shuffled, prefetch=2, transform=transform)
 
 
 def load_test_data(config: Config) -> Any:

@@ -59,6 +59,9 @@ class Config:
     validation: float = setting(
         0.0, "share of the training data held out, by the seed, to pick best.npz", low=0, below=1
     )
+    augment: str = setting(
+        "", "what is done to the training pictures, such as flip,crop(padding=4); default: what suits the data set"
+    )
     epochs: int = setting(10, "passes over the training data", low=1)
     batch_size: int = setting(64, "samples a training step", low=1)
     optimizer: str = setting("sgd", "how weights are updated", choices=OPTIMIZERS)

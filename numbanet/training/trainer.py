@@ -14,7 +14,6 @@ import numpy as np
 
 import numbanet
 from numbanet import random
-from numbanet.data import DataLoader
 from numbanet.training import build, curves
 from numbanet.training.checkpoint import Checkpoint
 from numbanet.training.config import MAY_CHANGE, Config, continued
@@ -76,7 +75,7 @@ class Trainer:
         self.run: Run | None = None
         self.data = build.load_data(config)
         self.model = build.build_model(config, self.data.info)
-        self.loader = DataLoader(self.data.train, config.batch_size, shuffle=True, seed=config.seed)
+        self.loader = build.training_loader(config, self.data)
         self.step = self._make_step(self.model)
         self.progress = Progress()
         self._flag = InterruptFlag()
@@ -168,7 +167,8 @@ class Trainer:
             if self._flag.signal is not None and threading.current_thread() is threading.main_thread():
                 self._stop()  # what is saved already is where the run stands
 
-        seconds = compile_kernels(self.model, self._make_step, shape, sizes, eval_sizes, report)
+        transform = self.loader.transform
+        seconds = compile_kernels(self.model, self._make_step, shape, sizes, eval_sizes, report, transform)
         self.progress.seconds_compile += seconds
 
     def _train_epoch(self) -> None:

@@ -26,11 +26,13 @@ def compile_kernels(
     train_sizes: Iterable[int],
     eval_sizes: Iterable[int],
     progress: Progress,
+    transform: Callable[[Any, np.ndarray, int], Any] | None = None,
 ) -> float:
     """Compile the kernels that training and evaluation on batches of these sizes need; returns the seconds it took.
 
     A copy of the model takes two steps (the second one updates existing optimiser state) and an evaluation in
-    which the back end notes the kernels instead of running them. Nothing of the run changes.
+    which the back end notes the kernels instead of running them; ``transform`` is the one of the loader, which takes
+    batches of bytes. Nothing of the run changes.
     """
     backend = load_backend(numbanet.get_backend())
     if not hasattr(backend, "recording"):  # nothing to compile there
@@ -40,6 +42,8 @@ def compile_kernels(
         with backend.recording() as kernels:
             twin = copy.deepcopy(model)
             step = make_step(twin)
+            if transform is not None:
+                transform((np.zeros((1, *shape), np.uint8), np.zeros(1, np.int64)), np.zeros(1, np.int64), 0)
             for size in sorted(set(train_sizes)):
                 for _ in range(2):
                     step.update(step.loss(*_blank_batch(size, shape)))  # the value of the loss means nothing here

@@ -14,6 +14,11 @@ import numpy as np
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.cpu import (
     argreduce,
+    augment_colour,
+    augment_filter,
+    augment_move,
+    augment_random,
+    augment_warp,
     clip,
     conv,
     copy,
@@ -58,6 +63,11 @@ FUNCTIONS: dict[str, Callable] = {
         optim,
         clip,
         random,
+        augment_move,
+        augment_warp,
+        augment_colour,
+        augment_filter,
+        augment_random,
     )
     for function in module.FUNCTIONS
 }

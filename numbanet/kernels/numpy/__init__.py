@@ -15,6 +15,8 @@ from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.memory import allocate
 from numbanet.kernels.numpy import (
+    augment,
+    augment_colour,
     clip,
     conv,
     embedding,
@@ -30,7 +32,23 @@ from numbanet.kernels.numpy import (
     softmax,
 )
 
-_MODULES = (pointwise, reduce, indexing, embedding, gemm, conv, local, pool, norm, softmax, optim, clip, random)
+_MODULES = (
+    pointwise,
+    reduce,
+    indexing,
+    embedding,
+    gemm,
+    conv,
+    local,
+    pool,
+    norm,
+    softmax,
+    optim,
+    clip,
+    random,
+    augment,
+    augment_colour,
+)
 
 
 def _collect() -> dict[str, Callable]:

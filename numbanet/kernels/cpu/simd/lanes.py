@@ -151,6 +151,21 @@ def copy_bytes(typingctx, out, to, x, begin):
     return types.void(out, to, x, begin), codegen
 
 
+@intrinsic
+def copy_bytes_reversed(typingctx, out, to, x, begin):
+    """out[to + i] = x[begin + 15 − i] for i < 16, of bytes."""
+
+    def codegen(context, builder, sig, args):
+        kind = ir.VectorType(BYTE, VIRTUAL_LANES)
+        to, begin = _indices(builder, sig, args, 1, 3)
+        value = builder.load(element_address(context, builder, sig.args[2], args[2], begin, kind), align=1)
+        value = _shuffle(builder, value, value, range(VIRTUAL_LANES - 1, -1, -1))
+        builder.store(value, element_address(context, builder, sig.args[0], args[0], to, kind), align=1)
+        return context.get_dummy_value()
+
+    return types.void(out, to, x, begin), codegen
+
+
 def _view(pointer):
     """The code of a pointer to the same memory."""
 

@@ -39,7 +39,7 @@ COSINE = tuple(np.float32(c) for c in (-1.9739208790e1, 6.4939369068e1, -8.54488
 @intrinsic
 def random_words(typingctx, block, stream, seed):
     """The 32 words of the blocks ``block`` … ``block + 7`` of a stream, each without its lowest 8 bits (0 … 2²⁴ − 1):
-    those of the first four blocks and those of the other four."""
+    those of the first four blocks and those of the other four. The upper half of ``stream`` is the substream."""
 
     def codegen(context, builder, sig, args):
         block, stream, seed = (as_i64(builder, args[i], sig.args[i]) for i in range(3))
@@ -49,7 +49,7 @@ def random_words(typingctx, block, stream, seed):
             blocks,
             builder.lshr(blocks, broadcast(builder, high, BLOCKS)),
             broadcast(builder, stream, BLOCKS),
-            ir.Constant(blocks.type, None),
+            broadcast(builder, builder.lshr(stream, high), BLOCKS),
         ]
         key = [builder.and_(seed, low), builder.lshr(seed, high)]
         for _ in range(ROUNDS):

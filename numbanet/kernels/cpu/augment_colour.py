@@ -1,0 +1,173 @@
+"""Augmentations of colour: grey pictures, and brightness, contrast, saturation and hue in any order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
+from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of
+from numbanet.kernels.cpu.kernel import device_function, kernel
+from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
+
+RED, GREEN, BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
+ZERO, ONE, MOST = np.float32(0), np.float32(1), np.float32(255)
+TWO, THREE, FOUR, FIVE, SIX = (np.float32(n) for n in range(2, 7))
+SIXTH = np.float32(1 / 6)
+TO_BYTE = np.float32(255.999)
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+
+
+class Grey(NamedTuple):
+    """Pictures (n, 3, area); those with a number other than 0 become grey."""
+
+    pictures: U8
+    chosen: INT64
+    area: I64_FIELD
+
+
+class Jitter(NamedTuple):
+    """Pictures (n, channels, area), and of each four factors and four numbers of changes, −1 for none."""
+
+    pictures: U8
+    factors: F32
+    orders: INT64
+    channels: I64_FIELD
+    area: I64_FIELD
+
+
+@device_function
+def grey(r, g, b):
+    """The brightness of a colour, ITU-R 601, as float32."""
+    return np.float32(r) * RED + np.float32(g) * GREEN + np.float32(b) * BLUE
+
+
+@device_function
+def byte(x):
+    """A float32 cut off into 0 … 255."""
+    return np.uint8(np.int32(min(max(x, ZERO), MOST)))
+
+
+@device_function
+def whole(x):
+    """A float32 from 0 to 255 without its fraction."""
+    return np.float32(np.int32(x))
+
+
+@kernel(Grey)
+def make_grey(start, stop, row, scratch):
+    """All channels become the brightness; a task is a picture."""
+    p = unpack(row, Grey)
+    for n in range(start, stop):
+        if p.chosen[n] != 0:
+            r = p.pictures + n * 3 * p.area
+            g, b = r + p.area, r + 2 * p.area
+            for i in range(p.area):
+                value = np.uint8(np.int32(grey(r[i], g[i], b[i])))
+                r[i] = value
+                g[i] = value
+                b[i] = value
+    return 0
+
+
+@device_function
+def change_brightness(x, size, factor):
+    for i in range(size):
+        x[i] = byte(np.float32(x[i]) * factor)
+
+
+@device_function
+def change_contrast(x, channels, area, factor):
+    """Away from the mean brightness."""
+    total = np.int64(0)
+    if channels == 3:
+        for i in range(area):
+            total += np.int64(np.int32(grey(x[i], x[area + i], x[2 * area + i])))
+    else:
+        for i in range(area):
+            total += np.int64(x[i])
+    rest = np.float32(np.float64(total) / np.float64(area)) * (ONE - factor)
+    for i in range(channels * area):
+        x[i] = byte(np.float32(x[i]) * factor + rest)
+
+
+@device_function
+def change_saturation(x, area, factor):
+    """Away from grey."""
+    for i in range(area):
+        r, g, b = x[i], x[area + i], x[2 * area + i]
+        rest = whole(grey(r, g, b)) * (ONE - factor)
+        x[i] = byte(np.float32(r) * factor + rest)
+        x[area + i] = byte(np.float32(g) * factor + rest)
+        x[2 * area + i] = byte(np.float32(b) * factor + rest)
+
+
+@device_function
+def channel_of_hue(sector, value, chroma):
+    """One channel of a colour: value less chroma · max(0, min(k, 4 − k, 1)), k being the sector modulo 6."""
+    k = sector - SIX if sector >= SIX else sector
+    part = max(min(min(k, FOUR - k), ONE), ZERO)
+    return np.uint8(np.int32((value - chroma * part) * TO_BYTE))
+
+
+@device_function
+def change_hue(x, area, shift):
+    """Turned around the circle of colours by a share of it, from −½ to ½."""
+    for i in range(area):
+        r, g, b = np.float32(x[i]) / MOST, np.float32(x[area + i]) / MOST, np.float32(x[2 * area + i]) / MOST
+        value = max(max(r, g), b)
+        chroma = value - min(min(r, g), b)
+        divisor = chroma if chroma > ZERO else ONE
+        hue = (r - g) / divisor + FOUR
+        hue = (b - r) / divisor + TWO if value == g else hue
+        hue = (g - b) / divisor if value == r else hue
+        turn = hue * SIXTH + shift
+        turn = turn + ONE if turn < ZERO else turn
+        turn = turn - ONE if turn >= ONE else turn
+        sector = turn * SIX
+        x[i] = channel_of_hue(sector + FIVE, value, chroma)
+        x[area + i] = channel_of_hue(sector + THREE, value, chroma)
+        x[2 * area + i] = channel_of_hue(sector + ONE, value, chroma)
+
+
+@kernel(Jitter)
+def jitter_colours(start, stop, row, scratch):
+    """The four changes in the picture's own order; a task is a picture."""
+    p = unpack(row, Jitter)
+    size = p.channels * p.area
+    for n in range(start, stop):
+        x = p.pictures + n * size
+        for at in range(4):
+            change = p.orders[4 * n + at]
+            factor = p.factors[4 * n + max(change, 0)]
+            if change == BRIGHTNESS:
+                change_brightness(x, size, factor)
+            elif change == CONTRAST:
+                change_contrast(x, p.channels, p.area, factor)
+            elif change == SATURATION and p.channels == 3:
+                change_saturation(x, p.area, factor)
+            elif change == HUE and p.channels == 3:
+                change_hue(x, p.area, factor)
+    return 0
+
+
+def grey_pictures(program, pictures, chosen):
+    reason = bytes_contiguous(pictures)
+    n, channels, height, width = pictures.shape
+    if reason is None and channels == 3:
+        args = Grey(pictures, chosen, height * width)
+        program.append(make_grey, n, args, chunk=chunk_of(channels * height * width))
+    return reason
+
+
+def jitter_pictures(program, pictures, factors, orders):
+    reason = bytes_contiguous(pictures)
+    if reason is None:
+        n, channels, height, width = pictures.shape
+        args = Jitter(pictures, factors, orders, channels, height * width)
+        program.append(jitter_colours, n, args, chunk=chunk_of(channels * height * width))
+    return reason
+
+
+FUNCTIONS = (grey_pictures, jitter_pictures)
