@@ -218,7 +218,10 @@ class Jitter(Augmentation):
         orders = batch.numbers[:, 5:9].argsort(axis=1, kind="stable")
         idle = [i for i, span in enumerate(spans) if span == ((0, 0) if i == 3 else (1, 1))]
         orders[np.isin(orders, idle) | ~batch.chosen(self.p)[:, None]] = -1
-        batch.change("jitter_pictures", factors.astype(np.float32), orders)
+        batch.change("jitter_pictures", factors, orders)
+
+    def check(self, shape: tuple[int, int, int]) -> None:
+        self.need(shape[0] in (1, 3), f"pictures have 1 or 3 channels, not {shape[0]}")
 
 
 # --- neighbours and noise ---------------------------------------------------------------------------------------------

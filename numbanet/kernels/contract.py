@@ -441,7 +441,8 @@ def grey_pictures(pictures, chosen):
 
 @declare()
 def jitter_pictures(pictures, factors, orders):
-    """The changes that orders (n, 4) int64 names, one after the other, in place; factors (n, 4) float32 by change.
+    """The changes that orders (n, 4) int64 names, one after the other, in place, of pictures of 1 or 3 channels;
+    factors (n, 4) float64 by change.
 
     0 brightness: x·f. 1 contrast: x·f + m·(1 − f), m the mean of the brightnesses. 2 saturation: x·f + g·(1 − f), g the
     brightness of the pixel. 3 hue: turned by f turns in HSV. −1 nothing. Each is clipped and cut off to a byte."""

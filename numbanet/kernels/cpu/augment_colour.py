@@ -9,7 +9,7 @@ import numpy as np
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
 from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
+from numbanet.kernels.cpu.simd.pointers import F64, INT64, U8
 
 RED, GREEN, BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 ZERO, ONE, MOST = np.float32(0), np.float32(1), np.float32(255)
@@ -31,7 +31,7 @@ class Jitter(NamedTuple):
     """Pictures (n, channels, area), and of each four factors and four numbers of changes, −1 for none."""
 
     pictures: U8
-    factors: F32
+    factors: F64
     orders: INT64
     channels: I64_FIELD
     area: I64_FIELD
@@ -78,7 +78,7 @@ def change_brightness(x, size, factor):
 
 
 @device_function
-def change_contrast(x, channels, area, factor):
+def change_contrast(x, channels, area, factor, complement):
     """Away from the mean brightness."""
     total = np.int64(0)
     if channels == 3:
@@ -87,17 +87,17 @@ def change_contrast(x, channels, area, factor):
     else:
         for i in range(area):
             total += np.int64(x[i])
-    rest = np.float32(np.float64(total) / np.float64(area)) * (ONE - factor)
+    rest = np.float32(np.float64(total) / np.float64(area)) * complement
     for i in range(channels * area):
         x[i] = byte(np.float32(x[i]) * factor + rest)
 
 
 @device_function
-def change_saturation(x, area, factor):
+def change_saturation(x, area, factor, complement):
     """Away from grey."""
     for i in range(area):
         r, g, b = x[i], x[area + i], x[2 * area + i]
-        rest = whole(grey(r, g, b)) * (ONE - factor)
+        rest = whole(grey(r, g, b)) * complement
         x[i] = byte(np.float32(r) * factor + rest)
         x[area + i] = byte(np.float32(g) * factor + rest)
         x[2 * area + i] = byte(np.float32(b) * factor + rest)
@@ -140,13 +140,14 @@ def jitter_colours(start, stop, row, scratch):
         x = p.pictures + n * size
         for at in range(4):
             change = p.orders[4 * n + at]
-            factor = p.factors[4 * n + max(change, 0)]
+            given = p.factors[4 * n + max(change, 0)]
+            factor, complement = np.float32(given), np.float32(np.float64(1) - given)
             if change == BRIGHTNESS:
                 change_brightness(x, size, factor)
             elif change == CONTRAST:
-                change_contrast(x, p.channels, p.area, factor)
+                change_contrast(x, p.channels, p.area, factor, complement)
             elif change == SATURATION and p.channels == 3:
-                change_saturation(x, p.area, factor)
+                change_saturation(x, p.area, factor, complement)
             elif change == HUE and p.channels == 3:
                 change_hue(x, p.area, factor)
     return 0

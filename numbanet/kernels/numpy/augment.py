@@ -3,6 +3,8 @@ result would otherwise depend on the back end."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from numbanet.kernels import philox
@@ -40,9 +42,10 @@ def _folded(i, n, border):
 
 def _gather(x, rows, columns):
     """x (n, channels, height, width) at rows and columns (n, out_height, out_width), which lie inside."""
-    n, channels = x.shape[:2]
-    places = (rows * x.shape[3] + columns).reshape(n, 1, -1)
-    return np.take_along_axis(x.reshape(n, channels, -1), places, 2).reshape(n, channels, *rows.shape[1:])
+    n, channels, height, width = x.shape
+    places = (rows * width + columns).reshape(n, 1, rows[0].size if n else 0)
+    flat = x.reshape(n, channels, height * width)
+    return np.take_along_axis(flat, places, 2).reshape(n, channels, *rows.shape[1:])
 
 
 def _inside(rows, columns, height, width):
@@ -148,11 +151,15 @@ def sobel_pictures(out, x, chosen):
 
 # --- noise, and the way to float32 ------------------------------------------------------------------------------------
 def noise_pictures(pictures, samples, amounts, seed, stream, epoch):
-    n, size = len(pictures), pictures[0].size if len(pictures) else 0
+    n, size = len(pictures), math.prod(pictures.shape[1:])
     pairs = -(-size // 2)
     u = _words(samples, 2 * pairs, seed, stream, epoch).reshape(n, pairs, 2) * 2.0**-24
     radius, angle = np.sqrt(-2 * np.log1p(-u[..., 0])), 2 * np.pi * u[..., 1]
-    z = np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1).reshape(n, -1)[:, :size].astype(np.float32)
+    z = (
+        np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)
+        .reshape(n, 2 * pairs)[:, :size]
+        .astype(np.float32)
+    )
     noise = (amounts[:, :1] + amounts[:, 1:] * z).astype(np.int32).reshape(pictures.shape)
     pictures[...] = np.clip(pictures.astype(np.int32) + noise, 0, 255)
 

@@ -26,18 +26,18 @@ def grey_pictures(pictures, chosen):
 
 
 def _brightness(picture, factor):
-    return _bytes(picture.astype(np.float32) * factor)
+    return _bytes(picture.astype(np.float32) * np.float32(factor))
 
 
 def _contrast(picture, factor):
     mean = np.float32((_grey(picture) if len(picture) == 3 else picture).mean(dtype=np.float64))
-    return _bytes(picture.astype(np.float32) * factor + mean * (_ONE - factor))
+    return _bytes(picture.astype(np.float32) * np.float32(factor) + mean * np.float32(1 - factor))
 
 
 def _saturation(picture, factor):
     if len(picture) != 3:
         return picture
-    return _bytes(picture.astype(np.float32) * factor + _grey(picture) * (_ONE - factor))
+    return _bytes(picture.astype(np.float32) * np.float32(factor) + _grey(picture) * np.float32(1 - factor))
 
 
 def _hue(picture, shift):
@@ -49,7 +49,7 @@ def _hue(picture, shift):
     divisor = np.where(chroma > 0, chroma, _ONE)
     hue = np.where(value == g, (b - r) / divisor + np.float32(2), (r - g) / divisor + np.float32(4))
     hue = np.where(value == r, (g - b) / divisor, hue)
-    turn = hue * np.float32(1 / 6) + shift
+    turn = hue * np.float32(1 / 6) + np.float32(shift)
     turn = np.where(turn < 0, turn + _ONE, turn)
     turn = np.where(turn >= 1, turn - _ONE, turn)
     sector = turn * np.float32(6) + np.float32([5, 3, 1])[:, None, None]
@@ -62,7 +62,7 @@ _CHANGES = (_brightness, _contrast, _saturation, _hue)
 
 
 def jitter_pictures(pictures, factors, orders):
-    for picture, own_factors, order in zip(pictures, factors.astype(np.float32), orders.tolist(), strict=True):
+    for picture, own_factors, order in zip(pictures, factors, orders.tolist(), strict=True):
         for change in order:
             if change >= 0:
                 picture[...] = _CHANGES[change](picture, own_factors[change])

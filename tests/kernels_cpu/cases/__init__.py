@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.kernels_cpu.cases.augmentations import AUGMENTATIONS
 from tests.kernels_cpu.cases.case import Case
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS
 from tests.kernels_cpu.cases.gradients import WEIGHT_GRADIENTS
@@ -32,6 +33,7 @@ for _case in (
     *SQUARED_ERRORS,
     *OPTIMISERS,
     *RANDOM_NUMBERS,
+    *AUGMENTATIONS,
 ):
     if _case.name in CASES:
         raise ValueError(f"two cases are called {_case.name!r}")
