@@ -330,6 +330,55 @@ def cross_entropy_backward(
     """out (n, c) = gradient for logits, from grad () or (n,)."""
 
 
+# --- attention ---------------------------------------------------------------------------------------------------
+@declare(strided=("out", "query", "key", "value", "mask"))
+def attention(
+    out,
+    logsumexp,
+    query,
+    key,
+    value,
+    mask,
+    lengths,
+    scale: float,
+    causal: str | None,
+    p: float = 0.0,
+    seed: int = 0,
+    stream: int = 0,
+    offset: int = 0,
+):
+    """out (b, h, m, e) = weights · value with weights = softmax(scale · query keyᵀ + mask) over the keys.
+
+    query (b, h, m, d), key (b, h, n, d), value (b, h, n, e); logsumexp (b, h, m). mask (b, h, m, n) or None: float,
+    added, or bool, True where a query sees a key. lengths (b,) int64 or None: keys from there on are hidden (numbers
+    beyond 0 … n count as these). causal "start": query i sees the keys up to i; "end": up to i + length − m. With p the
+    weights are dropped after the softmax, by the words offset + (query's number) · (n rounded up to 32) + key. A query
+    that sees no key gives 0, and logsumexp +∞."""
+
+
+@declare(strided=("query_out", "key_out", "value_out", "grad", "out", "query", "key", "value", "mask"))
+def attention_backward(
+    query_out,
+    key_out,
+    value_out,
+    grad,
+    out,
+    logsumexp,
+    query,
+    key,
+    value,
+    mask,
+    lengths,
+    scale: float,
+    causal: str | None,
+    p: float = 0.0,
+    seed: int = 0,
+    stream: int = 0,
+    offset: int = 0,
+):
+    """Gradients of attention for query, key and value, from grad and out (b, h, m, e); the weights are computed again."""
+
+
 @declare()
 def mse_loss(out, x, y, reduction: str):
     """out () = mean or sum of (x − y)², or out (x's shape) = (x − y)² for reduction "none"; x and y of one shape."""

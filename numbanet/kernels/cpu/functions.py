@@ -14,6 +14,7 @@ import numpy as np
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.cpu import (
     argreduce,
+    attention,
     augment_colour,
     augment_filter,
     augment_move,
@@ -59,6 +60,7 @@ FUNCTIONS: dict[str, Callable] = {
         norm_rows,
         softmax,
         cross_entropy,
+        attention,
         mse,
         optim,
         clip,

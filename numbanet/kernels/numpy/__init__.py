@@ -15,6 +15,7 @@ from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.memory import allocate
 from numbanet.kernels.numpy import (
+    attention,
     augment,
     augment_colour,
     clip,
@@ -43,6 +44,7 @@ _MODULES = (
     pool,
     norm,
     softmax,
+    attention,
     optim,
     clip,
     random,
