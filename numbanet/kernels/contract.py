@@ -376,7 +376,7 @@ def attention_backward(
     stream: int = 0,
     offset: int = 0,
 ):
-    """Gradients of attention for query, key and value, from grad and out (b, h, m, e); the weights are computed again."""
+    """Gradients of attention for query, key and value, from grad and out (b, h, m, e); weights are computed again."""
 
 
 @declare()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from numbanet.autograd import apply
 from numbanet.nn._arguments import Size, as_pictures, pair, pictures, single
+from numbanet.nn._attention import scaled_dot_product_attention as scaled_dot_product_attention
 from numbanet.nn._dropout import dropout as dropout
 from numbanet.nn._dropout import dropout1d as dropout1d
 from numbanet.nn._dropout import dropout2d as dropout2d

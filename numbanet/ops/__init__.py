@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from numbanet.ops import (
+    attention,
     binary,
     clip,
     conv,
@@ -38,6 +39,7 @@ OPS: list[type[Op]] = [
         indexing,
         embedding,
         matmul,
+        attention,
         conv,
         local,
         pool,

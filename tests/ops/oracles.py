@@ -235,3 +235,24 @@ def normal(shape, dtype, seed, stream, offset):
     u = uniform(((size + 1) // 2, 2), dtype, seed, stream, offset)
     radius, angle = np.sqrt(-2 * np.log1p(-u[:, 0])), 2 * np.pi * u[:, 1]
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).reshape(-1)[:size].reshape(shape)
+
+
+# --- attention -------------------------------------------------------------------------------------------------------
+def attention(q, k, v, mask=None, is_causal=False, scale=None, dropped=None):
+    """softmax(scale · q kᵀ + mask) v with the weights in full; 0 where a query sees no key."""
+    scores = q @ k.swapaxes(-1, -2) * (1 / np.sqrt(q.shape[-1]) if scale is None else scale)
+    if mask is not None:
+        scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+    if is_causal:
+        scores = np.where(np.tril(np.ones(scores.shape[-2:], bool)), scores, -np.inf)
+    highest = scores.max(-1, keepdims=True, initial=-np.inf)
+    weights = np.exp(scores - np.where(np.isfinite(highest), highest, 0))
+    total = weights.sum(-1, keepdims=True)
+    weights = weights / np.where(total == 0, 1, total)
+    if dropped is not None:
+        p, *place = dropped
+        keys = weights.shape[-1]
+        padded = np.zeros((*weights.shape[:-1], -(-keys // 32) * 32))
+        padded[..., :keys] = weights
+        weights = dropout(padded, p, 1 / (1 - p), *place)[..., :keys]
+    return weights @ v

@@ -6,10 +6,36 @@ To add an op, add a row in ``rows``: a function of tensors, an oracle in float64
 from __future__ import annotations
 
 from tests.ops.row import Row
-from tests.ops.rows import binary, local, lookups, losses, norms, pointwise, pooling, products, reduce, shapes, updates
+from tests.ops.rows import (
+    attention,
+    binary,
+    local,
+    lookups,
+    losses,
+    norms,
+    pointwise,
+    pooling,
+    products,
+    reduce,
+    shapes,
+    updates,
+)
 
 TABLE: list[Row] = [
     row
-    for module in (pointwise, binary, reduce, shapes, lookups, products, local, pooling, norms, losses, updates)
+    for module in (
+        pointwise,
+        binary,
+        reduce,
+        shapes,
+        lookups,
+        products,
+        attention,
+        local,
+        pooling,
+        norms,
+        losses,
+        updates,
+    )
     for row in module.ROWS
 ]

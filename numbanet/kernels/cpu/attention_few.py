@@ -1,6 +1,6 @@
-"""Attention of few queries, as in generation with cached keys: nothing is packed, keys and values are read once a query.
+"""Attention of few queries, as in generation with cached keys: nothing is packed, each query reads its keys once.
 
-The scores of a query are dot products in 16 virtual lanes, its result a sum over the keys in their order.
+The scores of a query are dot products in 16 virtual lanes, its result is a sum over the keys in their order.
 """
 
 from __future__ import annotations

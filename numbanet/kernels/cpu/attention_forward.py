@@ -83,7 +83,7 @@ def weights(p, s, width, rows, number, j, totals, memory):
 
 @device_function
 def finish(p, to, statistics, sums, totals, highest, rows):
-    """out = sums / total and logsumexp = m + ln total; 0 and +∞ where every key was hidden, so that e^(s − lse) is 0."""
+    """out = sums / total, logsumexp = m + ln total; where every key was hidden 0 and +∞, so that e^(s − lse) is 0."""
     zero, wide = splat(np.float32(0)), padded(p.width)
     for r in range(0, rows, 16):
         total = load(totals, r)

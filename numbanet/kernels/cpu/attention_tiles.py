@@ -41,8 +41,8 @@ LOWEST = np.float32(-np.inf)
 
 
 class Attention(NamedTuple):
-    """Arguments of the kernels. Query i sees the keys below i + ``sight``, to which ``from_end`` adds the number of keys;
-    without a causal mask sight is that number. ``parts``: tasks of a head in the backward pass."""
+    """Arguments of the kernels. Query i sees the keys below i + ``sight``, to which ``from_end`` adds the number of
+    keys; without a causal mask sight is that number. ``parts``: tasks of a head in the backward pass."""
 
     out: F32
     logsumexp: F32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.kernels_cpu.cases.attention import ATTENTION
 from tests.kernels_cpu.cases.augmentations import AUGMENTATIONS
 from tests.kernels_cpu.cases.case import Case
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS
@@ -30,6 +31,7 @@ for _case in (
     *LOCALS,
     *NORMS,
     *SOFTMAX,
+    *ATTENTION,
     *SQUARED_ERRORS,
     *OPTIMISERS,
     *RANDOM_NUMBERS,
