@@ -380,6 +380,13 @@ def attention_backward(
 
 
 @declare()
+def append_rows(out, x, lengths):
+    """out[i, :, lengths[i] : lengths[i] + m] = x[i] for out (b, r, n, d), x (b, m, r, d) and lengths (b,) int64.
+
+    Rows that out has no place for are left out."""
+
+
+@declare()
 def mse_loss(out, x, y, reduction: str):
     """out () = mean or sum of (x − y)², or out (x's shape) = (x − y)² for reduction "none"; x and y of one shape."""
 

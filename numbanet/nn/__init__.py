@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numbanet.nn import functional, init, utils
 from numbanet.nn.activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from numbanet.nn.attention import FixedKeyValues, KeyValueCache, MultiheadAttention, Progress
 from numbanet.nn.container import ModuleDict, ModuleList, Sequential
 from numbanet.nn.conv import Conv1d, Conv2d
 from numbanet.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
@@ -16,7 +17,15 @@ from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, Insta
 from numbanet.nn.parameter import Parameter
 from numbanet.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from numbanet.nn.pooling1d import AdaptiveAvgPool1d, AdaptiveMaxPool1d, AvgPool1d, MaxPool1d
+from numbanet.nn.positional import LearnedPositionalEncoding, SinusoidalPositionalEncoding
 from numbanet.nn.shape import Flatten, Identity, Unflatten
+from numbanet.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "GELU",
@@ -36,13 +45,16 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "FixedKeyValues",
     "Flatten",
     "GroupNorm",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "KeyValueCache",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEncoding",
     "Linear",
     "LocallyConnected2d",
     "LogSoftmax",
@@ -52,14 +64,22 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "Progress",
     "ReLU",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositionalEncoding",
     "Softmax",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "functional",
     "init",

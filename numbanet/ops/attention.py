@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from numbanet.autograd import apply, is_grad_enabled
+from numbanet.autograd import apply, apply_mutating, is_grad_enabled
 from numbanet.kernels.array import Array
 from numbanet.ops.base import BOOL, INT64, Op, Spec, require_float, sum_to
 from numbanet.ops.indexing import Concatenate
@@ -173,6 +173,36 @@ class DroppedAttentionBackward(AttentionBackward):
     """The gradients of DroppedAttention."""
 
     repeats: ClassVar[bool] = False
+
+
+@dataclass(slots=True, eq=False)
+class AppendRows(Op):
+    """cache[i, …, lengths[i] + k] = x[i, k] for the k = 0 … m − 1 that there is place for.
+
+    Inputs: cache (b, 2, h, n, d), changed in place; x (b, m, 2, h, d), keys and values; lengths (b,) int64. No
+    gradient: it serves generation."""
+
+    differentiable: ClassVar[bool] = False
+    mutates: ClassVar = (0,)
+
+    def infer(self, cache, x, lengths):
+        require_float("append_rows", cache, x)
+        batch, rows, heads, _, size = cache.shape
+        if x.ndim != 5 or (x.shape[0], *x.shape[2:]) != (batch, rows, heads, size) or lengths.shape != (batch,):
+            raise RuntimeError(
+                f"keys and values of shape {x.shape} and lengths of shape {lengths.shape} do not fit a cache of shape "
+                f"{cache.shape}"
+            )
+
+    def forward(self, program, out, cache, x, lengths):
+        batch, rows, heads, capacity, size = cache.shape
+        x = x.view((batch, x.shape[1], rows * heads, size))
+        program.append_rows(cache.view((batch, rows * heads, capacity, size)), x, lengths)
+
+
+def append_rows(cache: Tensor, x: Tensor, lengths: Tensor) -> None:
+    """Write keys and values behind those that are there; see AppendRows."""
+    apply_mutating(AppendRows(), cache, x, lengths)
 
 
 def _composed(op: Attention, inputs: Sequence[Tensor], grad: Tensor) -> list[Tensor]:

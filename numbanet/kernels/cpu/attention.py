@@ -106,4 +106,13 @@ def attention_backward(
     return None
 
 
-FUNCTIONS = (attention, attention_backward)
+def append_rows(program, out, x, lengths):
+    reason = _declines(None, out, x)
+    if reason is None:
+        batch, rows, capacity, size = out.shape
+        args = few.Append(out, x, lengths, rows, capacity, size, x.shape[1])
+        program.append(few.append_rows, batch * rows, args, chunk=max(1, 4096 // (x.shape[1] * size)))
+    return reason
+
+
+FUNCTIONS = (attention, attention_backward, append_rows)

@@ -5,16 +5,31 @@ The scores of a query are dot products in 16 virtual lanes, its result is a sum 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from numbanet.kernels.cpu.arguments import unpack, workspace
+from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.attention_forward import finish, new_maxima, weights
 from numbanet.kernels.cpu.attention_tiles import LOWEST, Attention, clear, hide, keys_of, pack_rows, padded
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.simd.tails import load_upto
+from numbanet.kernels.cpu.simd.pointers import F32, INT64
+from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
 from numbanet.kernels.cpu.simd.vector import fma, lane_sum, load, splat, store
 
 MOST_QUERIES = 4
+
+
+class Append(NamedTuple):
+    """Arguments of append_rows: r, n, d and m."""
+
+    out: F32
+    x: F32
+    lengths: INT64
+    rows: I64_FIELD
+    capacity: I64_FIELD
+    size: I64_FIELD
+    count: I64_FIELD
 
 
 def scratch_size(keys: int, depth: int, width: int) -> int:
@@ -75,4 +90,21 @@ def attention_few(start, stop, row, scratch):
                 weighted_sum(sums, s, value, p.value_row, seen, p.width)
             to = p.out + (batch * p.out_batch + head * p.out_head + i * p.out_row)
             finish(p, to, p.logsumexp + (number * p.queries + i), sums, totals, highest, 1)
+    return 0
+
+
+@kernel(Append)
+def append_rows(start, stop, row, scratch):
+    """A task is one of the r rows of places of a sample."""
+    p = unpack(row, Append)
+    for task in range(start, stop):
+        batch, place = task // p.rows, task % p.rows
+        length = p.lengths[batch]
+        if length < 0:
+            continue
+        for i in range(min(p.count, p.capacity - length)):
+            x = p.x + ((batch * p.count + i) * p.rows + place) * p.size
+            out = p.out + (task * p.capacity + length + i) * p.size
+            for c in range(0, p.size, 16):
+                store_upto(out, c, load_upto(x, c, p.size - c), p.size - c)
     return 0

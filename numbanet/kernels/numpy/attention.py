@@ -81,3 +81,10 @@ def attention_backward(
         value_out += (weights if factors is None else weights * factors).swapaxes(2, 3) @ g
         query_out[:, :, rows] = slopes @ key
         key_out += slopes.swapaxes(2, 3) @ query[:, :, rows]
+
+
+def append_rows(out, x, lengths):
+    capacity = out.shape[2]
+    for sample, length in enumerate(lengths):
+        count = max(0, min(x.shape[1], capacity - int(length)))
+        out[sample, :, length : length + count] = x[sample, :count].swapaxes(0, 1)

@@ -68,14 +68,26 @@ def _hidden(shape: tuple):
     yield from _both("causal mask", shape, bits, causal="start")
 
 
+def _appends():
+    """Rows of several sizes, some of which find no place."""
+    for rows, capacity, size, count in ((4, 9, 16, 2), (3, 5, 21, 5)):
+        lengths = np.array([0, capacity - 1, capacity, 2])
+        args = (random("cache", 4, rows, capacity, size), random("new", 4, count, rows, size), lengths)
+        yield Case(f"append_rows {count} of {size}", "append_rows", args)
+
+
 ATTENTION = [
-    case
-    for shape in (*SHAPES, *FEW)
-    for cases in (
-        _both("all seen", shape),
-        _both("causal", shape, causal="start"),
-        _both("causal from the end", shape, causal="end", dropout=DROPPED),
-        _both("dropped", shape, dropout={**DROPPED, "p": 1.0}),
-    )
-    for case in cases
-] + [case for shape in (SHAPES[1], SHAPES[4], FEW[1]) for case in _hidden(shape)]
+    *_appends(),
+    *(
+        case
+        for shape in (*SHAPES, *FEW)
+        for cases in (
+            _both("all seen", shape),
+            _both("causal", shape, causal="start"),
+            _both("causal from the end", shape, causal="end", dropout=DROPPED),
+            _both("dropped", shape, dropout={**DROPPED, "p": 1.0}),
+        )
+        for case in cases
+    ),
+    *(case for shape in (SHAPES[1], SHAPES[4], FEW[1]) for case in _hidden(shape)),
+]

@@ -114,7 +114,29 @@ def _lengths(causal):
     )  # fmt: skip
 
 
+LENGTHS = np.array([0, 3, 6])
+
+
+def _appended(cache, x):
+    cache = cache.detach().clone()
+    attention.append_rows(cache, x.detach(), x.new_tensor(LENGTHS))
+    return cache
+
+
+def _append_oracle(cache, x):
+    cache = cache.copy()
+    for sample, length in enumerate(LENGTHS):
+        rows = x[sample, : cache.shape[3] - length]
+        cache[sample, :, :, length : length + len(rows)] = np.moveaxis(rows, 0, 2)
+    return cache
+
+
 ROWS = [
+    Row(
+        "append_rows", [attention.AppendRows], _appended, _append_oracle,
+        [[normal(3, 2, 2, 7, 5), normal(3, 2, 2, 2, 5)], [normal(3, 2, 1, 6, 17), normal(3, 1, 2, 1, 17)]],
+        differentiable=False,
+    ),
     _row("attention", {}, [_inputs(shape) for shape in SHAPES]),
     _row("attention, causal", {"is_causal": True}, [_inputs(shape) for shape in SHAPES]),
     _row("attention, scaled", {"scale": -1.5}, [_inputs(shape) for shape in SHAPES[:2]]),
