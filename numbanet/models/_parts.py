@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from numbanet import nn
 from numbanet.nn import init
+from numbanet.ops.base import INT64
 from numbanet.tensor import Tensor
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -38,6 +39,27 @@ def lecture_init_(model: nn.Module, activation: str) -> None:
                 init.xavier_normal_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
+
+
+def check_tokens(model: str, tokens: Tensor, what: str = "token numbers") -> None:
+    """Raise ValueError unless ``tokens`` is int64 (batch, length) with a length of at least 1."""
+    if tokens.ndim != 2 or tokens.dtype != INT64 or tokens.shape[1] < 1:
+        raise ValueError(
+            f"{model} takes {what} of shape (batch, length), int64, but got shape {tuple(tokens.shape)} and dtype "
+            f"{tokens.dtype}" + ("; add the batch axis with x[None]" if tokens.ndim == 1 else "")
+        )
+
+
+def share(name: str, value: float) -> None:
+    """Raise ValueError unless value is in [0, 1)."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must be at least 0 and below 1, but got {value!r}")
+
+
+def heads_fit(d_model: int, num_heads: int) -> None:
+    """Raise ValueError unless the heads share d_model evenly."""
+    if d_model % num_heads:
+        raise ValueError(f"d_model must be a multiple of num_heads, but got {d_model} and {num_heads}")
 
 
 def check_pictures(model: str, input: Tensor, channels: int, size: int) -> None:

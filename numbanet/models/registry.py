@@ -11,13 +11,16 @@ from typing import Any
 
 from numbanet.nn import Module
 
+KINDS = ("pictures", "language", "translation", "text classes")
+"""What networks work on: pictures; token numbers, whose next one they give; pairs of texts; texts that have classes."""
+
 
 @dataclass(frozen=True)
 class ModelInfo:
     """What is known of a registered model without building it.
 
     ``input_shape`` is that of one sample, ``parameters`` the number of learned values, both for the default
-    ``options``; ``source`` is where the network was published.
+    ``options``; ``source`` is where the network was published. ``kind`` says what it works on: one of KINDS.
     """
 
     name: str
@@ -27,6 +30,7 @@ class ModelInfo:
     options: dict[str, Any]
     doc: str
     build: Callable[..., Module]
+    kind: str = "pictures"
 
     @property
     def summary(self) -> str:
@@ -37,12 +41,18 @@ class ModelInfo:
 _MODELS: dict[str, ModelInfo] = {}
 
 
-def register_model(*, source: str, input_shape: tuple[int, ...], parameters: int) -> Callable[[Callable], Callable]:
+def register_model(
+    *, source: str, input_shape: tuple[int, ...], parameters: int, kind: str = "pictures"
+) -> Callable[[Callable], Callable]:
     """Decorator that enters a function which builds a model under the function's name.
 
     A network for pictures takes ``num_classes``, ``in_channels`` and ``image_size``, so that it can be fitted to any
-    data set of pictures. The tests hold ``input_shape`` and ``parameters`` to what the function builds.
+    data set of pictures; one for text takes ``vocab_size`` (translation: ``source_vocab_size`` and
+    ``target_vocab_size``), and classes also ``num_classes``. The tests hold ``input_shape`` and ``parameters`` to what
+    the function builds.
     """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind {kind!r} of model; there are: {', '.join(KINDS)}")
 
     def enter(build: Callable[..., Module]) -> Callable[..., Module]:
         name = build.__name__
@@ -52,7 +62,7 @@ def register_model(*, source: str, input_shape: tuple[int, ...], parameters: int
         if not doc:
             raise ValueError(f"model {name!r} needs a docstring")
         options = {option.name: option.default for option in inspect.signature(build).parameters.values()}
-        _MODELS[name] = ModelInfo(name, source, tuple(input_shape), parameters, options, doc, build)
+        _MODELS[name] = ModelInfo(name, source, tuple(input_shape), parameters, options, doc, build, kind)
         return build
 
     return enter

@@ -33,6 +33,8 @@ def check_names(config: Config) -> None:
     ):
         if name not in names:
             raise ConfigError(unknown_name(kind, name, names))
+    if models.model_info(config.model).kind != "pictures":
+        raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds pictures")
 
 
 def use_machine(config: Config) -> Config:

@@ -1,4 +1,4 @@
-"""Every registered model: builds, is as large as it says, learns, and travels."""
+"""Every registered model for pictures: builds, is as large as it says, learns, and travels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numbanet as nb
 from numbanet import models, nn, optim
 
 BATCH = 8
-ALL = models.list_models()
+ALL = [name for name in models.list_models() if models.model_info(name).kind == "pictures"]
 
 
 def make(name, **options):
