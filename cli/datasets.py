@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 _DATA_DIR = click.option(
@@ -60,6 +62,56 @@ def info(name: str, data_dir: str | None) -> None:
         click.echo(f"not on this machine; {fetched if about.downloads else 'it must be got by hand'}")
     for path in (paths or {}).values():
         click.echo(f"file: {path}")
+
+
+@command.command(short_help="A sheet of pictures, original and augmented.")
+@click.argument("name")
+@_DATA_DIR
+@click.option(
+    "--augment", metavar="SPEC", help="such as flip,crop(padding=4); default: what suits the data set; without it: all"
+)
+@click.option("--out", metavar="FILE", help="the picture to write; without it NAME.png")
+@click.option("--count", type=click.IntRange(1, 100), default=10, show_default=True, help="pictures in a row")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="which pictures, which numbers")
+@click.option("--image-size", type=click.IntRange(0), default=0, help="side of the pictures of a folder")
+def show(
+    name: str, data_dir: str | None, augment: str | None, out: str | None, count: int, seed: int, image_size: int
+) -> None:
+    """Draw training pictures of the data set NAME as they are, after each augmentation, and after all of them.
+
+    For its own row, an augmentation is done to every picture (p=1).
+    """
+    from numbanet import datasets
+    from numbanet.data import AUGMENTATIONS, parse_augmentations
+    from numbanet.data.contact_sheet import augmented_rows, draw_sheet
+    from numbanet.training.files import replacing
+
+    path = Path(out or f"{datasets.short_name(name)}.png")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"there is no folder {path.parent} for {path.name}")
+    own = {"image_size": image_size} if datasets.is_own(name) else {}
+    about = datasets.dataset_info(name, **own)
+    steps = parse_augmentations(",".join(AUGMENTATIONS) if augment is None else augment, getattr(about, "augment", ""))
+    if not hasattr(about, "shape"):
+        raise click.UsageError(f"{name} holds no pictures")
+    rows = augmented_rows(datasets.load(name, data_dir, **own).train, steps, count, seed, together=augment is not None)
+    with replacing(path) as stream:
+        draw_sheet(rows).save(stream, "PNG")
+    click.echo(f"{path}: " + ", ".join(label for label, _ in rows))
+
+
+@command.command("augmentations", short_help="All augmentations and their parameters.")
+def augmentations() -> None:
+    """All augmentations for --augment, and their parameters with their defaults."""
+    import dataclasses
+
+    from numbanet.data import AUGMENTATIONS
+    from numbanet.data.augmentation import as_text
+
+    for name, kind in AUGMENTATIONS.items():
+        click.echo(f"{name}: {kind.__doc__}")
+        for entry in dataclasses.fields(kind):
+            click.echo(f"  {entry.name}={as_text(entry.default)}: {entry.metadata['help']}")
 
 
 @command.command(short_help="Download a data set.")

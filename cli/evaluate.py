@@ -25,7 +25,6 @@ def command(run: str, checkpoint: str, **options: Any) -> None:
     own = opened.config
     config = own.replace(**given(options))
 
-    from numbanet import datasets
     from numbanet.cli.console import percent, plural
     from numbanet.training import build
     from numbanet.training.errors import ConfigError
@@ -34,7 +33,7 @@ def command(run: str, checkpoint: str, **options: Any) -> None:
 
     build.check_names(config)
     config = build.use_machine(config)
-    mine, other = datasets.dataset_info(own.dataset), datasets.dataset_info(config.dataset)
+    mine, other = build.data_info(own), build.data_info(config)
     if (mine.shape, len(mine.classes)) != (other.shape, len(other.classes)):
         raise ConfigError(
             f"the run was trained on {own.dataset} (pictures {mine.shape}, {len(mine.classes)} classes); "

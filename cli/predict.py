@@ -24,14 +24,13 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
     opened = Run.open(run)
     config = opened.config.replace(**given(options))
 
-    from numbanet import datasets
     from numbanet.data import read_pictures
     from numbanet.training import build
     from numbanet.training.restore import load_model
 
     build.check_names(config)
     build.use_machine(config)
-    info = datasets.dataset_info(config.dataset)
+    info = build.data_info(config)
     model, _ = load_model(opened, checkpoint)
     pictures = [(name, read_pictures(name, info.shape, info.style)) for name in files]  # all, before anything is said
     for name, batch in pictures:

@@ -65,7 +65,9 @@ def _resumed(out: str | None, wanted: dict[str, Any]) -> Any:
     if out is None:
         if "model" not in wanted:
             raise click.UsageError("--resume needs --out DIR, or the MODEL whose last run is to go on")
-        base = Path("runs") / f"{wanted['model']}-{wanted.get('dataset', SETTINGS['dataset'].default)}"
+        from numbanet.datasets import short_name
+
+        base = Path("runs") / f"{wanted['model']}-{short_name(wanted.get('dataset', SETTINGS['dataset'].default))}"
         folder = latest_name(base)
         if folder is None:
             raise RunError(f"there is no run {base} to go on with; say which by --out DIR")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet.data import PictureDataset
+from numbanet.data import PictureDataset, PictureFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,11 @@ class Arrays(NamedTuple):
 
 
 class DatasetSplits(NamedTuple):
-    """A loaded data set. ``info`` counts the samples that are really there; ``paths`` are the files read."""
+    """A loaded data set. ``info`` counts the samples that are really there; ``paths`` are the files read, ``skipped``
+    those that could not be."""
 
-    train: PictureDataset
-    test: PictureDataset
+    train: PictureDataset | PictureFiles
+    test: PictureDataset | PictureFiles
     info: DatasetInfo
     paths: dict[str, Path]
+    skipped: tuple[Path, ...] = ()

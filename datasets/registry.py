@@ -14,6 +14,7 @@ from numbanet.data import PictureDataset
 from numbanet.datasets import files
 from numbanet.datasets.errors import UnknownDatasetError
 from numbanet.datasets.info import Arrays, DatasetInfo, DatasetSplits
+from numbanet.datasets.own_pictures import describe_own, is_own, load_own
 from numbanet.datasets.text_info import TextInfo, TextParts, TextSplits
 
 Reader = Callable[..., Arrays | TextParts]
@@ -37,13 +38,16 @@ def list_datasets(pattern: str = "*") -> list[str]:
     return fnmatch.filter(sorted(_ENTRIES), pattern)
 
 
-def dataset_info(name: str) -> DatasetInfo | TextInfo:
-    """What is known about a data set; needs none of its files."""
-    return _entry(name).info
+def dataset_info(name: str, image_size: int = 0) -> DatasetInfo | TextInfo:
+    """What is known about a data set; needs none of its files but for one of the user's own (``image_size``: as in
+    :func:`numbanet.datasets.own_pictures.load_own`)."""
+    return describe_own(name, image_size) if _is_path(name) else _entry(name).info
 
 
 def locate(name: str, data_dir: str | os.PathLike | None = None) -> dict[str, Path] | None:
     """The files that :func:`load` would read, by name; None if they would have to be downloaded."""
+    if _is_path(name):
+        return {Path(name).name: Path(name)}
     return files.locate(_entry(name).info, data_dir)
 
 
@@ -63,17 +67,21 @@ def load(
     """Load a data set.
 
     Args:
-        name: one of :func:`list_datasets`.
+        name: one of :func:`list_datasets`, or the path of a folder with a folder of pictures a class, or of an .npz
+            file with x_train and y_train.
         data_dir: a folder that holds the files, directly or in a folder of the data set's name; else the one that the
             environment variable NUMBANET_DATA names; and always the user's cache folder. Files may be gzipped or not.
         download: whether to download what is missing, into ``data_dir`` if that is given and writable, else into the
             cache folder.
-        options: what the data set's own function takes: ``file`` of "text" and "pairs", ``length`` of generated ones.
+        options: what the data set's own function takes: ``file`` of "text" and "pairs", ``length`` of generated ones,
+            ``image_size`` and ``skip_corrupt`` of a folder.
 
     Raises:
         UnknownDatasetError: there is no such data set.
         DatasetError: files are missing, cannot be downloaded or are damaged; the message names the file.
     """
+    if _is_path(name):
+        return load_own(name, **options)
     info, read = _entry(name)
     paths = files.provide(info, data_dir, download)
     if isinstance(info, TextInfo):
@@ -82,6 +90,15 @@ def load(
     train = PictureDataset(arrays.train_images, arrays.train_labels, info.mean, info.std, info.classes)
     test = PictureDataset(arrays.test_images, arrays.test_labels, info.mean, info.std, info.classes)
     return DatasetSplits(train, test, replace(info, n_train=len(train), n_test=len(test)), paths)
+
+
+def is_dataset(name: str) -> bool:
+    """Whether :func:`load` would know what is meant: a name in the table, or a path."""
+    return name in _ENTRIES or _is_path(name)
+
+
+def _is_path(name: str) -> bool:
+    return name not in _ENTRIES and is_own(name)
 
 
 def _entry(name: str) -> _Entry:

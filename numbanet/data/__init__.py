@@ -11,6 +11,7 @@ from numbanet.data.errors import AugmentationError, DataError, PictureError
 from numbanet.data.loader import DataLoader
 from numbanet.data.normalise import Normalise
 from numbanet.data.picture_dataset import PictureDataset
+from numbanet.data.picture_files import PictureFiles
 from numbanet.data.pictures import STYLES, read_pictures
 from numbanet.data.samplers import BatchSampler, BucketSampler, StreamSampler, WindowSampler
 from numbanet.data.sequences import PairDataset, SequenceDataset, WindowDataset
@@ -30,6 +31,7 @@ __all__ = [
     "PairDataset",
     "PictureDataset",
     "PictureError",
+    "PictureFiles",
     "SequenceDataset",
     "StreamSampler",
     "Subset",

@@ -119,7 +119,7 @@ class Augmentation:
         wanted = {
             "number": f"a number {limits}",
             "whole": f"a whole number {limits}",
-            "pair": f"two numbers {limits}, such as {_text(entry.default)}",
+            "pair": f"two numbers {limits}, such as {as_text(entry.default)}",
             "span": f"a number, or two in brackets, {limits}",
         }[kind]
         numbers = _spread(kind, value, entry.metadata.get("around", 0), low)
@@ -174,7 +174,7 @@ def _parameter(default: Any, help: str, kind: str, low: float, high: float | Non
     return field(default=default, metadata={"help": help, "kind": kind, "low": low, "high": high, **more})
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as it is written in a specification."""
     if isinstance(value, tuple):
         return "(" + ",".join(f"{part:g}" for part in value) + ")"
@@ -190,7 +190,7 @@ def describe(step: Augmentation) -> str:
     """A step as it would be written in a specification: ``crop(padding=4)``, with what differs from the defaults."""
     plain = type(step)()
     given = [
-        f"{entry.name}={_text(getattr(step, entry.name))}"
+        f"{entry.name}={as_text(getattr(step, entry.name))}"
         for entry in dataclasses.fields(step)
         if getattr(step, entry.name) != getattr(plain, entry.name)
     ]

@@ -23,16 +23,15 @@ class Data:
     validation: Any | None
     test: Any
     info: Any
+    skipped: tuple[Any, ...] = ()
 
 
 def check_names(config: Config) -> None:
     """Raise :class:`ConfigError` when there is no such model or data set."""
-    for kind, name, names in (
-        ("model", config.model, models.list_models()),
-        ("data set", config.dataset, datasets.list_datasets()),
-    ):
-        if name not in names:
-            raise ConfigError(unknown_name(kind, name, names))
+    if config.model not in models.list_models():
+        raise ConfigError(unknown_name("model", config.model, models.list_models()))
+    if not datasets.is_dataset(config.dataset):
+        raise ConfigError(unknown_name("data set", config.dataset, datasets.list_datasets()))
     if models.model_info(config.model).kind != "pictures":
         raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds pictures")
 
@@ -54,7 +53,7 @@ def use_machine(config: Config) -> Config:
 
 def load_data(config: Config) -> Data:
     """Read the data set and take the parts of it that the config asks for, by the seed."""
-    splits = datasets.load(config.dataset, data_dir=config.data_dir or None)
+    splits = _load(config)
     train, test = (_limited(part, config) for part in (splits.train, splits.test))
     validation = None
     if config.validation > 0:
@@ -67,7 +66,21 @@ def load_data(config: Config) -> Data:
         train, validation = random_split(train, [len(train) - held_out, held_out], seed=config.seed)
     if config.batch_size > len(train):
         raise ConfigError(f"batch_size {config.batch_size} is larger than the training data ({len(train)} samples)")
-    return Data(train, validation, test, splits.info)
+    return Data(train, validation, test, splits.info, splits.skipped)
+
+
+def data_info(config: Config) -> Any:
+    """What is known about the data set of the config."""
+    return datasets.dataset_info(config.dataset, config.image_size)
+
+
+def _load(config: Config) -> Any:
+    options = {}
+    if datasets.is_own(config.dataset):
+        options = {"image_size": config.image_size, "skip_corrupt": config.skip_corrupt}
+    elif config.image_size:
+        raise ConfigError(f"image_size is for folders of pictures; those of {config.dataset} keep their size")
+    return datasets.load(config.dataset, data_dir=config.data_dir or None, **options)
 
 
 def training_loader(config: Config, data: Data) -> DataLoader:
@@ -85,7 +98,7 @@ def training_loader(config: Config, data: Data) -> DataLoader:
 
 def load_test_data(config: Config) -> Any:
     """The test part alone, as :func:`load_data` takes it."""
-    return _limited(datasets.load(config.dataset, data_dir=config.data_dir or None).test, config)
+    return _limited(_load(config).test, config)
 
 
 def _limited(part: Any, config: Config) -> Subset:

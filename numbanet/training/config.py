@@ -53,8 +53,12 @@ class Config:
     """
 
     model: str = setting("lenet5", "model to train, one of `numbanet models`")
-    dataset: str = setting("digits", "data set to train on, one of `numbanet datasets`")
+    dataset: str = setting(
+        "digits", "data set to train on: one of `numbanet datasets`, a folder of pictures by class, or an .npz file"
+    )
     data_dir: str = setting("", "folder with the data; empty: NUMBANET_DATA, else the user's cache")
+    image_size: int = setting(0, "side to which the pictures of a folder are brought; 0: they are of one size", low=0)
+    skip_corrupt: bool = setting(False, "leave out pictures of a folder that cannot be read, and count them")
     limit: int = setting(0, "use this many training and test samples only, picked by the seed; 0: all", low=0)
     validation: float = setting(
         0.0, "share of the training data held out, by the seed, to pick best.npz", low=0, below=1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbanet import datasets
 from numbanet.nn import Module
 from numbanet.training import build
 from numbanet.training.checkpoint import Checkpoint
@@ -20,7 +19,7 @@ def load_model(run: Run, name: str = "last") -> tuple[Module, Checkpoint]:
     """
     checkpoint = run.load_checkpoint(name)
     build.check_names(run.config)
-    model = build.build_model(run.config, datasets.dataset_info(run.config.dataset))
+    model = build.build_model(run.config, build.data_info(run.config))
     try:
         model.load_state_dict(unpack(checkpoint.state["weights"], checkpoint.arrays))
     except (KeyError, TypeError, RuntimeError) as error:

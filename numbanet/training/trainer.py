@@ -14,6 +14,7 @@ import numpy as np
 
 import numbanet
 from numbanet import random
+from numbanet.datasets import short_name
 from numbanet.training import build, curves
 from numbanet.training.checkpoint import Checkpoint
 from numbanet.training.config import MAY_CHANGE, Config, continued
@@ -129,7 +130,7 @@ class Trainer:
                 raise
 
     def _create(self) -> None:
-        default = Path("runs") / f"{self.config.model}-{self.config.dataset}"
+        default = Path("runs") / f"{self.config.model}-{short_name(self.config.dataset)}"
         start = self._checkpoint()
         if self.out is None:
             self.run = Run.create_numbered(default, self.config, start)
@@ -147,6 +148,10 @@ class Trainer:
             run.save_config(config)
         self._repair_best()
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        if self.data.skipped:
+            count = len(self.data.skipped)
+            what = "picture that cannot be read is" if count == 1 else "pictures that cannot be read are"
+            self.reporter.note(f"{count} {what} left out, such as {self.data.skipped[0]}")
         self.reporter.begin(config, run.folder, parameters, len(self.data.train), len(self.loader))
         if progress.epoch < config.epochs:
             self._compile()
