@@ -35,6 +35,7 @@ from numbanet.kernels.cpu.gemm_pack import (
     pack_group,
     pack_panels,
     pack_tile,
+    place,
 )
 from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
@@ -70,11 +71,15 @@ class Product(NamedTuple):
     rows: I64_FIELD
     columns: I64_FIELD
     depth: I64_FIELD
+    inner: I64_FIELD
+    out_outer: I64_FIELD
     out_batch: I64_FIELD
     out_row: I64_FIELD
+    a_outer: I64_FIELD
     a_batch: I64_FIELD
     a_row: I64_FIELD
     a_col: I64_FIELD
+    b_outer: I64_FIELD
     b_batch: I64_FIELD
     b_row: I64_FIELD
     b_col: I64_FIELD
@@ -99,6 +104,9 @@ def make_product(rows: int) -> Kernel:
         for task in range(start, stop):
             block = task // p.row_blocks
             matrix = block // p.column_blocks
+            a_place = place(matrix, p.inner, p.a_outer, p.a_batch)
+            b_place = place(matrix, p.inner, p.b_outer, p.b_batch)
+            out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
             top = (task - block * p.row_blocks) * p.row_block
             bottom = min(top + p.row_block, p.rows)
             left = (block - matrix * p.column_blocks) * p.panels * PANEL
@@ -109,21 +117,21 @@ def make_product(rows: int) -> Kernel:
                 add = 1 if k > 0 else p.add
                 if p.packs_a:
                     for line in range(top, bottom, rows):
-                        a = p.a + (matrix * p.a_batch + min(line, p.rows - rows) * p.a_row + k * p.a_col)
+                        a = p.a + (a_place + min(line, p.rows - rows) * p.a_row + k * p.a_col)
                         pack_tile(tiles + (line - top) * steps, a, rows, p.a_row, p.a_col, steps)
                 for column in range(left, right, PANEL):
                     begin, b_row = column, PANEL
                     if p.packed == AHEAD:
-                        b = p.b + (matrix * p.b_batch + column * p.depth + k * PANEL)
+                        b = p.b + (b_place + column * p.depth + k * PANEL)
                     elif p.packed == BY_TASK:
                         number = (column - left) // PANEL % GROUP
                         if number == 0:
-                            b = p.b + (matrix * p.b_batch + column * p.b_col + k * p.b_row)
+                            b = p.b + (b_place + column * p.b_col + k * p.b_row)
                             pack_group(group, SIZE, b, p.b_row, p.b_col, steps, min(GROUP * PANEL, right - column))
                         b = group + number * SIZE
                     else:
                         begin, b_row = min(column, p.columns - PANEL), p.b_row
-                        b = p.b + (matrix * p.b_batch + begin + k * p.b_row)
+                        b = p.b + (b_place + begin + k * p.b_row)
                     skip, end = column - begin, min(right - begin, PANEL)
                     for line in range(top, bottom, rows):
                         first = min(line, p.rows - rows)
@@ -133,12 +141,12 @@ def make_product(rows: int) -> Kernel:
                             for step in range(steps):
                                 acc = outer(acc, a + step * rows, 1, b + step * b_row, LANES)
                         else:
-                            a = p.a + (matrix * p.a_batch + first * p.a_row + k * p.a_col)
+                            a = p.a + (a_place + first * p.a_row + k * p.a_col)
                             for step in range(steps):
                                 acc = outer(acc, a + step * p.a_col, where, b + step * b_row, LANES)
                         if k == 0 and not is_null(p.bias):
                             acc = add_bias_columns(acc, p.bias + begin, skip, end)
-                        out = p.out + (matrix * p.out_batch + first * p.out_row + begin)
+                        out = p.out + (out_place + first * p.out_row + begin)
                         store_tile(
                             acc, out, p.out_row, line - first, min(rows, bottom - first), skip, end, add, activation
                         )
@@ -153,22 +161,42 @@ PRODUCTS = {rows: make_product(rows) for rows in sorted({ROWS, 2, 1})}
 def matmul(program, out, a, b, bias=None, activation=None, accumulate=False):
     if not (out.dtype is FLOAT32 and a.dtype is FLOAT32 and b.dtype is FLOAT32):
         return f"dtypes {a.dtype}, {b.dtype}"
-    columns, depth = out.shape[-1], a.shape[-1]
-    if columns > 1 and out.strides[-1] != 1:
-        return "the output's columns are not adjacent"
     if out.size == 0:
         return None
-    if depth == 0:
+    if a.shape[-1] == 0:
         return "an empty sum"
     batch = _batch_strides(out, a, b)
-    if batch is None:
-        return "the leading axes cannot be walked as one"
-    matrices, out_batch, a_batch, b_batch = batch
-    rows = out.shape[-2]
-    if min(rows, columns) <= gemm_vector.MOST_ROWS and gemm_vector.append(
-        program, out, a, b, bias, matrices, (out_batch, a_batch, b_batch), int(accumulate), ACTIVATIONS[activation]
+    if batch is None or (out.shape[-1] > 1 and out.strides[-1] != 1):
+        _by_copies(program, out, a, b, bias, activation, accumulate)
+    elif min(out.shape[-2:]) > gemm_vector.MOST_ROWS or not gemm_vector.append(
+        program, out, a, b, bias, batch, int(accumulate), ACTIVATIONS[activation]
     ):
-        return None
+        _append(program, out, a, b, bias, batch, int(accumulate), ACTIVATIONS[activation])
+    return None
+
+
+def _by_copies(program, out, a, b, bias, activation, accumulate) -> None:
+    """The product of copies whose leading axes are one, and whose columns are adjacent in the result."""
+    if len(out.shape) > 3:
+        a, b = (array if _runs(array) <= 1 else _copied(program, array) for array in (a, b))
+    result = program.workspace(out.shape)
+    program.matmul(result, a, b, bias, activation)
+    if accumulate:
+        program.binary(out, out, result, "add")
+    else:
+        program.copy(out, result)
+
+
+def _copied(program, array: Array) -> Array:
+    copy = program.workspace(array.shape)
+    program.copy(copy, array)
+    return copy
+
+
+def _append(program, out, a, b, bias, batch, add, activation) -> None:
+    """Append the rows of a product by tiles; ``batch`` is what _batch_strides found."""
+    matrices, inner, (out_outer, out_batch), (a_outer, a_batch), (b_outer, b_batch) = batch
+    rows, columns, depth = *out.shape[-2:], a.shape[-1]
     b_row, b_col = b.strides[-2:]
     worthwhile = depth * columns >= LARGE and rows >= LARGE_ROWS
     row_block, column_blocks, panels_a_task = _cut(matrices, rows, columns)
@@ -178,23 +206,24 @@ def matmul(program, out, a, b, bias=None, activation=None, accumulate=False):
         packed = BY_TASK if row_blocks == 1 else AHEAD
     if packed == AHEAD:
         panels = -(-columns // PANEL)
-        copies = 1 if b_batch == 0 else matrices
+        copies = 1 if b_batch == 0 and b_outer == 0 else matrices
         workspace = program.workspace((copies, panels, depth, PANEL))
         tasks = copies * -(-panels // GROUP) * -(-depth // PACK_DEPTH)
-        program.append(pack_panels, tasks, Pack(workspace, b, b_batch, b_row, b_col, depth, columns))
-        b, b_batch = workspace, 0 if b_batch == 0 else panels * depth * PANEL
+        args = Pack(workspace, b, inner, b_outer, b_batch, b_row, b_col, depth, columns)
+        program.append(pack_panels, tasks, args)
+        size = 0 if copies == 1 else panels * depth * PANEL
+        b, b_outer, b_batch = workspace, inner * size, size
     tasks = matrices * row_blocks * column_blocks
     chunk = tasks if matrices * rows * columns * depth < SMALL else 1
     packs_a = int(panels_a_task >= MANY_PANELS)
     args = Product(
-        out, a, b, bias, rows, columns, depth, out_batch, out.strides[-2], a_batch, *a.strides[-2:], b_batch, b_row,
-        b_col, packed, row_block, row_blocks, column_blocks, panels_a_task, packs_a, int(accumulate),
-        ACTIVATIONS[activation],
+        out, a, b, bias, rows, columns, depth, inner, out_outer, out_batch, out.strides[-2], a_outer, a_batch,
+        *a.strides[-2:], b_outer, b_batch, b_row, b_col, packed, row_block, row_blocks, column_blocks, panels_a_task,
+        packs_a, add, activation,
     )  # fmt: skip
     which = PRODUCTS[ROWS if rows >= ROWS else 2 if rows >= 2 else 1]
     scratch = GROUP * SIZE + (row_block + ROWS) * min(depth, DEPTH) if packs_a or packed == BY_TASK else 0
     program.append(which, tasks, args, chunk=chunk, scratch=scratch)
-    return None
 
 
 def _cut(matrices: int, rows: int, columns: int) -> tuple[int, int, int]:
@@ -209,19 +238,33 @@ def _cut(matrices: int, rows: int, columns: int) -> tuple[int, int, int]:
     return tiles_a_task * ROWS, -(-panels // panels_a_task), panels_a_task
 
 
-def _batch_strides(out: Array, a: Array, b: Array) -> tuple[int, int, int, int] | None:
-    """Number of matrices and the three strides between them; None if the leading axes do not collapse into one."""
-    leading = out.shape[:-2]
-    matrices = math.prod(leading)
-    if matrices == 1:
-        return 1, 0, 0, 0
-    strides = []
-    for array in (out, a, b):
-        axes = [(n, s) for n, s in zip(leading, array.strides[:-2], strict=True) if n > 1]
-        if any(s != n_next * s_next for (_, s), (n_next, s_next) in pairwise(axes)):
-            return None
-        strides.append(axes[-1][1])
-    return matrices, *strides
+Strides = tuple[int, int]
+"""Between the matrices that lie by one stride, and between runs of them."""
+
+
+def _batch_strides(out: Array, a: Array, b: Array) -> tuple[int, int, Strides, Strides, Strides] | None:
+    """Matrices, how many of them lie by one stride, and the strides of the three arrays; None if their leading axes do
+    not collapse into two."""
+    leading = [n for n in out.shape[:-2] if n > 1]
+    if not leading:
+        return 1, 1, (0, 0), (0, 0), (0, 0)
+    strides = [[s for n, s in zip(out.shape[:-2], array.strides[:-2], strict=True) if n > 1] for array in (out, a, b)]
+    axes, inner = len(leading), leading[-1]
+    first = axes - 1
+    while first > 0 and all(one[first - 1] == leading[first] * one[first] for one in strides):
+        first -= 1
+        inner *= leading[first]
+    if first > 1 and any(one[i] != leading[i + 1] * one[i + 1] for one in strides for i in range(first - 1)):
+        return None
+    outer = [one[first - 1] if first else 0 for one in strides]
+    batch = [one[-1] for one in strides]
+    return math.prod(leading), inner, *zip(outer, batch, strict=True)
+
+
+def _runs(array: Array) -> int:
+    """Into how many axes the leading axes of an array collapse."""
+    axes = [(n, s) for n, s in zip(array.shape[:-2], array.strides[:-2], strict=True) if n > 1]
+    return 1 + sum(s != n_next * s_next for (_, s), (n_next, s_next) in pairwise(axes)) if axes else 0
 
 
 FUNCTIONS = (matmul,)

@@ -33,11 +33,20 @@ class Pack(NamedTuple):
 
     out: F32
     b: F32
+    inner: I64_FIELD
+    b_outer: I64_FIELD
     b_batch: I64_FIELD
     b_row: I64_FIELD
     b_col: I64_FIELD
     depth: I64_FIELD
     columns: I64_FIELD
+
+
+@device_function
+def place(matrix, inner, outer_stride, batch_stride):
+    """Where a matrix of a batch lies: ``inner`` of them by one stride, and these again and again by another."""
+    outer = matrix // inner
+    return outer * outer_stride + (matrix - outer * inner) * batch_stride
 
 
 @device_function
@@ -87,7 +96,7 @@ def pack_panels(start, stop, row, scratch):
         panel = (number - matrix * groups) * GROUP
         first = (task - number * blocks) * PACK_DEPTH
         out = p.out + ((matrix * panels + panel) * p.depth + first) * PANEL
-        b = p.b + (matrix * p.b_batch + panel * PANEL * p.b_col + first * p.b_row)
+        b = p.b + (place(matrix, p.inner, p.b_outer, p.b_batch) + panel * PANEL * p.b_col + first * p.b_row)
         steps, columns = min(PACK_DEPTH, p.depth - first), min(GROUP * PANEL, p.columns - panel * PANEL)
         pack_group(out, p.depth * PANEL, b, p.b_row, p.b_col, steps, columns)
     return 0

@@ -14,7 +14,7 @@ import numpy as np
 from numbanet.kernels import threads
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack
-from numbanet.kernels.cpu.gemm_pack import DEPTH
+from numbanet.kernels.cpu.gemm_pack import DEPTH, place
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tile import (
@@ -49,12 +49,16 @@ class VectorProduct(NamedTuple):
     rows: I64_FIELD
     columns: I64_FIELD
     depth: I64_FIELD
+    inner: I64_FIELD
+    out_outer: I64_FIELD
     out_batch: I64_FIELD
     out_row: I64_FIELD
     out_col: I64_FIELD
+    a_outer: I64_FIELD
     a_batch: I64_FIELD
     a_row: I64_FIELD
     a_col: I64_FIELD
+    b_outer: I64_FIELD
     b_batch: I64_FIELD
     b_row: I64_FIELD
     b_col: I64_FIELD
@@ -78,10 +82,12 @@ def dot_products(start, stop, row, scratch):
         matrix = task // p.blocks
         first = (task - matrix * p.blocks) * DOTS
         count = min(DOTS, p.columns - first)
-        b = p.b + (matrix * p.b_batch + first * p.b_col)
+        a_place = place(matrix, p.inner, p.a_outer, p.a_batch)
+        out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
+        b = p.b + (place(matrix, p.inner, p.b_outer, p.b_batch) + first * p.b_col)
         for i in range(p.rows):
-            a = p.a + (matrix * p.a_batch + i * p.a_row)
-            out = p.out + (matrix * p.out_batch + i * p.out_row + first * p.out_col)
+            a = p.a + (a_place + i * p.a_row)
+            out = p.out + (out_place + i * p.out_row + first * p.out_col)
             if count == DOTS:
                 acc = zero_sums(DOTS, 1)
                 for k in range(0, p.depth - 15, 16):
@@ -111,8 +117,9 @@ def row_times_matrix(start, stop, row, scratch):
         matrix = task // p.blocks
         left = (task - matrix * p.blocks) * WIDE * LANES
         begin = min(left, p.columns - WIDE * LANES)  # the last block is shifted back inside
-        a, b = p.a + matrix * p.a_batch, p.b + (matrix * p.b_batch + begin)
-        out = p.out + (matrix * p.out_batch + begin)
+        a = p.a + place(matrix, p.inner, p.a_outer, p.a_batch)
+        b = p.b + (place(matrix, p.inner, p.b_outer, p.b_batch) + begin)
+        out = p.out + (place(matrix, p.inner, p.out_outer, p.out_batch) + begin)
         for block in range(0, p.depth, DEPTH):
             end = min(block + DEPTH, p.depth)
             acc = zeros(1, WIDE)
@@ -125,15 +132,17 @@ def row_times_matrix(start, stop, row, scratch):
     return 0
 
 
-def append(program, out, a, b, bias, matrices, batches, add, activation) -> bool:
-    """Append a row for the product if it is one of those above; ``batches`` are the strides between the matrices."""
+def append(program, out, a, b, bias, batch, add, activation) -> bool:
+    """Append a row for the product if it is one of those above; ``batch``: how many matrices, how many of them lie by
+    one stride, and the strides of out, a and b between runs of them and within."""
     rows, columns, depth = out.shape[-2], out.shape[-1], a.shape[-1]
     (out_row, out_col), (a_row, a_col), (b_row, b_col) = out.strides[-2:], a.strides[-2:], b.strides[-2:]
-    out_batch, a_batch, b_batch = batches
+    matrices, inner, (out_outer, out_batch), (a_outer, a_batch), (b_outer, b_batch) = batch
     if columns == 1 and rows > 1 and bias is None and a_col == 1 and b_row == 1:
         which, width = dot_products, DOTS  # the columns of a matrix times a vector are the rows of its transpose
         rows, columns, out_row, out_col = columns, rows, out_col, out_row
-        (a, a_batch, a_row), (b, b_batch, b_row, b_col) = (b, b_batch, 0), (a, a_batch, 1, a_row)
+        (a, a_row), (b, b_row, b_col) = (b, 0), (a, 1, a_row)
+        a_outer, a_batch, b_outer, b_batch = b_outer, b_batch, a_outer, a_batch
     elif rows <= MOST_ROWS and a_col == 1 and b_row == 1:
         which, width = dot_products, DOTS
     elif rows == 1 and b_col == 1 and out_col == 1 and columns >= WIDE * LANES:
@@ -142,8 +151,8 @@ def append(program, out, a, b, bias, matrices, batches, add, activation) -> bool
         return False
     blocks = -(-columns // width)
     args = VectorProduct(
-        out, a, b, bias, rows, columns, depth, out_batch, out_row, out_col, a_batch, a_row, a_col, b_batch, b_row,
-        b_col, blocks, add, activation,
+        out, a, b, bias, rows, columns, depth, inner, out_outer, out_batch, out_row, out_col, a_outer, a_batch, a_row,
+        a_col, b_outer, b_batch, b_row, b_col, blocks, add, activation,
     )  # fmt: skip
     tasks, wanted = matrices * blocks, 8 * threads.get_num_threads()
     chunk = tasks if rows * columns * depth * matrices < SMALL else max(1, tasks // wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from numbanet.kernels.cpu.attention import BLOCKS_A_PART
@@ -68,6 +70,19 @@ def _hidden(shape: tuple):
     yield from _both("causal mask", shape, bits, causal="start")
 
 
+def _strided():
+    """Heads that lie between the tokens of one projection, and masks that are repeated."""
+    shape = (2, 3, 40, 40, 8, 8)
+    packed = random("packed", 2, 40, 3, 3, 8).transpose(2, 0, 3, 1, 4)
+    seen = np.random.default_rng(2).random((2, 1, 1, 40)) < 0.6
+    seen[1] = False
+    for causal in (None, "start"):
+        mask = np.broadcast_to(seen, (2, 3, 40, 40))
+        for case in _both(f"packed {causal}", shape, mask, causal=causal):
+            at = 2 if case.function == "attention" else 6
+            yield replace(case, args=(*case.args[:at], *packed, *case.args[at + 3 :]))
+
+
 def _appends():
     """Rows of several sizes, some of which find no place."""
     for rows, capacity, size, count in ((4, 9, 16, 2), (3, 5, 21, 5)):
@@ -78,6 +93,7 @@ def _appends():
 
 ATTENTION = [
     *_appends(),
+    *_strided(),
     *(
         case
         for shape in (*SHAPES, *FEW)

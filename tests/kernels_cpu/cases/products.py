@@ -88,4 +88,35 @@ def _batches():
             yield Case(f"matmul {name}, {kind}", "matmul", args, tolerance=BOUND)
 
 
-PRODUCTS = [*_single(), *_batches()]
+def _by_axes(array: np.ndarray, *order: int) -> np.ndarray:
+    """The same values with the axes in memory in another order."""
+    back = [order.index(axis) for axis in range(len(order))]
+    return np.ascontiguousarray(array.transpose(order)).transpose(back)
+
+
+def _heads():
+    """Batches whose leading axes do not collapse, as those of heads, with shared operands and strided results."""
+    for rows, columns, depth in ((7, 30, 9), (1, 40, 33), (3, 70, 20), (1, 130, 5), (20, 1, 18), (90, 110, 40)):
+        name = f"{rows} x {columns} x {depth}"
+        a, b = random(f"a heads {name}", 2, 3, rows, depth), random(f"b heads {name}", 2, 3, depth, columns)
+        out = unset(2, 3, rows, columns)
+        for kind, args in {
+            "heads": (out, _by_axes(a, 0, 2, 1, 3), _by_axes(b, 0, 2, 1, 3)),
+            "heads, transposed": (out, a, _by_axes(b, 0, 3, 1, 2)),
+            "heads into rows": (_by_axes(out, 0, 2, 1, 3), a, b),
+            "b shared by heads": (out, a, np.broadcast_to(b[:, :1], b.shape)),
+            "a shared by samples": (out, np.broadcast_to(a[:1], a.shape), b),
+            "columns apart": (_by_axes(out, 0, 1, 3, 2), a, b),
+        }.items():
+            yield Case(f"matmul {kind}, {name}", "matmul", args, tolerance=BOUND)
+    a, b = random("a three", 2, 3, 2, 7, 5), random("b three", 2, 3, 2, 5, 9)
+    turned = _by_axes(a, 2, 1, 0, 3, 4), _by_axes(b, 1, 0, 2, 3, 4)
+    yield Case("matmul three axes", "matmul", (unset(2, 3, 2, 7, 9), *turned), tolerance=BOUND)
+    shared = np.broadcast_to(b[:, :1, :, :, :], b.shape)
+    yield Case("matmul three axes, b shared", "matmul", (unset(2, 3, 2, 7, 9), turned[0], shared), tolerance=BOUND)
+    out = _by_axes(random("out three", 2, 3, 2, 7, 9), 2, 1, 0, 4, 3)
+    options = {"accumulate": True}
+    yield Case("matmul three axes, accumulated", "matmul", (out, *turned), tolerance=BOUND, options=options)
+
+
+PRODUCTS = [*_single(), *_batches(), *_heads()]
