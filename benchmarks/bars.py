@@ -14,6 +14,8 @@ from ratios import Ratio, Record, geometric_mean, ratio, scaling
 LARGE = 48 << 20
 """Bytes moved beyond which a kernel is asked for the bandwidth of a copy: more than a large last-level cache holds."""
 MEMORY_BOUND = ("pooling", "normalisation", "pointwise", "softmax", "cross_entropy", "dropout")
+SEQUENCES = ("gpt-d128", "gpt-d256", "transformer-d256")
+"""Training steps of networks for sequences, which share a bar."""
 Value = tuple[float, float]
 
 
@@ -77,6 +79,12 @@ BARS = (
         lambda record: record["workload"] == "training/resnet20" and bool(record["single"]),
         lambda record: _pair(scaling(record)), each=1.8,
     ),
+    Bar(
+        "training steps of sequence networks",
+        lambda record: record["workload"].removeprefix("training/") in SEQUENCES, _against("torch"), mean=1.6,
+        each=1.1, aim=2.0,
+    ),
+    Bar("attention forward and backward against PyTorch", _family("attention"), _against("torch"), mean=1.3, each=1.0),
     Bar("products against NumPy", _family("gemm"), _against("numpy"), mean=1.0, each=0.8),
     Bar("convolutions against PyTorch NCHW", _family("convolution"), _against("torch NCHW"), mean=1.5),
     Bar("convolutions against the faster format", _family("convolution"), _against("torch"), mean=1.1, each=0.8),

@@ -8,10 +8,21 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Sequence
 
-from workloads import convolution, drawing, gemm, networks, normalisation, optimisers, pointwise, pooling
+from workloads import (
+    attention,
+    convolution,
+    drawing,
+    gemm,
+    networks,
+    normalisation,
+    optimisers,
+    pointwise,
+    pooling,
+    transformers,
+)
 from workloads.workload import Workload
 
-FAMILIES = (networks, gemm, convolution, pooling, normalisation, pointwise, optimisers)
+FAMILIES = (networks, transformers, attention, gemm, convolution, pooling, normalisation, pointwise, optimisers)
 
 
 def standard() -> dict[str, Workload]:

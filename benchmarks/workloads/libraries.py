@@ -50,6 +50,20 @@ class Numbanet:
         """relu(norm(x) + shortcut)."""
         return self.nn.fusion.normalised(norm, x, shortcut, relu)
 
+    def self_attention(self, width: int, heads: int) -> object:
+        """Causal self-attention as a layer."""
+        nn = self.nn
+
+        class SelfAttention(nn.MultiheadAttention):
+            def forward(self, x: object) -> object:
+                return super().forward(x, x, x, need_weights=False, is_causal=True)[0]
+
+        return SelfAttention(width, heads, batch_first=True)
+
+    def causal_transformer(self, transformer: object, source: object, target: object) -> object:
+        """The output of an ``nn.Transformer`` whose decoder does not see later tokens."""
+        return transformer(source, target, tgt_is_causal=True)
+
 
 class Torch:
     """PyTorch as its users write it when they want it fast."""
@@ -92,6 +106,29 @@ class Torch:
         if shortcut is not None:
             x += shortcut
         return relu(x)
+
+    def self_attention(self, width: int, heads: int) -> object:
+        nn, functional = self.nn, self.functional
+
+        class SelfAttention(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.in_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+            def forward(self, x: object) -> object:
+                batch, tokens, _ = x.shape
+                parts = [
+                    part.view(batch, tokens, heads, width // heads).transpose(1, 2)
+                    for part in self.in_proj(x).split(width, dim=2)
+                ]
+                y = functional.scaled_dot_product_attention(*parts, is_causal=True)
+                return self.out_proj(y.transpose(1, 2).contiguous().view(batch, tokens, width))
+
+        return SelfAttention()
+
+    def causal_transformer(self, transformer: object, source: object, target: object) -> object:
+        mask = transformer.generate_square_subsequent_mask(target.shape[1])
+        return transformer(source, target, tgt_mask=mask, tgt_is_causal=True)
 
 
 def normal(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

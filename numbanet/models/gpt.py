@@ -93,6 +93,11 @@ class GPT(nn.Module):
         """Logits (batch, vocab_size) for the token behind ``tokens`` (batch, m), the new ones since ``state``, which is
         moved on. ValueError beyond max_length. Call it under ``no_grad``, in evaluation."""
         check_tokens("gpt", tokens)
+        state.progress.reserve(tokens.shape[1])
+        return self._next(tokens, state)
+
+    def _next(self, tokens: Tensor, state: GenerationState) -> Tensor:
+        """What of a step is the same however long the texts are: it may be recorded and replayed."""
         state.progress.advance(tokens.shape[1])
         x = self.positions(self.tokens(tokens), state.progress.before)
         x = self.blocks(x, caches=state.caches)[:, -1]

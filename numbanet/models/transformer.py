@@ -100,6 +100,11 @@ class TransformerModel(nn.Module):
         """Logits (batch, target_vocab_size) for the token behind ``tokens`` (batch, m), the new ones since ``state``,
         which is moved on. ValueError beyond max_length. Call it under ``no_grad``, in evaluation."""
         check_tokens("transformer", tokens)
+        state.progress.reserve(tokens.shape[1])
+        return self._next(tokens, state)
+
+    def _next(self, tokens: Tensor, state: GenerationState) -> Tensor:
+        """What of a step is the same however long the texts are: it may be recorded and replayed."""
         state.progress.advance(tokens.shape[1])
         x = self._embedded(self.target, tokens, state.progress.before)
         x = self.transformer.decoder(x, state.memory, memory_key_padding_mask=state.hidden, caches=state.caches)

@@ -15,6 +15,7 @@ from numbanet.nn.module import Module
 from numbanet.nn.parameter import Parameter
 from numbanet.ops.attention import append_rows, attention, attention_weights, drop_factors
 from numbanet.ops.base import BOOL
+from numbanet.ops.random import Dropout
 from numbanet.tensor import Tensor
 
 
@@ -24,18 +25,22 @@ class Progress:
     They are tensors that the kernels read, so a step is the same calls however long the texts have become."""
 
     def __init__(self, batch: int, capacity: int) -> None:
-        self.before = self.lengths = zeros(batch, dtype=np.int64)
+        self.before, self.lengths = zeros(batch, dtype=np.int64), zeros(batch, dtype=np.int64)
         self.capacity, self.longest = capacity, 0
 
-    def advance(self, count: int) -> None:
-        """Make room for ``count`` more tokens a text. ValueError if there is none."""
+    def reserve(self, count: int) -> None:
+        """Note that ``count`` more tokens a text come. ValueError if there is no room for them."""
         if self.longest + count > self.capacity:
             raise ValueError(
                 f"{self.longest} tokens and {count} more are more than the {self.capacity} that the model can look "
                 "back on; make the text shorter, or build the model with more positions"
             )
         self.longest += count
-        self.before, self.lengths = self.lengths, self.lengths + count
+
+    def advance(self, count: int) -> None:
+        """The step with these tokens begins: in place, so that a recorded step may be replayed."""
+        self.before.copy_(self.lengths)
+        self.lengths.add_(count)
 
     def select(self, rows: Tensor) -> None:
         """Go on with these texts (their numbers)."""
@@ -45,7 +50,7 @@ class Progress:
 class KeyValueCache:
     """The keys and values of the tokens so far, for self-attention that is shown only the new ones.
 
-    The place for all tokens that ``progress`` allows is taken once; how many there are it knows, and its ``advance`` is
+    The place for all tokens that ``progress`` allows is taken once; how many there are it knows: its ``advance`` is
     called once a step, before the layers."""
 
     def __init__(self, batch: int, heads: int, size: int, progress: Progress) -> None:
@@ -265,7 +270,8 @@ class MultiheadAttention(Module):
         query, key, value = (one.transpose(1, 2) for one in (query, key, value))
         weights = attention_weights(query, key, mask, lengths, scale, causal)
         if dropout is not None:
-            weights = weights * drop_factors(weights, dropout)
+            p, *place = dropout
+            weights = weights * drop_factors(weights, Dropout(*place, p, 0.0 if p == 1 else 1 / (1 - p)))
         return (weights @ value).transpose(1, 2), weights
 
 

@@ -68,11 +68,11 @@ class Attention(Op):
     Inputs: q (b, m, h, d), k (b, n, h, d) and v (b, n, h, e) as ``packing`` 3 tensors; or q and (b, n, 2, h, d), or
     (b, m, 3, h, d). Then those that ``given`` names: mask, which broadcasts to (b, h, m, n), float to be added or bool,
     True where a query sees a key; lengths (b,) int64, the keys that a sample has. causal: None; "start", query i sees
-    the keys up to i; "end", up to i + length − m. dropout: (p, seed, stream, offset) or None. A query that sees nothing
-    gives 0. Vaswani et al. 2017; never holds m × n numbers, nor does its gradient (Dao et al. 2022).
+    the keys up to i; "end", up to i + length − m. A query that sees nothing gives 0. Vaswani et al. 2017; never holds
+    m × n numbers, nor does its gradient (Dao et al. 2022).
 
-    With P the weights, M the factors of dropout and g = ∂y: ∂v = (P·M)ᵀ g, ∂S = P·(g vᵀ·M − Σ g·y),
-    ∂q = scale · ∂S k, ∂k = scale · ∂Sᵀ q, ∂mask = ∂S."""
+    With P the weights and g = ∂y: ∂v = Pᵀ g, ∂S = P·(g vᵀ − Σ g·y), ∂q = scale · ∂S k, ∂k = scale · ∂Sᵀ q, ∂mask = ∂S.
+    """
 
     strided: ClassVar[bool] = True
     saves_outputs: ClassVar = (0, 1)
@@ -80,7 +80,6 @@ class Attention(Op):
     given: tuple[str, ...]
     scale: float
     causal: str | None
-    dropout: tuple[float, int, int, int] | None = None
 
     def infer(self, *arrays):
         require_float("attention", *arrays[: self.packing])
@@ -113,10 +112,14 @@ class Attention(Op):
         mask = named.get("mask")
         if mask is not None:
             mask = _over(mask, (*query.shape[:3], key.shape[2]))
-        return query, key, value, mask, named.get("lengths"), self.scale, self.causal, *(self.dropout or ())
+        return query, key, value, mask, named.get("lengths"), self.scale, self.causal
 
     def forward(self, program, out, *arrays):
         program.attention(_by_heads(out[0]), out[1], *self.arguments(arrays))
+
+    def gradients(self) -> AttentionBackward:
+        """The op that computes the gradients in one go."""
+        return AttentionBackward(self.packing, self.given, self.scale, self.causal)
 
     def saved_inputs(self, needs):
         return range(len(needs))
@@ -128,9 +131,7 @@ class Attention(Op):
         if is_grad_enabled() or any(node.needs[self.packing :]):
             grads = _composed(self, inputs, grad)
         else:
-            kind = AttentionBackward if self.dropout is None else DroppedAttentionBackward
-            op = kind(self.packing, self.given, self.scale, self.causal, self.dropout)
-            results = apply(op, *inputs, rows_adjacent(grad), node.output(0), node.output(1))
+            results = apply(self.gradients(), *inputs, rows_adjacent(grad), node.output(0), node.output(1))
             grads = results if type(results) is tuple else (results,)
         grads = [*grads, *[None] * (len(inputs) - len(grads))]
         return tuple([one if need else None for one, need in zip(grads, node.needs, strict=True)])
@@ -138,9 +139,29 @@ class Attention(Op):
 
 @dataclass(slots=True, eq=False)
 class DroppedAttention(Attention):
-    """Attention with dropout, whose place in the random stream is another each time."""
+    """Attention whose weights are dropped with probability p after the softmax, else divided by 1 − p.
+
+    No factors M are kept: the gradient draws them again. ∂v = (P·M)ᵀ g and ∂S = P·(g vᵀ·M − Σ g·y), else as before."""
 
     repeats: ClassVar[bool] = False
+    p: float
+    seed: int
+    stream: int
+    offset: int
+
+    @property
+    def dropout(self) -> Dropout:
+        """The op that draws the factors."""
+        return Dropout(self.seed, self.stream, self.offset, self.p, 0.0 if self.p == 1 else 1 / (1 - self.p))
+
+    def forward(self, program, out, *arrays):
+        drawn = (self.p, self.seed, self.stream, self.offset)
+        program.attention(_by_heads(out[0]), out[1], *self.arguments(arrays), *drawn)
+
+    def gradients(self) -> AttentionBackward:
+        return DroppedAttentionBackward(
+            self.packing, self.given, self.scale, self.causal, self.p, self.seed, self.stream, self.offset
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -156,16 +177,15 @@ class AttentionBackward(Op):
     given: tuple[str, ...]
     scale: float
     causal: str | None
-    dropout: tuple[float, int, int, int] | None = None
 
     def infer(self, *arrays):
         return tuple([Spec(array.shape, array.dtype) for array in arrays[: self.packing]])
 
-    def forward(self, program, out, *arrays):
+    def forward(self, program, out, *arrays, drawn=()):
         *inputs, grad, y, logsumexp = arrays
         grads = map(_by_heads, _split(out if type(out) is tuple else (out,), self.packing))
         arguments = Attention.arguments(self, inputs)
-        program.attention_backward(*grads, _by_heads(grad), _by_heads(y), logsumexp, *arguments)
+        program.attention_backward(*grads, _by_heads(grad), _by_heads(y), logsumexp, *arguments, *drawn)
 
 
 @dataclass(slots=True, eq=False)
@@ -173,6 +193,14 @@ class DroppedAttentionBackward(AttentionBackward):
     """The gradients of DroppedAttention."""
 
     repeats: ClassVar[bool] = False
+    p: float
+    seed: int
+    stream: int
+    offset: int
+
+    def forward(self, program, out, *arrays):
+        drawn = (self.p, self.seed, self.stream, self.offset)
+        AttentionBackward.forward(self, program, out, *arrays, drawn=drawn)
 
 
 @dataclass(slots=True, eq=False)
@@ -212,7 +240,7 @@ def _composed(op: Attention, inputs: Sequence[Tensor], grad: Tensor) -> list[Ten
     grad, dropped = grad.transpose(1, 2), None
     weights = attention_weights(query, key, named.get("mask"), named.get("lengths"), op.scale, op.causal)
     slopes = grad @ value.mT
-    if op.dropout is not None:
+    if isinstance(op, DroppedAttention):
         dropped = drop_factors(weights, op.dropout)
         slopes = slopes * dropped
     slopes = weights * (slopes - (weights * slopes).sum(-1, keepdim=True))
@@ -265,12 +293,11 @@ def _causal(query: Tensor, key: Tensor, lengths: Tensor | None, causal: str | No
     return query.new_tensor(seen.reshape(-1, 1, *seen.shape[-2:]) if seen.ndim > 1 else seen[None])
 
 
-def drop_factors(weights: Tensor, dropout: tuple[float, int, int, int]) -> Tensor:
+def drop_factors(weights: Tensor, dropout: Dropout) -> Tensor:
     """What the weights (b, h, m, n) are multiplied by: 0 or 1/(1 − p), of the words that the kernels draw."""
-    p, *place = dropout
     *lead, keys = weights.shape
     ones = weights.detach().new_ones((*lead, -(-keys // WORDS) * WORDS), weights.dtype)
-    return apply(Dropout(*place, p, 0.0 if p == 1 else 1 / (1 - p)), ones)[..., :keys]
+    return apply(dropout, ones)[..., :keys]
 
 
 def attention(
@@ -281,8 +308,11 @@ def attention(
     causal: str | None,
     dropout: tuple[float, int, int, int] | None,
 ) -> Tensor:
-    """y (b, m, h, e) of one to three tensors that hold query, key and value; see Attention."""
+    """y (b, m, h, e) of one to three tensors that hold query, key and value; see Attention.
+
+    dropout: (p, seed, stream, offset), or None."""
     others = {"mask": mask, "lengths": lengths}
     given = tuple([name for name, value in others.items() if value is not None])
-    op = (Attention if dropout is None else DroppedAttention)(len(tensors), given, scale, causal, dropout)
+    settings = len(tensors), given, scale, causal
+    op = Attention(*settings) if dropout is None else DroppedAttention(*settings, *dropout)
     return apply(op, *tensors, *[others[name] for name in given])[0]

@@ -21,7 +21,7 @@ def test_names_and_counts() -> None:
     known = workloads.standard()
     families = {workload.family for workload in known.values()}
     assert {"training", "inference", "gemm", "convolution", "pooling", "normalisation", "pointwise"} <= families
-    assert {"softmax", "cross_entropy", "dropout", "reduction", "optimiser"} <= families
+    assert {"softmax", "cross_entropy", "dropout", "reduction", "optimiser", "attention"} <= families
     assert len(convolution.SHAPES) == 24
     assert len(gemm.LAYERS) == 20
     assert (min(gemm.SIZES), max(gemm.SIZES)) == (32, 2048)

@@ -52,7 +52,7 @@ def _row(out, logsumexp, query, key, value, mask, lengths, scale, causal, p, see
         keys=keys, depth=query.shape[3], width=value.shape[3],
         sight={None: keys, "start": 1, "end": 1 - queries}[causal], from_end=int(causal == "end"),
         parts=others.get("parts", 1), query_out_part=others.get("part", 0), threshold=drop_threshold(p) if p else 0,
-        seed=seed - (1 << 64) if seed >= 1 << 63 else seed, stream=stream, random_block=offset // 4,
+        seed=seed - (1 << 64) if seed >= 1 << 63 else seed, stream=stream, block=offset // 4,
         scale=float(scale), kept=0.0 if p == 1 else 1 / (1 - p), **strides,
     )  # fmt: skip
 

@@ -95,7 +95,7 @@ class Attention(NamedTuple):
     threshold: I64_FIELD
     seed: I64_FIELD
     stream: I64_FIELD
-    random_block: I64_FIELD
+    block: I64_FIELD
     scale: F64_FIELD
     kept: F64_FIELD
 
@@ -219,7 +219,7 @@ def hide(p, s, width, batch, head, i, j, seen):
 @device_function
 def factors(p, number, j):
     """What the weights of 32 keys from j on of the query with this number are multiplied by: 0 or 1/(1 − p)."""
-    block = p.random_block + (number * ((p.keys + 31) // 32 * 32) + j) // 4
+    block = p.block + (number * ((p.keys + 31) // 32 * 32) + j) // 4
     one, two = random_words(block, p.stream, p.seed)
     threshold, kept, zero = splat(np.int32(p.threshold)), splat(np.float32(p.kept)), splat(np.float32(0))
     return select(one >= threshold, kept, zero), select(two >= threshold, kept, zero)
