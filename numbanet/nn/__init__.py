@@ -18,6 +18,8 @@ from numbanet.nn.parameter import Parameter
 from numbanet.nn.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
 from numbanet.nn.pooling1d import AdaptiveAvgPool1d, AdaptiveMaxPool1d, AvgPool1d, MaxPool1d
 from numbanet.nn.positional import LearnedPositionalEncoding, SinusoidalPositionalEncoding
+from numbanet.nn.rnn import GRU, LSTM, RNN
+from numbanet.nn.rnn_cells import GRUCell, LSTMCell, RNNCell
 from numbanet.nn.shape import Flatten, Identity, Unflatten
 from numbanet.nn.transformer import (
     Transformer,
@@ -29,6 +31,9 @@ from numbanet.nn.transformer import (
 
 __all__ = [
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -47,11 +52,13 @@ __all__ = [
     "Embedding",
     "FixedKeyValues",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "KeyValueCache",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "LearnedPositionalEncoding",
@@ -68,6 +75,7 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "Progress",
+    "RNNCell",
     "ReLU",
     "Sequential",
     "SiLU",

@@ -16,6 +16,7 @@ from tests.ops.rows import (
     pointwise,
     pooling,
     products,
+    recurrent,
     reduce,
     shapes,
     updates,
@@ -34,6 +35,7 @@ TABLE: list[Row] = [
         local,
         pooling,
         norms,
+        recurrent,
         losses,
         updates,
     )

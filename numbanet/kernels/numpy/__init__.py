@@ -29,6 +29,7 @@ from numbanet.kernels.numpy import (
     pointwise,
     pool,
     random,
+    recurrent,
     reduce,
     softmax,
 )
@@ -50,6 +51,7 @@ _MODULES = (
     random,
     augment,
     augment_colour,
+    recurrent,
 )
 
 

@@ -1,0 +1,164 @@
+"""Recurrent layers: one direction of one layer over a whole sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from numbanet.autograd import apply, apply_view, enable_grad, grad, is_grad_enabled
+from numbanet.ops.base import INT64, Op, Spec, as_tuple, require_float
+from numbanet.ops.recurrent_formulas import unrolled
+from numbanet.ops.shape import Alias
+
+if TYPE_CHECKING:
+    from numbanet.autograd import Node
+    from numbanet.tensor import Tensor
+
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
+"""Gates of each mode: blocks of rows in its weights."""
+
+
+def _named(names: tuple[str, ...], values: tuple) -> dict:
+    return dict(zip(names, values, strict=True))
+
+
+@dataclass(slots=True, eq=False)
+class Recurrent(Op):
+    """(y, h_n[, c_n][, gates][, cells]) of a walk over x (t, b, i), from the first time to the last or, ``reverse``,
+    from the last to the first. LECTURE rows L29, L31, L32; Elman 1990, Hochreiter & Schmidhuber 1997, Cho et al. 2014.
+
+    Inputs: x, weight_ih (g·h, i), weight_hh (g·h, h), h0 (b, h), with mode lstm c0 (b, h), and those of bias_ih,
+    bias_hh (g·h,) and lengths (b,) int64 that ``given`` names; g blocks of rows, one a gate. With a = W x_t + b and
+    u = U h + b′ in these blocks, a step gives
+
+    rnn_tanh, rnn_relu: h ← tanh(a + u) or max(a + u, 0);
+    lstm: i, f, o = σ(a + u), g = tanh(a + u), c ← f·c + i·g, h ← o·tanh(c); blocks i, f, g, o;
+    gru: r, z = σ(a + u), n = tanh(a + r·u), h ← (1 − z)·n + z·h; blocks r, z, n;
+    gru_reset_before: the same with n = tanh(a + U (r·h) + b′).
+
+    y (t, b, h) has the states; row b has the times t < lengths[b], and y is 0 at the others, which change no state.
+    The backward pass (``RecurrentBackward``) goes through the steps in the other order. For gradients that will be
+    differentiated, the steps are done again as ops, one by one.
+
+    Raises RuntimeError for shapes that do not fit."""
+
+    mode: str
+    reverse: bool
+    given: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        states = ("h0", "c0") if self.mode == "lstm" else ("h0",)
+        return ("x", "weight_ih", "weight_hh", *states, *self.given)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        kept = {"lstm": ("c_n", "gates", "cells"), "gru": ("gates",), "gru_reset_before": ("gates",)}
+        return ("out", "h_n", *kept.get(self.mode, ()))
+
+    @property
+    def saves_outputs(self) -> tuple[int, ...]:
+        return tuple([number for number, name in enumerate(self.outputs) if name in ("out", "gates", "cells")])
+
+    def infer(self, x, weight_ih, weight_hh, h0, *others):
+        by = _named(self.names[4:], others)
+        lengths = by.pop("lengths", None)
+        require_float(self.mode, x, weight_ih, weight_hh, h0, *by.values())
+        if x.ndim != 3:
+            raise RuntimeError(f"{self.mode} needs an input of shape (time, batch, features), got {x.shape}")
+        steps, batch, features = x.shape
+        hidden = weight_hh.shape[-1]
+        rows = GATES[self.mode] * hidden
+        wanted = {
+            "weight_ih": (weight_ih, (rows, features)), "weight_hh": (weight_hh, (rows, hidden)),
+            "h0": (h0, (batch, hidden)), "c0": (by.get("c0"), (batch, hidden)),
+            "bias_ih": (by.get("bias_ih"), (rows,)), "bias_hh": (by.get("bias_hh"), (rows,)),
+        }  # fmt: skip
+        for name, (array, shape) in wanted.items():
+            if array is not None and array.shape != shape:
+                raise RuntimeError(f"{self.mode}: {name} has shape {array.shape}, expected {shape}")
+        if lengths is not None and (lengths.shape != (batch,) or lengths.dtype != INT64):
+            raise RuntimeError(
+                f"{self.mode}: lengths should be {batch} int64, one a row of the batch, got {lengths.shape} of "
+                f"{lengths.dtype}"
+            )
+        shapes = {
+            "out": (steps, batch, hidden), "h_n": (batch, hidden), "c_n": (batch, hidden),
+            "gates": (steps, batch, 4 * hidden), "cells": (steps, batch, hidden),
+        }  # fmt: skip
+        return tuple([Spec(shapes[name], x.dtype) for name in self.outputs])
+
+    def forward(self, program, out, *arrays):
+        to, by = _named(self.outputs, out), _named(self.names, arrays)
+        program.recurrent(
+            to["out"], to["h_n"], to.get("c_n"), to.get("gates"), to.get("cells"), by["x"], by["h0"], by.get("c0"),
+            by["weight_ih"], by["weight_hh"], by.get("bias_ih"), by.get("bias_hh"), by.get("lengths"), self.mode,
+            self.reverse,
+        )  # fmt: skip
+
+    def saved_inputs(self, needs):
+        return range(len(self.names))
+
+    def backward(self, node: Node, *grads: Tensor | None):
+        incoming = _named(self.outputs, grads)
+        if incoming.pop("gates", None) is not None or incoming.pop("cells", None) is not None:
+            raise RuntimeError("what Recurrent keeps for its backward pass has no gradient")
+        incoming = {name: value for name, value in incoming.items() if value is not None}
+        saved = _named(self.names, tuple([node.input(number) for number in range(len(self.names))]))
+        needs = _named(self.names, node.needs)
+        wanted = tuple([name for name, need in needs.items() if need])
+        if is_grad_enabled():
+            found = self._composed(saved, incoming, wanted)
+        else:
+            op = RecurrentBackward(self, tuple(incoming), wanted)
+            kept = [node.output(number) for number in self.saves_outputs]
+            found = as_tuple(apply(op, *incoming.values(), *kept, *saved.values()))
+        results = _named(wanted, found)
+        return tuple([results.get(name) for name in self.names])
+
+    def _composed(self, saved: dict, incoming: dict, wanted: tuple[str, ...]) -> tuple:
+        """The gradients from ops that have gradients; inputs that are one tensor are told apart."""
+        saved = {name: apply_view(Alias(), value) for name, value in saved.items()}
+        with enable_grad():
+            results = _named(self.outputs[:2] + self.outputs[2:3] * (self.mode == "lstm"), unrolled(self, saved))
+            outs = [results[name] for name in incoming]
+            inputs = [saved[name] for name in wanted]
+            return grad(outs, inputs, list(incoming.values()), create_graph=True, allow_unused=True)
+
+
+@dataclass(slots=True, eq=False)
+class RecurrentBackward(Op):
+    """The gradients that ``wanted`` names of the inputs of a Recurrent ``layer``.
+
+    Inputs: the gradients for its outputs that ``incoming`` names, what it kept of its outputs, and all its inputs.
+    It has no gradient of its own: Recurrent puts its own together from other ops where that will be differentiated."""
+
+    differentiable: ClassVar[bool] = False
+    layer: Recurrent
+    incoming: tuple[str, ...]
+    wanted: tuple[str, ...]
+
+    def _split(self, arrays: tuple) -> tuple[dict, dict, dict]:
+        """The gradients, what was kept, and the inputs of the layer."""
+        kept = tuple([self.layer.outputs[number] for number in self.layer.saves_outputs])
+        first, second = len(self.incoming), len(self.incoming) + len(kept)
+        return (
+            _named(self.incoming, arrays[:first]), _named(kept, arrays[first:second]),
+            _named(self.layer.names, arrays[second:]),
+        )  # fmt: skip
+
+    def infer(self, *arrays):
+        _, _, inputs = self._split(arrays)
+        return tuple([Spec(inputs[name].shape, inputs[name].dtype) for name in self.wanted])
+
+    def forward(self, program, out, *arrays):
+        grads, kept, by = self._split(arrays)
+        to = _named(self.wanted, out)
+        program.recurrent_backward(
+            to.get("x"), to.get("h0"), to.get("c0"), to.get("weight_ih"), to.get("weight_hh"), to.get("bias_ih"),
+            to.get("bias_hh"), grads.get("out"), grads.get("h_n"), grads.get("c_n"), kept["out"], kept.get("gates"),
+            kept.get("cells"), by["x"], by["h0"], by.get("c0"), by["weight_ih"], by["weight_hh"], by.get("lengths"),
+            self.layer.mode, self.layer.reverse,
+        )  # fmt: skip
