@@ -228,7 +228,7 @@ def _as_tuple(states: States | None) -> tuple[Tensor, ...]:
 
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-RESET_BEFORE_PARAMETERS = ("weight_x", "weight_h", "bias")
+RESET_BEFORE_PARAMETERS = ("weight_x", "weight_h", "bias_x")
 """Of a GRU whose reset gate acts before the product: other names, so that no weights are taken for the other form's."""
 
 

@@ -76,7 +76,7 @@ class GRU(RNNBase):
     Cho et al. 2014, as ``torch.nn.GRU``; layers and directions as in :class:`RNN`. ``reset_after=False`` is the form of
     the paper and of LECTURE row L32, in which the reset gate acts before the product and there is one bias:
     n = tanh(W x_t + b + U (r·h_{t−1})), where the lecture's i is 1 − z. Its parameters are called weight_x, weight_h
-    and bias, so that weights of the one form are never taken for the other.
+    and bias_x, so that weights of the one form are never taken for the other.
     """
 
     def __init__(

@@ -74,6 +74,9 @@ class RNNCell(RNNCellBase):
         self.nonlinearity = nonlinearity
         super().__init__(f"rnn_{nonlinearity}", input_size, hidden_size, bias, dtype)
 
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """h′ (b, h) from input (b, i) and hx (b, h), None for zeros; or the same without b."""
         return self._step(input, None if hx is None else (hx,), 1)[0]
@@ -125,6 +128,9 @@ class GRUCell(RNNCellBase):
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
         refuse_other_form(self.reset_after, state_dict, prefix, rest[-1])
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.reset_after else ", reset_after=False")
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """h′ (b, h) from input (b, i) and hx (b, h), None for zeros; or the same without b."""

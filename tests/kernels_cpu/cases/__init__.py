@@ -16,6 +16,7 @@ from tests.kernels_cpu.cases.pointwise import POINTWISE
 from tests.kernels_cpu.cases.pools import POOLS
 from tests.kernels_cpu.cases.products import PRODUCTS
 from tests.kernels_cpu.cases.random_numbers import RANDOM_NUMBERS
+from tests.kernels_cpu.cases.recurrent import RECURRENT
 from tests.kernels_cpu.cases.reductions import REDUCTIONS
 from tests.kernels_cpu.cases.softmax import SOFTMAX
 
@@ -30,6 +31,7 @@ for _case in (
     *POOLS,
     *LOCALS,
     *NORMS,
+    *RECURRENT,
     *SOFTMAX,
     *ATTENTION,
     *SQUARED_ERRORS,

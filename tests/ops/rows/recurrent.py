@@ -17,8 +17,10 @@ SHAPES = [
     (1, 1, 1, 1, None),
     (1, 2, 3, 2, [1, 1]),
     (3, 4, 2, 2, [3, 1, 2, 3]),
+    (2, 2, 1, 2, [2, 1]),
     (5, 2, 3, 17, [2, 4]),
 ]
+TWICE = SHAPES[4]
 
 
 def _row(mode: str, reverse: bool, shape: tuple, biases: bool) -> Row:
@@ -48,7 +50,7 @@ def _row(mode: str, reverse: bool, shape: tuple, biases: bool) -> Row:
         wanted,
         [samplers],
         size=size,
-        twice=h < 17 and biases,
+        twice=shape is TWICE,
     )
 
 
@@ -57,7 +59,7 @@ def _rows():
         for number, shape in enumerate(SHAPES):
             yield _row(mode, number % 2 == 1, shape, biases=True)
         yield _row(mode, True, SHAPES[0], biases=False)
-        yield _row(mode, False, SHAPES[-2], biases=True)
+        yield _row(mode, True, TWICE, biases=True)
 
 
 ROWS = list(_rows())
