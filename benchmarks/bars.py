@@ -14,7 +14,7 @@ from ratios import Ratio, Record, geometric_mean, ratio, scaling
 LARGE = 48 << 20
 """Bytes moved beyond which a kernel is asked for the bandwidth of a copy: more than a large last-level cache holds."""
 MEMORY_BOUND = ("pooling", "normalisation", "pointwise", "softmax", "cross_entropy", "dropout")
-SEQUENCES = ("gpt-d128", "gpt-d256", "transformer-d256")
+SEQUENCES = ("char_rnn", "char_lstm", "char_gru", "word_lstm", "gpt-d128", "gpt-d256", "transformer-d256")
 """Training steps of networks for sequences, which share a bar."""
 Value = tuple[float, float]
 

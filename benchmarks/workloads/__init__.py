@@ -18,11 +18,12 @@ from workloads import (
     optimisers,
     pointwise,
     pooling,
+    recurrent,
     transformers,
 )
 from workloads.workload import Workload
 
-FAMILIES = (networks, transformers, attention, gemm, convolution, pooling, normalisation, pointwise, optimisers)
+FAMILIES = (networks, transformers, recurrent, attention, gemm, convolution, pooling, normalisation, pointwise, optimisers)
 
 
 def standard() -> dict[str, Workload]:
