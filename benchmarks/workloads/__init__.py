@@ -23,7 +23,18 @@ from workloads import (
 )
 from workloads.workload import Workload
 
-FAMILIES = (networks, transformers, recurrent, attention, gemm, convolution, pooling, normalisation, pointwise, optimisers)
+FAMILIES = (
+    networks,
+    transformers,
+    recurrent,
+    attention,
+    gemm,
+    convolution,
+    pooling,
+    normalisation,
+    pointwise,
+    optimisers,
+)
 
 
 def standard() -> dict[str, Workload]:
