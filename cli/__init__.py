@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "Train a model, or go on with a run.",
     "evaluate": "Loss and accuracy of a trained model on test data.",
     "predict": "What a trained model sees in pictures.",
+    "export": "Write the weights of a trained model for PyTorch or NumPy.",
     "models": "Models that can be trained.",
     "datasets": "Data sets to train on.",
     "info": "Versions, processor, threads, and which kernels each back end has.",
@@ -97,9 +98,10 @@ def _code_of(error: Exception) -> int | None:
     if isinstance(error, TrainingError):
         return 2
     from numbanet.data import DataError
+    from numbanet.interop import WeightsError
     from numbanet.text import TextError
 
-    if isinstance(error, DataError | TextError):
+    if isinstance(error, DataError | TextError | WeightsError):
         return 2
     if isinstance(error, OSError) and error.errno in _outside_causes():
         return 1

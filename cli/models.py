@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+
+from numbanet.cli.options import setting_options
 
 
 @click.group(invoke_without_command=True, short_help="Models that can be trained.")
@@ -23,14 +27,20 @@ def list_(pattern: str = "*") -> None:
     rows = []
     for name in models.list_models(pattern):
         info = models.model_info(name)
-        rows.append((name, "x".join(map(str, info.input_shape)), f"{info.parameters:,}", info.summary))
-    click.echo(table(rows, ("model", "input", "parameters", "what it is")) if rows else f"no model matches {pattern!r}")
+        rows.append((name, _shape(info.input_shape), f"{info.parameters:,}", f"{info.flops:,}", info.summary))
+    heads = ("model", "input", "parameters", "FLOPs", "what it is")
+    click.echo(table(rows, heads) if rows else f"no model matches {pattern!r}")
 
 
-@command.command(short_help="One model: where it comes from, its layers, its recipes.")
+@command.command(short_help="One model: where it comes from, its layers in numbers, its recipes.")
 @click.argument("name")
-def show(name: str) -> None:
-    """Where the model NAME comes from, its layers, and the recipes it is trained by."""
+@setting_options(["model_options"])
+def show(name: str, model_options: dict[str, Any] | None) -> None:
+    """Where the model NAME comes from, its options, its layers in numbers, and the recipes it is trained by.
+
+    FLOPs are those of one sample forward, 2 a multiply-add of convolutions and products. The receptive field is the
+    part of the picture, height by width in pixels, that a value of the layer's output depends on.
+    """
     from numbanet import models
     from numbanet.training.errors import ConfigError, unknown_name
     from numbanet.training.recipes import list_recipes, recipe
@@ -38,11 +48,44 @@ def show(name: str) -> None:
     if name not in models.list_models():
         raise ConfigError(unknown_name("model", name, models.list_models()))
     info = models.model_info(name)
+    options = {**info.options, **(model_options or {})}
+    try:
+        model = models.create_model(name, **(model_options or {}))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"the model {name} cannot be made so: {error}") from None
     click.echo(f"{name}: {info.doc}\n")
     click.echo(f"source: {info.source}")
-    click.echo(f"input: {'x'.join(map(str, info.input_shape))}, parameters: {info.parameters:,}\n")
-    click.echo(repr(models.create_model(name)))
-    for model, dataset in list_recipes():
-        if model == name:
-            settings = ", ".join(f"{key} {value}" for key, value in recipe(model, dataset).items())
+    click.echo("options: " + ", ".join(f"{key} {value}" for key, value in options.items()) + "\n")
+    click.echo(_layers(model, _input_shape(options, info.input_shape)))
+    for of_model, dataset in list_recipes():
+        if of_model == name:
+            settings = ", ".join(f"{key} {value}" for key, value in recipe(of_model, dataset).items())
             click.echo(f"\nrecipe for {'other data' if dataset == 'any' else dataset}: {settings}")
+
+
+def _input_shape(options: dict[str, Any], default: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a sample for a network with these options."""
+    if not {"in_channels", "image_size"} <= set(options):
+        return default
+    size = options["image_size"]
+    return (options["in_channels"], *(size if isinstance(size, (list, tuple)) else (size, size)))
+
+
+def _layers(model: Any, input_shape: tuple[int, ...]) -> str:
+    """A table of the layers, the input before them, their sums below."""
+    from numbanet import models
+    from numbanet.cli.console import table
+
+    layers = models.summarise(model, input_shape)
+    rows = [("input", "", _shape(input_shape), "", "", "")]
+    for layer in layers:
+        sees = "all" if layer.receptive_field is None else _shape(layer.receptive_field)
+        numbers = (f"{value:,}" if value else "" for value in (layer.parameters, layer.flops))
+        rows.append((layer.name or "all of it", layer.kind, _shape(layer.output_shape), *numbers, sees))
+    sums = (f"{sum(getattr(layer, key) for layer in layers):,}" for key in ("parameters", "flops"))
+    rows.append(("sum", "", "", *sums, ""))
+    return table(rows, ("layer", "kind", "output", "parameters", "FLOPs", "receptive field"))
+
+
+def _shape(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))

@@ -6,9 +6,8 @@
     >>> x.grad.shape
     (8, 3)
 
-The names are PyTorch's. The sub-packages (``nn``, ``optim``, ``data``, ``datasets``, ``models``, ``training``) are
-imported
-when they are first used.
+The names are PyTorch's. The sub-packages (``nn``, ``optim``, ``data``, ``datasets``, ``models``, ``interop``,
+``training``) are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ float32, float64 = np.dtype(np.float32), np.dtype(np.float64)
 int8, int16, int32, int64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
 uint8, bool = np.dtype(np.uint8), np.dtype(np.bool_)
 
-_PACKAGES = ("data", "datasets", "graph", "kernels", "models", "nn", "ops", "optim", "training")
+_PACKAGES = ("data", "datasets", "graph", "interop", "kernels", "models", "nn", "ops", "optim", "training")
 
 
 def set_num_threads(threads: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
+import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,6 +20,13 @@ def save(tensors: Mapping[str, Tensor | np.ndarray], path: str | os.PathLike) ->
     """Write named tensors or arrays (a ``state_dict``) as an .npz file.
 
     The file appears under its name only when it is complete. TypeError for anything but named tensors and arrays."""
+    arrays = as_arrays(tensors)
+    with whole_file(path) as file:
+        np.savez(file, **{f"/{name}": array for name, array in arrays.items()})
+
+
+def as_arrays(tensors: Mapping[str, Tensor | np.ndarray]) -> dict[str, np.ndarray]:
+    """Named tensors or arrays as arrays. TypeError for anything else, and for arrays of Python objects."""
     arrays = {}
     for name, value in tensors.items():
         if not isinstance(name, str) or not isinstance(value, Tensor | np.ndarray):
@@ -25,16 +34,22 @@ def save(tensors: Mapping[str, Tensor | np.ndarray], path: str | os.PathLike) ->
         arrays[name] = value.detach().numpy() if isinstance(value, Tensor) else value
         if arrays[name].dtype == object:
             raise TypeError(f"save cannot write {name!r}: an array of Python objects")
+    return arrays
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A file to write into, which appears as ``path`` when the block ends well, and not at all else."""
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{f"/{name}": array for name, array in arrays.items()})
+        with temporary.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 

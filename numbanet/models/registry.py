@@ -19,14 +19,17 @@ KINDS = ("pictures", "language", "translation", "text classes")
 class ModelInfo:
     """What is known of a registered model without building it.
 
-    ``input_shape`` is that of one sample, ``parameters`` the number of learned values, both for the default
-    ``options``; ``source`` is where the network was published. ``kind`` says what it works on: one of KINDS.
+    ``input_shape`` is that of one sample, ``parameters`` the number of learned values, ``flops`` the floating-point
+    operations of a forward pass of one sample in convolutions and products, 2 a multiply-add (papers on pictures count
+    it as 1), all for the default ``options``; ``source`` is where the network was published. ``kind`` says what it
+    works on: one of KINDS.
     """
 
     name: str
     source: str
     input_shape: tuple[int, ...]
     parameters: int
+    flops: int
     options: dict[str, Any]
     doc: str
     build: Callable[..., Module]
@@ -42,14 +45,14 @@ _MODELS: dict[str, ModelInfo] = {}
 
 
 def register_model(
-    *, source: str, input_shape: tuple[int, ...], parameters: int, kind: str = "pictures"
+    *, source: str, input_shape: tuple[int, ...], parameters: int, flops: int, kind: str = "pictures"
 ) -> Callable[[Callable], Callable]:
     """Decorator that enters a function which builds a model under the function's name.
 
     A network for pictures takes ``num_classes``, ``in_channels`` and ``image_size``, so that it can be fitted to any
     data set of pictures; one for text takes ``vocab_size`` (translation: ``source_vocab_size`` and
-    ``target_vocab_size``), and classes also ``num_classes``. The tests hold ``input_shape`` and ``parameters`` to what
-    the function builds.
+    ``target_vocab_size``), and classes also ``num_classes``. The figures are written behind the function's docstring;
+    the tests hold them to what is built.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r} of model; there are: {', '.join(KINDS)}")
@@ -62,7 +65,10 @@ def register_model(
         if not doc:
             raise ValueError(f"model {name!r} needs a docstring")
         options = {option.name: option.default for option in inspect.signature(build).parameters.values()}
-        _MODELS[name] = ModelInfo(name, source, tuple(input_shape), parameters, options, doc, build, kind)
+        shape = "×".join(map(str, input_shape))
+        figures = f"Input {shape}, {parameters:,} parameters, {flops:,} FLOPs (2 a multiply-add)."
+        build.__doc__ = f"{doc}\n\n{figures}\nSource: {source}."
+        _MODELS[name] = ModelInfo(name, source, tuple(input_shape), parameters, flops, options, doc, build, kind)
         return build
 
     return enter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -86,6 +87,10 @@ class _Convolution(Module):
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
         default_init_(self.weight, self.bias)
+
+    def filters(self) -> Iterator[Tensor]:
+        """The weight, of whose fans ``nn.init`` knows."""
+        yield self.weight
 
     def _padded(self, input: Tensor) -> tuple[Tensor, tuple[int, ...] | int | str]:
         """The input and the padding to go with it: "same" of an even kernel leaves an odd number to pad, of which the

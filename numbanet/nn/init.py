@@ -7,6 +7,8 @@ gives the same weights on every machine and back end.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from numbanet.autograd import no_grad
 from numbanet.kernels.numpy.random import normal as draw_normal
 from numbanet.random import INITIALISATION, draw
 from numbanet.tensor import Tensor
+
+if TYPE_CHECKING:
+    from numbanet.nn.module import Module
 
 _GAINS = {
     "linear": 1.0,
@@ -143,6 +148,44 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     q, r = np.linalg.qr(flat.T if rows < columns else flat)
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     return _write(tensor, gain * (q.T if rows < columns else q).reshape(tensor.shape))
+
+
+SCHEMES: dict[str, Callable[[Tensor, str], Tensor]] = {
+    "kaiming_normal": lambda weight, name: kaiming_normal_(weight, nonlinearity=name),
+    "kaiming_uniform": lambda weight, name: kaiming_uniform_(weight, nonlinearity=name),
+    "kaiming_normal_fan_out": lambda weight, name: kaiming_normal_(weight, mode="fan_out", nonlinearity=name),
+    "kaiming_uniform_fan_out": lambda weight, name: kaiming_uniform_(weight, mode="fan_out", nonlinearity=name),
+    "xavier_normal": lambda weight, name: xavier_normal_(weight),
+    "xavier_uniform": lambda weight, name: xavier_uniform_(weight),
+    "orthogonal": lambda weight, name: orthogonal_(weight, calculate_gain(name)),
+}
+"""How a weight starts, by name: ``SCHEMES[name](weight, nonlinearity)``."""
+
+
+def initialise_(module: Module, scheme: str, nonlinearity: str = "relu", scale: float = 1.0) -> Module:
+    """Start all linear, convolution and locally connected layers of ``module`` anew (LECTURE row L11).
+
+    ``scheme`` is one of ``SCHEMES``, with the gain of ``nonlinearity`` and biases 0, or "pytorch", which is what the
+    layers do by themselves. ``scale`` multiplies the weights: below 1 they are too small, and signals die out with
+    depth, above 1 too big, and they explode. Raises ValueError for an unknown scheme.
+    """
+    if scheme != "pytorch" and scheme not in SCHEMES:
+        raise ValueError(f"unknown scheme {scheme!r}; use one of: pytorch, {', '.join(SCHEMES)}")
+    for layer in module.modules():
+        if not hasattr(layer, "filters"):
+            continue
+        if scheme == "pytorch":
+            layer.reset_parameters()
+        else:
+            with no_grad():
+                for weight in layer.filters():
+                    SCHEMES[scheme](weight, nonlinearity)
+            if layer.bias is not None:
+                zeros_(layer.bias)
+        if scale != 1:
+            with no_grad():
+                layer.weight.mul_(scale)
+    return module
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -34,6 +35,10 @@ class Linear(Module):
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
         default_init_(self.weight, self.bias)
+
+    def filters(self) -> Iterator[Tensor]:
+        """The weight, of whose fans ``nn.init`` knows."""
+        yield self.weight
 
     def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
         """``activation`` "relu" is computed along, in the same kernel; see :func:`numbanet.nn.fusion.activated`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from numbanet.creation import empty
@@ -69,6 +71,12 @@ class LocallyConnected2d(Module):
         init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
+
+    def filters(self) -> Iterator[Tensor]:
+        """Each position's weights as a convolution's (out, in, kh, kw), of whose fans ``nn.init`` knows: views."""
+        shape = (self.in_channels, *self.kernel_size, self.out_channels)
+        for weight in self.weight:
+            yield weight.reshape(shape).permute(3, 0, 1, 2)
 
     def forward(self, input: Tensor) -> Tensor:
         if input.shape[-2:] != self.input_size:
