@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -75,8 +76,8 @@ def register_model(
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """The names of the registered models that match a shell pattern ("resnet*"), sorted."""
-    return sorted(name for name in _MODELS if fnmatch.fnmatchcase(name, pattern))
+    """The names of the registered models that match a shell pattern ("resnet*"), sorted, numbers by their value."""
+    return sorted((name for name in _MODELS if fnmatch.fnmatchcase(name, pattern)), key=_natural)
 
 
 def model_info(name: str) -> ModelInfo:
@@ -99,6 +100,10 @@ def create_model(name: str, **options: Any) -> Module:
                 f"it takes: {', '.join(info.options)}"
             )
     return info.build(**options)
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    return [(letters, int(digits or 0)) for letters, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _hint(word: str, known: dict[str, Any]) -> str:

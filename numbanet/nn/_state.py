@@ -171,6 +171,8 @@ class StateDict:
                 f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, "
                 f"the shape in current model is {tuple(member.shape)}."
             )
+        if value.dtype == np.float16:  # which weights are stored in and no tensor of ours has
+            value = value.astype(np.float32)
         try:
             value = value if isinstance(value, Tensor) else member.new_tensor(value)
             with no_grad():

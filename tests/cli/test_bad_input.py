@@ -109,8 +109,18 @@ CASES = {
     "unknown command, nothing near": Case("xyz", "no such command 'xyz'; there are: train, evaluate"),
     "unknown option": Case("train lenet5 --epoch 3", "--epoch.*--epochs"),
     "unknown model": Case("train lenet", r"unknown model 'lenet'; did you mean 'lenet5'\?"),
-    "unknown model, nothing near": Case("train vit", "unknown model 'vit'; there are: lenet5, mlp"),
+    "unknown model, nothing near": Case("train vit", "unknown model 'vit'; there are: alexnet, .*lenet5"),
     "unknown model, show": Case("models show lenet", "unknown model 'lenet'; did you mean 'lenet5'"),
+    "unknown model option, show": Case(
+        "models show lenet5 --model-option pol=avg", "lenet5 cannot be made so: .*no option 'pol', did you mean 'pool'"
+    ),
+    "wrong model option, show": Case(
+        "models show resnet20 --model-option norm=x",
+        "unknown norm 'x'; use one of: batch, layer, group, instance, none",
+    ),
+    "pictures too small for a model": Case(
+        "train alexnet_small {small} --out new", "cannot be made for digits: .*at least 31×31, but got image_size=28"
+    ),
     "unknown dataset": Case("train lenet5 --dataset mnits", "unknown data set 'mnits'; did you mean 'mnist'"),
     "unknown dataset, info": Case("datasets info mnits", "did you mean 'mnist'"),
     "unknown dataset, fetch": Case("datasets fetch digits mnits", "did you mean 'mnist'"),
@@ -176,7 +186,7 @@ CASES = {
     # run folders and checkpoints
     **{
         f"{what}, {verb}": Case(f"{verb} run {'a.png' if verb == 'predict' else ''}", message, prepare)
-        for verb in ("evaluate", "predict", "train --resume --out")
+        for verb in ("evaluate", "predict", "export", "train --resume --out")
         for what, message, prepare in (
             ("no checkpoint", "the run folder run has no checkpoint last.npz", without_checkpoint),
             ("no config", "run is not a run folder", without_config),
@@ -188,6 +198,9 @@ CASES = {
         )
         if (what, verb) != ("no config", "predict")
     },
+    "export format": Case("export run --format onnx", "--format.*'onnx'.*'npz', 'torch'"),
+    "export to no folder": Case("export run --out none/x.npz", "cannot write none/x.npz: no folder none"),
+    "export to a folder": Case("export run --out run", "cannot write run: it is a folder"),
     "run missing": Case("evaluate none", "there is no run folder none"),
     "other pictures": Case("evaluate run --dataset cifar10", "was trained on digits"),
     "resume of nothing": Case("train lenet5 --resume --out none", "there is no run folder none"),

@@ -117,11 +117,38 @@ def test_predict(command, trained) -> None:
 def test_models(command) -> None:
     listed = command("models").out
     assert listed == command("models", "list").out
-    assert re.search(r"^lenet5 +1x28x28 +61,706 ", listed, re.MULTILINE)
+    assert re.search(r"^lenet5 +1x28x28 +61,706 +833,040 ", listed, re.MULTILINE)
     assert "mlp" not in command("models", "list", "lenet*").out
     shown = command("models", "show", "lenet5").out
-    for part in ("LeCun", "conv1", "fc3", "recipe for digits", "recipe for mnist", "61,706"):
+    for part in ("LeCun", "recipe for digits", "recipe for mnist", "activation relu", "pool max"):
         assert part in shown
+    table = shown.partition("layer ")[2]
+    assert re.search(r"^conv2 +Conv2d +16x10x10 +2,416 +480,000 +14x14$", table, re.MULTILINE)
+    assert re.search(r"^fc3 +Linear +10 +850 +1,680 +all$", table, re.MULTILINE)
+    assert re.search(r"^sum +61,706 +833,040$", table, re.MULTILINE)
+    changed = command(
+        "models", "show", "lenet5", "--model-option", "image_size=[12, 14]", "--model-option", "norm=batch"
+    )
+    assert re.search(r"^norm1 +BatchNorm2d +6x12x14 +12 +5x5$", changed.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("backend", ["auto", "numpy"])
+def test_export(command, trained, backend) -> None:
+    """The weights go to a file under their own keys, and a network that reads them is the one of the run."""
+    from numbanet import interop, models
+    from numbanet.training.restore import load_model
+
+    expected = {name: value.numpy() for name, value in load_model(Run.open("run"))[0].state_dict().items()}
+    for format, path in (("npz", "run/weights.npz"), ("torch", "run/weights.pt"), ("torch", "elsewhere")):
+        arguments = ["--out", path] if path == "elsewhere" else []
+        result = command("export", "run", "--format", format, "--backend", backend, *arguments)
+        assert (result.code, result.err) == (0, "")
+        assert result.out == f"lenet5 of run/last.npz (1 epoch): 10 tensors, 61,706 numbers, in {path}\n"
+        loaded = interop.load_weights(path)
+        assert list(loaded) == list(expected)
+        assert all(np.array_equal(loaded[name], value) for name, value in expected.items())
+        models.create_model("lenet5").load_state_dict(loaded)
+    assert command("export", "run", "--checkpoint", "best").out.startswith("lenet5 of run/best.npz")
 
 
 def test_datasets(command) -> None:

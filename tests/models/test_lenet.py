@@ -88,7 +88,10 @@ def test_weights_start_as_in_the_lecture():
         ((28, 28), r"takes a batch of pictures of shape \(batch, 1, 28, 28\), but got shape \(28, 28\)$"),
         ((1, 28, 28), r"but got shape \(1, 28, 28\); add the batch axis with x\[None\]"),
         ((2, 3, 32, 32), r"but got \(2, 3, 32, 32\); build it with in_channels=3, image_size=32, or resize"),
-        ((2, 1, 28, 27), r"takes pictures of shape \(batch, 1, 28, 28\), but got \(2, 1, 28, 27\); resize"),
+        (
+            (2, 1, 28, 27),
+            r"takes pictures of shape \(batch, 1, 28, 28\), but got \(2, 1, 28, 27\); .*image_size=\(28, 27\), or",
+        ),
     ],
 )
 def test_wrong_input_to_lenet(shape, message):
@@ -103,6 +106,26 @@ def test_lenet_limits():
         models.create_model("lenet5", image_size=11)
     with pytest.raises(ValueError, match="unknown pool 'min'; use one of: max, avg"):
         models.create_model("lenet5", pool="min")
+
+
+def test_local_net_with_equal_filters_is_lenet():
+    """LECTURE rows L2 and L3: what tells the two apart is that the filters differ from position to position."""
+    nb.manual_seed(0)
+    lenet, local = models.create_model("lenet5"), models.create_model("local_net")
+    state = {name: value.numpy() for name, value in lenet.state_dict().items()}
+    for name, side in (("conv1", 28), ("conv2", 10)):
+        weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+        state[f"{name}.weight"] = np.tile(weight.reshape(len(weight), -1).T, (side * side, 1, 1))
+        state[f"{name}.bias"] = np.tile(bias[:, None, None], (1, side, side))
+    local.load_state_dict(state)
+    x = nb.tensor(np.random.default_rng(0).normal(size=(3, 1, 28, 28)).astype(np.float32))
+    np.testing.assert_allclose(local(x).detach().numpy(), lenet(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+    shared, local_ones = models.summarise(lenet, (1, 28, 28)), models.summarise(local, (1, 28, 28))
+    assert [layer.flops for layer in shared] == [layer.flops for layer in local_ones]
+    assert local_ones[0].parameters == 28 * 28 * shared[0].parameters
+    assert models.create_model("local_net", radius=1).conv1.kernel_size == (3, 3)
+    with pytest.raises(ValueError, match="local_net needs pictures of at least 16×16, but got image_size=15"):
+        models.create_model("local_net", radius=3, image_size=15)
 
 
 def test_mlp():

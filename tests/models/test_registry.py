@@ -14,14 +14,17 @@ def empty_registry(monkeypatch):
 
 
 def test_list_and_info():
-    assert models.list_models() == sorted(models.list_models())
-    assert {"lenet5", "mlp"} <= set(models.list_models())
+    assert models.list_models() == [
+        *("alexnet", "alexnet_small", "lenet5", "local_net", "mlp", "plain20", "plain32", "plain44", "plain56"),
+        *("plain110", "resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50", "resnet56"),
+        *("resnet110", "resnet1202"),
+    ]
     assert models.list_models("le*") == ["lenet5"]
     assert models.list_models("nothing*") == []
     info = models.model_info("lenet5")
     assert info.name == "lenet5"
     assert info.input_shape == (1, 28, 28)
-    assert info.parameters == 61_706
+    assert (info.parameters, info.flops) == (61_706, 833_040)
     assert "LeCun" in info.source
     assert info.summary.startswith("LeNet-5")
     assert info.options == {
@@ -30,6 +33,11 @@ def test_list_and_info():
         "image_size": 28,
         "activation": "relu",
         "pool": "max",
+        "norm": "none",
+        "dropout": 0.0,
+        "classic_dropout": True,
+        "init": "lecture",
+        "init_scale": 1.0,
     }
 
 
@@ -46,7 +54,7 @@ def test_unknown_names_and_options():
 
 
 def test_registering(empty_registry):
-    @models.register_model(source="me", input_shape=(3,), parameters=8)
+    @models.register_model(source="me", input_shape=(3,), parameters=8, flops=12)
     def tiny(num_classes=2):
         """A tiny model.
 
@@ -57,12 +65,13 @@ def test_registering(empty_registry):
     assert models.list_models() == ["tiny"]
     assert models.create_model("tiny", num_classes=5).out_features == 5
     assert models.model_info("tiny").summary == "A tiny model."
+    assert tiny.__doc__.endswith("Input 3, 8 parameters, 12 FLOPs (2 a multiply-add).\nSource: me.")
     assert tiny().out_features == 2, "the decorator leaves the function as it is"
     with pytest.raises(ValueError, match="a model named 'tiny' is already registered"):
-        models.register_model(source="me", input_shape=(3,), parameters=8)(tiny)
+        models.register_model(source="me", input_shape=(3,), parameters=8, flops=12)(tiny)
 
     def silent():
         return nn.Linear(1, 1)
 
     with pytest.raises(ValueError, match="model 'silent' needs a docstring"):
-        models.register_model(source="me", input_shape=(1,), parameters=2)(silent)
+        models.register_model(source="me", input_shape=(1,), parameters=2, flops=2)(silent)

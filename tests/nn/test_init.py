@@ -143,3 +143,44 @@ def test_parameters_stay_leaves():
         assert fill(parameter) is parameter
         assert parameter.requires_grad
         assert parameter.is_leaf
+
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(300, 200), 300, 200),
+    "conv": (lambda: nn.Conv2d(30, 40, 3, groups=2), 15 * 9, 40 * 9),
+    "local": (lambda: nn.LocallyConnected2d(8, 10, 8, 3), 8 * 9, 10 * 9),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("scheme", [*init.SCHEMES, "pytorch"])
+def test_schemes_of_whole_networks(name, scheme):
+    make, fan_in, fan_out = LAYERS[name]
+    layer = make()
+    nn.init.ones_(layer.bias)
+    before = layer.weight
+    assert init.initialise_(nn.Sequential(layer, nn.ReLU()), scheme, "relu", scale=2.0)[0] is layer
+    assert layer.weight is before
+    variance = {"k": 2 / fan_in, "x": 2 / (fan_in + fan_out), "o": 2 / max(fan_in, layer.filters().__next__().shape[0])}
+    expected = 1 / (3 * fan_in) if scheme == "pytorch" else 2 / fan_out if "out" in scheme else variance[scheme[0]]
+    assert layer.weight.detach().numpy().std() == pytest.approx(2 * math.sqrt(expected), rel=0.03)
+    assert layer.bias.detach().numpy().any() == (scheme == "pytorch")
+    values = np.concatenate([weight.detach().numpy().reshape(-1) for weight in layer.filters()])
+    kurtosis = ((values / values.std()) ** 4).mean()
+    shape = 1.8 if "uniform" in scheme or scheme == "pytorch" else 3.0  # of a uniform and of a normal distribution
+    assert kurtosis == pytest.approx(shape, abs=0.25)
+
+
+def test_filters_of_a_local_layer_are_views():
+    layer = nn.LocallyConnected2d(2, 3, 4, (3, 2))
+    weights = list(layer.filters())
+    assert len(weights) == 2 * 3
+    assert weights[0].shape == (3, 2, 3, 2)
+    with nb.no_grad():
+        weights[4][1, 0, 2, 1] = 7
+    assert layer.weight[4, 0 * 6 + 2 * 2 + 1, 1].item() == 7
+
+
+def test_unknown_scheme():
+    with pytest.raises(ValueError, match="unknown scheme 'he'; use one of: pytorch, kaiming_normal, "):
+        init.initialise_(nn.Linear(2, 2), "he")

@@ -180,3 +180,10 @@ def test_hooks_of_saving_and_loading():
     assert "fc.note" not in net.state_dict()
     with pytest.raises(RuntimeError, match="Missing"):
         net.load_state_dict(state)
+
+
+def test_weights_that_are_stored_in_half_the_bits():
+    layer = nn.Linear(2, 2)
+    layer.load_state_dict({"weight": np.array([[1, 2], [3, 4.5]], np.float16), "bias": np.zeros(2, np.float16)})
+    assert layer.weight.tolist() == [[1, 2], [3, 4.5]]
+    assert layer.weight.dtype == np.float32
