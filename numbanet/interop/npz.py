@@ -31,7 +31,7 @@ def read(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
             raise WeightsError(f"the array {entry!r} in it cannot be read: {error}") from None
         if array.dtype.kind not in "biuf":
             raise WeightsError(
-                f"the array {entry!r} in it holds no numbers; of a run's checkpoint, `numbanet export RUN` makes weights"
+                f"the array {entry!r} in it holds no numbers; `numbanet export RUN` makes weights of a run's checkpoint"
             )
         arrays[entry.removesuffix(".npy").removeprefix("/")] = array
     if not arrays:

@@ -17,7 +17,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -160,7 +160,7 @@ def _rebuild_parameter(data: np.ndarray, *others: Any) -> np.ndarray:
 class _Unpickler(pickle.Unpickler):
     """Reads the pickle of a state dict, and refuses every name that has no business in one."""
 
-    _KNOWN = {
+    _KNOWN: ClassVar[dict[tuple[str, str], Any]] = {
         ("collections", "OrderedDict"): OrderedDict,
         ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
         ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,

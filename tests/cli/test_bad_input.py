@@ -116,7 +116,7 @@ CASES = {
     ),
     "wrong model option, show": Case(
         "models show resnet20 --model-option norm=x",
-        "unknown norm 'x'; use one of: batch, layer, group, instance, none",
+        "unknown norm 'x'; use one of: batch, layer, group, instance",
     ),
     "pictures too small for a model": Case(
         "train alexnet_small {small} --out new", "cannot be made for digits: .*at least 31×31, but got image_size=28"

@@ -121,7 +121,7 @@ def files(folder):
         "text": "neither an .npz file nor one of torch.save",
         "empty": "neither an .npz file nor one of torch.save",
         "objects.npz": "'a.npy' in it cannot be read",
-        "texts.npz": "'json.npy' in it holds no numbers; of a run's checkpoint, `numbanet export RUN`",
+        "texts.npz": "'json.npy' in it holds no numbers; `numbanet export RUN`",
         "photos": "'me.jpg' in it is no array",
         "nothing": "no arrays in it",
     }

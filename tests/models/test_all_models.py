@@ -225,7 +225,7 @@ def test_other_activations(name, activation):
 
 @pytest.mark.parametrize("name", QUICK)
 def test_dropout(name):
-    """It drops in training; in evaluation the classic form multiplies by 1 − p once a layer, and PyTorch's does nothing.
+    """It drops in training; in evaluation the classic form multiplies by 1 − p a layer, and PyTorch's does nothing.
 
     Without norms and biases all layers are homogeneous, and a half is exact."""
     options = {"num_classes": 5, "image_size": SMALLEST.get(name, 8), "norm": "none"}
