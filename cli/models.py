@@ -56,30 +56,23 @@ def show(name: str, model_options: dict[str, Any] | None) -> None:
     click.echo(f"{name}: {info.doc}\n")
     click.echo(f"source: {info.source}")
     click.echo("options: " + ", ".join(f"{key} {value}" for key, value in options.items()) + "\n")
-    click.echo(_layers(model, _input_shape(options, info.input_shape)))
+    click.echo(_layers(model, models.example(info, options)))
     for of_model, dataset in list_recipes():
         if of_model == name:
             settings = ", ".join(f"{key} {value}" for key, value in recipe(of_model, dataset).items())
             click.echo(f"\nrecipe for {'other data' if dataset == 'any' else dataset}: {settings}")
 
 
-def _input_shape(options: dict[str, Any], default: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of a sample for a network with these options."""
-    if not {"in_channels", "image_size"} <= set(options):
-        return default
-    size = options["image_size"]
-    return (options["in_channels"], *(size if isinstance(size, (list, tuple)) else (size, size)))
-
-
-def _layers(model: Any, input_shape: tuple[int, ...]) -> str:
+def _layers(model: Any, samples: tuple[Any, ...]) -> str:
     """A table of the layers, the input before them, their sums below."""
     from numbanet import models
     from numbanet.cli.console import table
 
-    layers = models.summarise(model, input_shape)
-    rows = [("input", "", _shape(input_shape), "", "", "")]
+    layers = models.summarise(model, *samples)
+    shapes = [tuple(sample.shape[1:]) if hasattr(sample, "shape") else sample for sample in samples]
+    rows = [("input", "", " ".join(map(_shape, shapes)), "", "", "")]
     for layer in layers:
-        sees = "all" if layer.receptive_field is None else _shape(layer.receptive_field)
+        sees = _shape(layer.receptive_field) if layer.receptive_field else "all" if len(shapes[0]) == 3 else ""
         numbers = (f"{value:,}" if value else "" for value in (layer.parameters, layer.flops))
         rows.append((layer.name or "all of it", layer.kind, _shape(layer.output_shape), *numbers, sees))
     sums = (f"{sum(getattr(layer, key) for layer in layers):,}" for key in ("parameters", "flops"))

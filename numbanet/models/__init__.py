@@ -24,7 +24,7 @@ from numbanet.models.resnet_cifar import (
     resnet110,
     resnet1202,
 )
-from numbanet.models.summary import LayerSummary, summarise
+from numbanet.models.summary import LayerSummary, example, summarise
 from numbanet.models.text_cnn import TextCNN, text_cnn
 from numbanet.models.transformer import TransformerModel, transformer
 from numbanet.models.transformer_classifier import TransformerClassifier, transformer_classifier
@@ -46,6 +46,7 @@ __all__ = [
     "alexnet",
     "alexnet_small",
     "create_model",
+    "example",
     "gpt",
     "lenet5",
     "list_models",

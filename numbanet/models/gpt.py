@@ -108,6 +108,7 @@ class GPT(nn.Module):
     source='Radford, Wu, Child, Luan, Amodei and Sutskever 2019, "Language models are unsupervised multitask learners"',
     input_shape=(64,),
     parameters=809_856,
+    flops=110_116_864,
     kind="language",
 )
 def gpt(

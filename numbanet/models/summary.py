@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numbanet import autograd
-from numbanet.creation import zeros
+from numbanet.creation import ones, zeros
 from numbanet.kernels.backend import load_backend
+from numbanet.models.registry import ModelInfo
 from numbanet.nn import Module
+from numbanet.ops.attention import Attention
+from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
 from numbanet.ops.local import LocallyConnected2d
 from numbanet.ops.matmul import Linear, MatMul
@@ -70,6 +73,7 @@ class _Trace:
 
     def leave(self, output: Any, is_leaf: bool) -> None:
         layer = self.calls.pop()
+        output = output[0] if isinstance(output, tuple) else output
         if isinstance(output, Tensor):
             layer.output_shape = tuple(output.shape[1:])
             size = self.fields.get(id(output), (output, WHOLE))[1].size
@@ -91,8 +95,10 @@ class _Trace:
             self.fields[id(output)] = (output, _behind(op, seen, inputs, output))
 
 
-def summarise(model: Module, input_shape: Sequence[int]) -> list[LayerSummary]:
-    """The layers of ``model`` in the order in which they are called on one sample of ``input_shape``.
+def summarise(model: Module, *samples: Tensor | Sequence[int]) -> list[LayerSummary]:
+    """The layers of ``model`` in the order in which they are called on one sample.
+
+    ``samples`` are what ``model`` is called with: the shapes of floats without the batch axis, or batches of one.
 
     Layers are modules without modules in them but ``Identity``, and those with parameters or products of their own. One
     that is called twice is there twice, its parameters counted once. The kernels of the cpu back end do not run.
@@ -100,13 +106,14 @@ def summarise(model: Module, input_shape: Sequence[int]) -> list[LayerSummary]:
     """
     trace = _Trace()
     training = model.training
-    sample = zeros(1, *input_shape)
-    if sample.ndim == 4:
-        trace.fields[id(sample)] = (sample, Field())
-    with _watched(model, trace), _idle(sample), autograd.no_grad():
+    inputs = [sample if isinstance(sample, Tensor) else zeros(1, *sample) for sample in samples]
+    for sample in inputs:
+        if sample.ndim == 4:
+            trace.fields[id(sample)] = (sample, Field())
+    with _watched(model, trace), _idle(inputs[0]), autograd.no_grad():
         model.eval()
         try:
-            model(sample)
+            model(*inputs)
         finally:
             model.train(training)
     seen: set[str] = set()
@@ -114,6 +121,18 @@ def summarise(model: Module, input_shape: Sequence[int]) -> list[LayerSummary]:
         layer.parameters = 0 if layer.name in seen else layer.parameters
         seen.add(layer.name)
     return trace.layers
+
+
+def example(info: ModelInfo, options: Mapping[str, Any]) -> tuple[Tensor | tuple[int, ...], ...]:
+    """What a registered model that was built with ``options`` is called with, for :func:`summarise`.
+
+    Pictures have the size and channels of the options, texts the length of ``info.input_shape``.
+    """
+    if info.kind != "pictures":
+        texts = 2 if info.kind == "translation" else 1
+        return (ones(1, *info.input_shape, dtype=INT64),) * texts
+    size = options["image_size"]
+    return ((options["in_channels"], *(size if isinstance(size, (list, tuple)) else (size, size))),)
 
 
 @contextlib.contextmanager
@@ -140,13 +159,16 @@ def _idle(sample: Tensor) -> contextlib.AbstractContextManager:
 
 
 def flops_of(op: Any, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
-    """2 a multiply-add of a convolution, a locally connected layer or a product, else 0."""
+    """2 a multiply-add of a convolution, a locally connected layer, a product or attention (masked or not), else 0."""
     if isinstance(op, Conv2d):
         terms = math.prod(inputs[1].shape[1:])
     elif isinstance(op, LocallyConnected2d):
         terms = inputs[1].shape[1]
     elif isinstance(op, (Linear, MatMul)):
         terms = inputs[0].shape[-1]
+    elif isinstance(op, Attention):
+        keys = inputs[0 if op.packing == 1 else 1].shape[1]
+        return 2 * keys * (outputs[0].numel() // outputs[0].shape[-1]) * (inputs[0].shape[-1] + outputs[0].shape[-1])
     else:
         return 0
     return 2 * outputs[0].numel() * terms

@@ -115,6 +115,7 @@ class TransformerModel(nn.Module):
     source='Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin 2017, "Attention is all you need"',
     input_shape=(32,),
     parameters=4_466_688,
+    flops=277_479_424,
     kind="translation",
 )
 def transformer(

@@ -60,6 +60,7 @@ class TransformerClassifier(nn.Module):
     source='Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin 2017, "Attention is all you need"',
     input_shape=(32,),
     parameters=426_242,
+    flops=17_826_304,
     kind="text classes",
 )
 def transformer_classifier(

@@ -15,9 +15,9 @@ def empty_registry(monkeypatch):
 
 def test_list_and_info():
     assert models.list_models() == [
-        *("alexnet", "alexnet_small", "lenet5", "local_net", "mlp", "plain20", "plain32", "plain44", "plain56"),
-        *("plain110", "resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50", "resnet56"),
-        *("resnet110", "resnet1202"),
+        *("alexnet", "alexnet_small", "gpt", "lenet5", "local_net", "mlp", "plain20", "plain32", "plain44"),
+        *("plain56", "plain110", "resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50"),
+        *("resnet56", "resnet110", "resnet1202", "text_cnn", "transformer", "transformer_classifier"),
     ]
     assert models.list_models("le*") == ["lenet5"]
     assert models.list_models("nothing*") == []

@@ -71,6 +71,23 @@ def test_flops_and_parameters_by_layer():
     assert (linear.parameters, linear.flops) == (6 * 36 * 5, 2 * 6 * 36 * 5)
 
 
+@pytest.mark.parametrize("name", [n for n in models.list_models() if models.model_info(n).kind != "pictures"])
+def test_models_of_texts_are_counted(name):
+    info = models.model_info(name)
+    layers = models.summarise(models.create_model(name), *models.example(info, info.options))
+    assert sum(layer.flops for layer in layers) == info.flops
+    assert sum(layer.parameters for layer in layers) == info.parameters
+
+
+def test_flops_of_attention():
+    """Four products with matrices of 8 × 8, and in each of 2 heads of 4 features 5 × 5 weights, twice."""
+    layer = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = nb.ones(1, 5, 8)
+    rows = models.summarise(layer, x, x, x)
+    assert sum(row.flops for row in rows) == 2 * (4 * 5 * 8 * 8 + 2 * 2 * 5 * 5 * 4)
+    assert rows[-1].output_shape == (5, 8)
+
+
 def test_of_a_module_with_products_of_its_own_and_a_layer_called_twice():
     class Net(nn.Module):
         def __init__(self):
