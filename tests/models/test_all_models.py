@@ -15,7 +15,7 @@ from tests.conftest import backends
 
 BATCH = 4
 LARGE = ("alexnet", "resnet18", "resnet34", "resnet50", "resnet1202")
-DEEP = ("plain32", "plain44", "plain56", "plain110", "resnet32", "resnet44", "resnet56", "resnet110")
+LONG = ("alexnet_small", "plain32", "plain44", "plain56", "plain110", "resnet32", "resnet44", "resnet56", "resnet110")
 SMALLEST = {"alexnet": 63, "alexnet_small": 31, "lenet5": 12, "local_net": 12, "mlp": 8}
 """The side of the smallest pictures, where it is not 8 that the tests take."""
 
@@ -26,7 +26,7 @@ def every(*slow: str) -> list:
     return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
 
 
-ALL, QUICK = every(*LARGE), every(*LARGE, *DEEP)
+ALL, QUICK = every(*LARGE), every(*LARGE, *LONG)
 
 
 def make(name, seed=11, **options):
