@@ -60,5 +60,5 @@ def packed_weight(program, weight, rows: int, columns: int, row: int, column: in
     packed = program.workspace((panels, rows, PANEL))
     source = weight.view((weight.size - offset,), None, weight.offset + offset)
     tasks = -(-panels // GROUP) * -(-rows // PACK_DEPTH)
-    program.append(pack_panels, tasks, Pack(packed, source, 0, row, column, rows, columns))
+    program.append(pack_panels, tasks, Pack(packed, source, 1, 0, 0, row, column, rows, columns))
     return packed
