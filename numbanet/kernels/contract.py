@@ -189,7 +189,7 @@ def recurrent(
     weight_ih (g·h, i) and weight_hh (g·h, h), both biases (g·h,) or None; g is 1 for mode rnn_tanh and rnn_relu, 4 for
     lstm (gates i, f, g, o), 3 for gru and gru_reset_before (r, z, n). lstm has c0 and c_n (b, h) and keeps cells
     (t, b, h) and gates (t, b, 4h); gru keeps r, z, n and U h + b (or r·h, reset before) as gates (t, b, 4h); else None.
-    lengths (b,) int64, 1 … t, or None: row b has the times t < lengths[b]; at others its state stays and all else is 0.
+    lengths (b,) int64, or None: row b has the times t < lengths[b]; at others its state stays and all else is 0.
     reverse: the walk goes from the last time to the first."""
 
 

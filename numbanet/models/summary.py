@@ -21,6 +21,7 @@ from numbanet.ops.conv import Conv2d
 from numbanet.ops.local import LocallyConnected2d
 from numbanet.ops.matmul import Linear, MatMul
 from numbanet.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from numbanet.ops.recurrent import Recurrent
 from numbanet.ops.shape import Slice
 from numbanet.tensor import Tensor
 
@@ -159,13 +160,17 @@ def _idle(sample: Tensor) -> contextlib.AbstractContextManager:
 
 
 def flops_of(op: Any, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
-    """2 a multiply-add of a convolution, a locally connected layer, a product or attention (masked or not), else 0."""
+    """2 a multiply-add of convolutions, locally connected and recurrent layers, products and attention (masked or not),
+    else 0."""
     if isinstance(op, Conv2d):
         terms = math.prod(inputs[1].shape[1:])
     elif isinstance(op, LocallyConnected2d):
         terms = inputs[1].shape[1]
     elif isinstance(op, (Linear, MatMul)):
         terms = inputs[0].shape[-1]
+    elif isinstance(op, Recurrent):
+        hidden = outputs[0].shape[-1]
+        terms = inputs[1].shape[0] // hidden * (inputs[0].shape[-1] + hidden)
     elif isinstance(op, Attention):
         keys = inputs[0 if op.packing == 1 else 1].shape[1]
         return 2 * keys * (outputs[0].numel() // outputs[0].shape[-1]) * (inputs[0].shape[-1] + outputs[0].shape[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numbanet.nn import functional, init, utils
 from numbanet.nn.activation import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from numbanet.nn.additive_attention import BahdanauAttention
 from numbanet.nn.attention import FixedKeyValues, KeyValueCache, MultiheadAttention, Progress
 from numbanet.nn.container import ModuleDict, ModuleList, Sequential
 from numbanet.nn.conv import Conv1d, Conv2d
@@ -40,6 +41,7 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BahdanauAttention",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv1d",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numbanet.autograd import apply
-from numbanet.creation import cat, empty, tensor
+from numbanet.creation import cat, empty
 from numbanet.nn import functional as F
 from numbanet.nn import init
 from numbanet.nn.module import Module
@@ -107,34 +107,42 @@ class RNNBase(Module):
         input: Tensor | PackedSequence,
         hx: States | None = None,
         lengths: Tensor | Sequence[int] | np.ndarray | None = None,
+        *,
+        reverse: bool = False,
     ) -> tuple[Tensor | PackedSequence, States]:
         """(output, state): the states of the last layer at all times, and those of all layers after the last time.
 
         input (t, b, i), or (b, t, i) if ``batch_first``, (t, i) for one sequence, or packed; hx and the state
         (layers · directions, b, h), a pair of them for an LSTM, None for zeros; output (t, b, directions · h).
         ``lengths`` (b,) says how long the sequences of a padded batch are: what lies beyond is not looked at, the
-        output there is 0, and the state is that after the last element, as if the batch were packed.
+        output there is 0, and the state is that after the last element, as if the batch were packed. Numbers are
+        checked to be 1 … t; a tensor, computed from tokens, is used as it is (0: nothing; beyond t: all).
+        ``reverse`` goes through the sequences from the end (in both directions, if there are two).
         """
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError("a packed sequence knows its lengths: pass it without `lengths`")
-            return self._forward_packed(input, hx)
+            return self._forward_packed(input, hx, reverse)
         kind = type(self).__name__
         if input.ndim not in (2, 3):
             raise ValueError(f"{kind}: Expected input to be 2D or 3D, got {input.ndim}D instead")
         states = self._as_states(hx, input.ndim)
-        if input.ndim == 2:
-            output, states = self.forward(input.unsqueeze(0 if self.batch_first else 1), states, lengths)
-            output = output.squeeze(0 if self.batch_first else 1)
-            squeezed = tuple([state.squeeze(1) for state in _as_tuple(states)])
-            return output, squeezed if len(squeezed) == 2 else squeezed[0]
+        single = input.ndim == 2
+        if single:
+            input = input.unsqueeze(0 if self.batch_first else 1)
         x = input.transpose(0, 1) if self.batch_first else input
-        if lengths is not None:
-            lengths = tensor(as_lengths(lengths, x.shape[1], x.shape[0])).to(backend=x.backend)
-        output, states = self._run(x, states, lengths)
-        return output.transpose(0, 1) if self.batch_first else output, states
+        if lengths is not None and not isinstance(lengths, Tensor):
+            lengths = x.new_tensor(as_lengths(lengths, x.shape[1], x.shape[0]))
+        output, states = self._walk(x, states, lengths, reverse)
+        output = output.transpose(0, 1) if self.batch_first else output
+        if single:
+            output = output.squeeze(0 if self.batch_first else 1)
+            states = _as_given(tuple([state.squeeze(1) for state in _as_tuple(states)]))
+        return output, states
 
-    def _forward_packed(self, packed: PackedSequence, hx: States | None) -> tuple[PackedSequence, States]:
+    def _forward_packed(
+        self, packed: PackedSequence, hx: States | None, reverse: bool
+    ) -> tuple[PackedSequence, States]:
         """As PyTorch: the states come and go in the order before sorting."""
         data, sizes, order, back = packed
         if data.ndim != 2:
@@ -142,12 +150,10 @@ class RNNBase(Module):
         padded, lengths = pad_packed_sequence(PackedSequence(data, sizes))
         states = self._as_states(hx, 3)
         if order is not None and states is not None:
-            states = tuple([state[:, order] for state in _as_tuple(states)])
-            states = states if len(states) == 2 else states[0]
-        output, states = self._run(padded, states, lengths.to(backend=data.backend))
+            states = _as_given(tuple([state[:, order] for state in _as_tuple(states)]))
+        output, states = self._walk(padded, states, lengths.to(backend=data.backend), reverse)
         if back is not None:
-            states = tuple([state[:, back] for state in _as_tuple(states)])
-            states = states if len(states) == 2 else states[0]
+            states = _as_given(tuple([state[:, back] for state in _as_tuple(states)]))
         return PackedSequence(pack_padded_sequence(output, lengths).data, sizes, order, back), states
 
     def _as_states(self, hx: States | None, ndim: int) -> States | None:
@@ -167,9 +173,9 @@ class RNNBase(Module):
                 )
         if ndim == 2:
             states = tuple([state.unsqueeze(1) for state in states])
-        return states if count == 2 else states[0]
+        return _as_given(states)
 
-    def _run(self, x: Tensor, hx: States | None, lengths: Tensor | None) -> tuple[Tensor, States]:
+    def _walk(self, x: Tensor, hx: States | None, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, States]:
         """All layers and directions over x (t, b, i)."""
         directions = 2 if self.bidirectional else 1
         shape = (self.num_layers * directions, x.shape[1], self.hidden_size)
@@ -185,13 +191,13 @@ class RNNBase(Module):
                 number = layer * directions + direction
                 states = [x.new_zeros(shape[1:])] * count if given is None else [state[number] for state in given]
                 parameters = [self._parameters[_name(name, layer, direction)] for name in self._shapes(1)]
-                results = walk(self.mode, x, states, parameters, lengths, bool(direction))
+                results = walk(self.mode, x, states, parameters, lengths, bool(direction) != reverse)
                 outputs.append(results[0])
                 for last, result in zip(lasts, results[1 : 1 + count], strict=True):
                     last.append(result.unsqueeze(0))
             x = outputs[0] if directions == 1 else cat(outputs, 2)
         ends = tuple([last[0] if len(last) == 1 else cat(last) for last in lasts])
-        return x, ends if count == 2 else ends[0]
+        return x, _as_given(ends)
 
     def _check_input(self, x: Tensor, hx: States | None, shape: tuple[int, int, int]) -> None:
         weight = next(iter(self._parameters.values()))
@@ -225,6 +231,11 @@ def _name(parameter: str, layer: int, direction: int) -> str:
 
 def _as_tuple(states: States | None) -> tuple[Tensor, ...]:
     return () if states is None else states if isinstance(states, tuple) else (states,)
+
+
+def _as_given(states: tuple[Tensor, ...]) -> States:
+    """States as a layer takes and gives them."""
+    return states if len(states) == 2 else states[0]
 
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")

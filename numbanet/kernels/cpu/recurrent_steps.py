@@ -1,7 +1,8 @@
 """What the recurrent kernels share: their arguments, the rows that count, and states in scratch memory.
 
 A task walks the whole sequence for some rows of the batch, so threads never wait for each other between two steps.
-Row b of the batch counts at the times t < lengths[b]; at the others its state stays and its output is 0.
+Row b of the batch counts at the times t < lengths[b]; at the others its state stays and its output is 0. A length of 0
+leaves all as it was, and one beyond the last time is cut to it.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def before(p, states, first_state, t, b):
     """The state (h,) of row b before time t, among states (t, b, h), or ``first_state`` (b, h) where it begins."""
     begin = 0
     if p.reverse:
-        begin = p.steps - 1 if is_null(p.lengths) else p.lengths[b] - 1
+        begin = p.steps - 1 if is_null(p.lengths) else min(p.lengths[b], p.steps) - 1
     at = t + 1 if p.reverse else t - 1
     return first_state + b * p.hidden if t == begin else states + (at * p.batch + b) * p.hidden
 

@@ -25,7 +25,9 @@ def _active(lengths, t, batch):
 def _before(states, first, t, lengths, reverse):
     """The states (b, h) before time t: ``first`` (b, h) where a row begins."""
     steps, batch = states.shape[:2]
-    begin = (np.full(batch, steps) if lengths is None else lengths) - 1 if reverse else np.zeros(batch, np.int64)
+    begin = np.zeros(batch, np.int64)
+    if reverse:
+        begin += steps - 1 if lengths is None else np.minimum(lengths, steps) - 1
     at = min(max(t + 1 if reverse else t - 1, 0), steps - 1)
     return np.where((t == begin)[:, None], first, states[at])
 

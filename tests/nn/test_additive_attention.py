@@ -1,0 +1,91 @@
+"""Bahdanau's attention against its formula, with lengths and masks, rows of nothing, and gradients in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet import autograd, nn
+
+
+def sample(seed, *shape):
+    return np.random.default_rng(seed).normal(0, 1, shape)
+
+
+def by_formula(layer, query, keys, shown):
+    """Contexts and weights, row by row."""
+    w, u, b, v = (
+        one.detach().numpy() for one in (layer.query.weight, layer.key.weight, layer.key.bias, layer.score.weight)
+    )
+    contexts, weights = np.zeros((len(query), keys.shape[2])), np.zeros(keys.shape[:2])
+    for row in range(len(query)):
+        at = np.flatnonzero(shown[row])
+        scores = np.array([v[0] @ np.tanh(w @ query[row] + u @ keys[row, i] + b) for i in at])
+        if len(at):
+            weights[row, at] = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+        contexts[row] = weights[row] @ keys[row]
+    return contexts, weights
+
+
+@pytest.mark.parametrize("how", ["all", "lengths", "mask", "both"])
+def test_is_its_formula(backend, how):
+    layer = nn.BahdanauAttention(3, 4, 5, dtype=np.float64)
+    query, keys = sample(1, 3, 3), sample(2, 3, 6, 4)
+    lengths, mask = np.array([6, 2, 0]), sample(3, 3, 6) > 0
+    shown, options = np.ones((3, 6), bool), {}
+    if how in ("lengths", "both"):
+        shown, options["lengths"] = shown & (np.arange(6) < lengths[:, None]), numbanet.tensor(lengths)
+    if how in ("mask", "both"):
+        shown, options["key_padding_mask"] = shown & ~mask, numbanet.tensor(mask)
+    wanted = by_formula(layer, query, keys, shown)
+    found = layer(numbanet.tensor(query), numbanet.tensor(keys), **options)
+    many = layer(numbanet.tensor(query[:, None]), numbanet.tensor(keys), **options)
+    for value, one, expected in zip(found, many, wanted, strict=True):
+        np.testing.assert_allclose(value.detach().numpy(), expected, atol=1e-12)
+        np.testing.assert_allclose(one.detach().numpy()[:, 0], expected, atol=1e-12)
+
+
+def test_a_row_of_nothing_is_exactly_zero(backend):
+    layer = nn.BahdanauAttention(3, 4, 5)
+    query, keys = (
+        numbanet.tensor(sample(1, *shape).astype(np.float32)).requires_grad_() for shape in ((2, 3), (2, 6, 4))
+    )
+    context, weights = layer(query, keys, lengths=numbanet.tensor([0, 6]))
+    (context.sum() + weights.square().sum()).backward()
+    for array in (context.detach().numpy(), weights.detach().numpy(), query.grad.numpy(), keys.grad.numpy()):
+        assert not array[0].any()
+        assert array[1].any()
+
+
+def test_gradients(backend):
+    """float64, against central differences, a length of 1 among the lengths."""
+    numbanet.manual_seed(2)
+    layer = nn.BahdanauAttention(2, 3, 2, dtype=np.float64)
+    arrays, lengths = [sample(1, 2, 2), sample(2, 2, 4, 3)], numbanet.tensor([1, 3])
+    weights = numbanet.tensor(sample(3, 2, 3))
+
+    def loss(query, keys):
+        context, shares = layer(query, keys, lengths=lengths)
+        return (context * weights).sum() + shares.square().sum()
+
+    leaves = [numbanet.tensor(one).requires_grad_() for one in arrays]
+    found = autograd.grad(loss(*leaves), leaves)
+    for number, array in enumerate(arrays):
+        for place in np.ndindex(array.shape):
+            values = []
+            for step in (1e-6, -1e-6):
+                moved = [one.copy() for one in arrays]
+                moved[number][place] += step
+                values.append(loss(*map(numbanet.tensor, moved)).item())
+            assert found[number].numpy()[place] == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-6)
+
+
+def test_refuses():
+    layer, keys = nn.BahdanauAttention(3, 4, 5), numbanet.zeros(2, 6, 4)
+    with pytest.raises(RuntimeError, match="takes queries"):
+        layer(numbanet.zeros(2, 2), keys)
+    with pytest.raises(RuntimeError, match="key_padding_mask should be of shape"):
+        layer(numbanet.zeros(2, 3), keys, numbanet.zeros(2, 5, dtype=bool))
+    with pytest.raises(RuntimeError, match="lengths should be of shape"):
+        layer(numbanet.zeros(2, 3), keys, lengths=numbanet.tensor([1]))
