@@ -71,6 +71,10 @@ def get_num_threads() -> int:
 
 
 def __getattr__(name: str) -> object:
+    if name == "compile":
+        from numbanet.graph import compile
+
+        return compile
     if name in _PACKAGES:
         return importlib.import_module(f"numbanet.{name}")
     raise AttributeError(f"module 'numbanet' has no attribute {name!r}")
@@ -84,6 +88,7 @@ __all__ = [
     "autograd",
     "bool",
     "cat",
+    "compile",
     "empty",
     "empty_like",
     "enable_grad",

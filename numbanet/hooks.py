@@ -7,6 +7,8 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 
+from numbanet import changes
+
 _next_id = itertools.count()
 
 
@@ -40,6 +42,7 @@ def add_hook(
     """Enter ``hook`` in ``table``, and its id in each table of options whose flag is set."""
     if not callable(hook):
         raise TypeError(f"a hook must be callable, but got {type(hook).__name__}")
+    changes.note()
     handle = RemovableHandle(table, *(options for options, _ in flags))
     table[handle.id] = hook
     if prepend:

@@ -47,6 +47,15 @@ def set_state(state: dict[str, object]) -> None:
         _offsets.update({int(stream): int(offset) for stream, offset in state["offsets"].items()})
 
 
+def reserve(amounts: dict[int, int]) -> tuple[int, dict[int, int]]:
+    """Reserve so many words of each stream: the seed, and where in the streams they begin."""
+    with _lock:
+        begins = {stream: _offsets.get(stream, 0) for stream in amounts}
+        for stream, words in amounts.items():
+            _offsets[stream] = begins[stream] + words
+        return _seed, begins
+
+
 def draw(stream: int, size: int, dtype: object) -> tuple[int, int, int]:
     """Reserve what ``size`` numbers of a float dtype need from a stream: (seed, stream, offset)."""
     with _lock:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from numbanet import autograd
+from numbanet import autograd, changes
 from numbanet.autograd import Node, apply, apply_view, no_grad
+from numbanet.autograd.modes import state
 from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.kernels.array import Array
 from numbanet.kernels.backend import load_backend
@@ -126,7 +127,8 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
             )
         if requires_grad and self._array.dtype.kind != "f":
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        if self._node is None:
+        if self._node is None and self._requires_grad != bool(requires_grad):
+            changes.note()
             self._requires_grad = bool(requires_grad)
         return self
 
@@ -208,6 +210,7 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
+        changes.note()
         self._array = value._array
 
     # --- copies and conversions ---
@@ -260,7 +263,13 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
         """The same memory as an ndarray."""
         if self._requires_grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        return self._array.numpy()
+        return self._read().numpy()
+
+    def _read(self) -> Array:
+        """The array, for Python to look at its elements."""
+        if state.capture is not None:
+            state.capture.read(self)
+        return self._array
 
     def cpu(self) -> Tensor:
         return self
@@ -275,11 +284,11 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
         """The one element as a Python number."""
         if self._array.size != 1:
             raise RuntimeError(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
-        return self._array.numpy().item()
+        return self._read().numpy().item()
 
     def tolist(self) -> list | float | int | bool:
         """Nested lists of Python numbers."""
-        return self._array.numpy().tolist()
+        return self._read().numpy().tolist()
 
     def __float__(self) -> float:
         return float(self.item())

@@ -376,4 +376,4 @@ def _positions(part: Tensor, extents: tuple[int, ...], axis: int) -> list[Tensor
         return [part.detach().to(INT64).contiguous()]
     if part.shape != extents[axis : axis + part._array.ndim]:
         raise IndexError(f"The shape of the mask {part.shape} does not match the shape of the indexed tensor {extents}")
-    return [part.new_tensor(where) for where in np.nonzero(part._array.numpy())]
+    return [part.new_tensor(where) for where in np.nonzero(part._read().numpy())]

@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from numbanet.autograd import dispatch, node
 from numbanet.autograd.dispatch import apply, apply_inplace, apply_mutating, apply_view, link_outputs
-from numbanet.autograd.modes import enable_grad, is_grad_enabled, keep_apart, no_grad, set_grad_enabled, set_recorder
+from numbanet.autograd.modes import (
+    enable_grad,
+    is_captured,
+    is_grad_enabled,
+    keep_apart,
+    no_grad,
+    rehearse,
+    set_capture,
+    set_grad_enabled,
+    set_recorder,
+    with_numbers,
+)
 from numbanet.autograd.node import Node
 from numbanet.autograd.walk import backward, grad
 
@@ -30,10 +41,14 @@ __all__ = [
     "bind_tensor",
     "enable_grad",
     "grad",
+    "is_captured",
     "is_grad_enabled",
     "keep_apart",
     "link_outputs",
     "no_grad",
+    "rehearse",
+    "set_capture",
     "set_grad_enabled",
     "set_recorder",
+    "with_numbers",
 ]

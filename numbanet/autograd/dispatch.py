@@ -113,8 +113,13 @@ def link_outputs(
             [_make(out, True, node, number) if out.dtype.kind == "f" else _make(out) for number, out in enumerate(outs)]
         )
     if state.recorder is not None:
-        state.recorder(op, inputs, outputs)
+        state.recorder(op, _shown(inputs, arrays), outputs)
     return result
+
+
+def _shown(tensors: Sequence[Tensor], arrays: Sequence[Array]) -> list[Tensor]:
+    """The tensors for a recorder, each with the array that the kernels were given in its place."""
+    return [t if t._array is a else _make(a) for t, a in zip(tensors, arrays, strict=True)]
 
 
 def check_inplace(tensor: Tensor, records: bool) -> None:
@@ -164,7 +169,7 @@ def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
                     array = inputs[index].clone()._array  # its value from before the change
             node.saved[index] = (array, array.storage.version)
     if out.size:
-        _run_inplace(op, backend, target, arrays)
+        _run_inplace(op, backend, target, inputs, arrays)
     out.storage.version += 1
     if node is not None:
         for index in op.saves_outputs:
@@ -172,27 +177,36 @@ def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
         if target._node is not None and target._node.retained:
             _move_retained(target, node)
         target._node, target._index, target._requires_grad = node, 0, True
-    if state.recorder is not None:
-        state.recorder(op, inputs, (target,))
     return target
 
 
-def _run_inplace(op: Op, backend: object, target: Tensor, arrays: Sequence[Array]) -> None:
-    out = target._array
+def _run_inplace(op: Op, backend: object, target: Tensor, inputs: Sequence[Tensor], arrays: Sequence[Array]) -> None:
+    out = result = target._array
     direct = op.inplace and (op.strided or all(array.is_contiguous for array in arrays))
+    if not direct:
+        with no_grad():
+            arrays = [array if array.is_contiguous else _make(array).contiguous()._array for array in arrays]
+        result = Array(backend.allocate(out.size * out.dtype.itemsize), out.shape, out.dtype)
     program = backend.eager()
     try:
-        if direct:
-            op.forward(program, out, *arrays)
-        else:
-            with no_grad():
-                arrays = [array if array.is_contiguous else _make(array).contiguous()._array for array in arrays]
-            result = Array(backend.allocate(out.size * out.dtype.itemsize), out.shape, out.dtype)
-            op.forward(program, result, *arrays)
+        op.forward(program, result, *arrays)
+        if not direct:
             program.copy(out, result)
         program.run()
     finally:
         program.clear()
+    if state.recorder is not None:
+        made = target if direct else _make(result)
+        state.recorder(op, _shown(inputs, arrays), (made,))
+        if not direct:
+            _show_copy(target, made)
+
+
+def _show_copy(target: Tensor, source: Tensor) -> None:
+    """Tell the recorder of a copy into a tensor."""
+    from numbanet.ops.pointwise import CLONE
+
+    state.recorder(CLONE, (source,), (target,))
 
 
 def _move_retained(target: Tensor, node: Node) -> None:
@@ -212,6 +226,9 @@ def apply_mutating(op: Op, *inputs: Tensor) -> None:
             check_inplace(tensor, tensor._requires_grad)
             if tensor._requires_grad:
                 raise RuntimeError(f"{type(op).__name__} changes a tensor that requires grad; call it under no_grad()")
+    if state.rehearsal is not None:
+        state.rehearsal.append((op, inputs))
+        return
     arrays = works = [tensor._array for tensor in inputs]
     backend = arrays[0].storage.backend
     contiguous = True
@@ -237,4 +254,8 @@ def apply_mutating(op: Op, *inputs: Tensor) -> None:
     for index in mutated:
         arrays[index].storage.version += 1
     if state.recorder is not None:
-        state.recorder(op, inputs, ())
+        shown = _shown(inputs, works)
+        state.recorder(op, shown, ())
+        for index in mutated:
+            if works[index] is not arrays[index]:
+                _show_copy(inputs[index], shown[index])

@@ -5,13 +5,29 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from numbanet.tensor import Tensor
+
+
+class Capture(Protocol):
+    """What a recorded call wants to hear of besides the ops."""
+
+    def read(self, tensor: Tensor) -> None:
+        """Python asks for the value of a tensor."""
+
+    def numbers(self, update: Callable[[], None]) -> None:
+        """Call ``update``, whose Python writes numbers that its ops read through a pointer."""
 
 
 class State(threading.local):
     """What every thread has for itself; the class attributes are its beginning."""
 
     grad_enabled = True
-    recorder = None
+    recorder: Callable | None = None
+    capture: Capture | None = None
+    rehearsal: list[tuple] | None = None  # optimiser updates that are noted instead of being run
     fresh: set[int] | None = None  # ids of the storages made in a running backward pass: free to be kept as .grad
 
 
@@ -97,6 +113,41 @@ def keep_apart(*gradients: object) -> None:
 
 
 def set_recorder(recorder: Callable | None) -> Callable | None:
-    """Have ``recorder(op, inputs, outputs)`` called after every op on this thread; returns the one before."""
+    """Have ``recorder(op, inputs, outputs)`` called after every op on this thread; returns the one before.
+
+    The tensors are those that the kernels were given: copies where an op needed its inputs contiguous."""
     previous, state.recorder = state.recorder, recorder
     return previous
+
+
+def set_capture(capture: Capture | None) -> Capture | None:
+    """Tell ``capture`` on this thread of values that Python reads and numbers that it writes; returns the one
+    before."""
+    previous, state.capture = state.capture, capture
+    return previous
+
+
+def is_captured() -> bool:
+    """Whether a graph of what this thread does is being recorded."""
+    return state.capture is not None
+
+
+def with_numbers(update: Callable[[], None]) -> None:
+    """Call ``update``: Python that writes numbers (a learning rate, a step) where the updates that it runs read them.
+
+    A recorded graph calls it again before each replay, with its updates left out, so that the numbers are those of the
+    day."""
+    if state.capture is None:
+        update()
+    else:
+        state.capture.numbers(update)
+
+
+def rehearse(update: Callable[[], None]) -> list[tuple]:
+    """Call ``update`` without running the ops that change tensors; (op, inputs) of each."""
+    state.rehearsal = noted = []
+    try:
+        update()
+    finally:
+        state.rehearsal = None
+    return noted

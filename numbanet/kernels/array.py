@@ -24,7 +24,7 @@ class Storage:
     before such a change sees it and says so. A ``pooled`` buffer goes back to the memory pool when its storage dies.
     """
 
-    __slots__ = ("address", "backend", "buffer", "nbytes", "pooled", "version")
+    __slots__ = ("__weakref__", "address", "backend", "buffer", "nbytes", "pooled", "version")
 
     def __init__(
         self, backend: Backend | None, buffer: object, address: int, nbytes: int, pooled: bool = False

@@ -6,6 +6,7 @@ import importlib
 from typing import Protocol
 
 from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.assembly import Assembly
 
 
 class Program(Protocol):
@@ -37,6 +38,9 @@ class Backend(Protocol):
 
     def program(self) -> Program:
         """A new, empty program."""
+
+    def assembly(self) -> Assembly:
+        """A program to be put together from calls whose arrays get their memory later."""
 
     def eager(self) -> Program:
         """This thread's program for eager execution."""

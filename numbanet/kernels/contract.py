@@ -5,7 +5,8 @@ that choose Numba kernels, cut the work into tasks and append rows to a program;
 with a reason) runs there as a host call of the NumPy kernel. A test holds every implementation to these signatures.
 
 Shapes are written behind the argument. Outputs come first and are allocated by the caller. Unless ``strided`` names
-an argument, it is row-major contiguous; ``inplace`` lists the inputs that may share memory with the output.
+an argument, it is row-major contiguous; ``inplace`` lists the inputs that may share memory with the output. A function
+writes ``out``, what ends in ``_out``, and what ``writes`` names, and nothing else: the graph goes by it.
 """
 
 from __future__ import annotations
@@ -26,17 +27,22 @@ class KernelFunction:
     inplace: tuple[str, ...]
     strided: tuple[str, ...]
     summary: str
+    writes: tuple[str, ...] = ()
+
+    def is_written(self, argument: str) -> bool:
+        """Whether the function writes what it is given under this name."""
+        return argument == "out" or argument.endswith("_out") or argument in self.writes
 
 
 CONTRACT: dict[str, KernelFunction] = {}
 
 
-def declare(*, inplace: tuple[str, ...] = (), strided: tuple[str, ...] = ()) -> Callable:
+def declare(*, inplace: tuple[str, ...] = (), strided: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> Callable:
     """Enter a function of the contract; its body is its docstring."""
 
     def enter(function: Callable) -> KernelFunction:
         summary = inspect.getdoc(function) or ""
-        line = KernelFunction(function.__name__, inspect.signature(function), inplace, strided, summary)
+        line = KernelFunction(function.__name__, inspect.signature(function), inplace, strided, summary, writes)
         CONTRACT[line.name] = line
         return line
 
@@ -89,7 +95,7 @@ def reduce(out, x, axes: tuple[int, ...], function: str):
     NaN passes through max and min."""
 
 
-@declare(strided=("x",))
+@declare(strided=("x",), writes=("mean",))
 def variance(out, mean, x, axes: tuple[int, ...], correction: float):
     """mean = Σ x / n and out = Σ (x − mean)² / max(0, n − correction) over axes of n elements, kept as 1."""
 
@@ -222,7 +228,7 @@ def recurrent_backward(
 
 
 # --- pooling -----------------------------------------------------------------------------------------------------
-@declare()
+@declare(writes=("positions",))
 def max_pool2d(out, positions, x, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
     """out (n, c, oh, ow) = maximum of each window of x (n, c, h, w); positions = where in the window, ky · kw + kx.
 
@@ -262,7 +268,7 @@ def adaptive_avg_pool2d_backward(out, grad):
     """out (n, c, h, w) = gradient of adaptive_avg_pool2d."""
 
 
-@declare()
+@declare(writes=("indices",))
 def adaptive_max_pool2d(out, indices, x):
     """out = maximum of each window of adaptive_avg_pool2d; indices (int32) = where in the plane: the first, or the
     last NaN."""
@@ -274,7 +280,7 @@ def adaptive_max_pool2d_backward(out, grad, indices):
 
 
 # --- normalisation ------------------------------------------------------------------------------------------------
-@declare()
+@declare(writes=("statistics", "running_mean", "running_var", "batches"))
 def batch_norm(
     out,
     statistics,
@@ -321,7 +327,7 @@ def batch_norm_backward(
     weight·ρ·g."""
 
 
-@declare()
+@declare(writes=("statistics",))
 def group_norm(out, statistics, x, weight, bias, residual, groups: int, eps: float, activation: str | None = None):
     """As batch_norm when training, with μ and ρ of each group of c/groups channels of each sample: statistics
     (2, n·groups)."""
@@ -345,7 +351,7 @@ def group_norm_backward(
     """Gradients of group_norm, as batch_norm_backward: means are taken over a group."""
 
 
-@declare()
+@declare(writes=("statistics",))
 def layer_norm(out, statistics, x, weight, bias, eps: float):
     """out (rows, c) = (x − μ)·ρ·weight + bias with μ and ρ = 1/√(σ² + eps) of each row: statistics (2, rows).
 
@@ -370,7 +376,7 @@ def softmax_backward(out, grad, y, log: bool):
     """Gradient of softmax from its output y: y·(grad − Σ grad·y), or grad − exp(y)·Σ grad for log-softmax."""
 
 
-@declare()
+@declare(writes=("logsumexp",))
 def cross_entropy(out, logsumexp, logits, target, reduction: str, ignore_index: int, label_smoothing: float):
     """out () for reduction "mean" or "sum", (n,) for "none"; logsumexp (n,); logits (n, c); target (n,) int64.
 
@@ -387,7 +393,7 @@ def cross_entropy_backward(
 
 
 # --- attention ---------------------------------------------------------------------------------------------------
-@declare(strided=("out", "query", "key", "value", "mask"))
+@declare(strided=("out", "query", "key", "value", "mask"), writes=("logsumexp",))
 def attention(
     out,
     logsumexp,
@@ -453,7 +459,7 @@ def mse_loss_backward(out, grad, x, y, reduction: str):
 
 
 # --- optimiser updates: all parameters of a group in one call -------------------------------------------------------
-@declare()
+@declare(writes=("parameters", "momentum_buffers"))
 def sgd_update(parameters: tuple, gradients: tuple, momentum_buffers: tuple, hyper):
     """PyTorch's SGD. hyper (6,): lr, momentum, dampening, weight_decay, nesterov (0/1), first step (0/1).
 
@@ -461,7 +467,7 @@ def sgd_update(parameters: tuple, gradients: tuple, momentum_buffers: tuple, hyp
     else v; p −= lr·g. hyper is float32 or float64; momentum_buffers is empty when momentum is 0."""
 
 
-@declare()
+@declare(writes=("parameters", "exp_avgs", "exp_avg_sqs"))
 def adam_update(parameters: tuple, gradients: tuple, exp_avgs: tuple, exp_avg_sqs: tuple, hyper):
     """Adam and AdamW. hyper (8,): lr, beta1, beta2, eps, weight_decay, decoupled (0/1), 1 − beta1^t, sqrt(1 − beta2^t).
 
@@ -469,7 +475,7 @@ def adam_update(parameters: tuple, gradients: tuple, exp_avgs: tuple, exp_avg_sq
     p −= (lr / (1−β1^t)) · m / (sqrt(v) / sqrt(1−β2^t) + eps)."""
 
 
-@declare()
+@declare(writes=("parameters", "square_avgs", "momentum_buffers", "grad_avgs"))
 def rmsprop_update(
     parameters: tuple, gradients: tuple, square_avgs: tuple, momentum_buffers: tuple, grad_avgs: tuple, hyper
 ):
@@ -486,12 +492,12 @@ def sum_of_squares(out, arrays: tuple):
     """out () = Σ x² over all elements of all arrays."""
 
 
-@declare()
+@declare(writes=("arrays",))
 def scale_all(arrays: tuple, factor):
     """x ← x · factor () for all elements of all arrays, in place; nothing is touched if factor is 1."""
 
 
-@declare()
+@declare(writes=("arrays",))
 def clamp_all(arrays: tuple, limit):
     """x ← min(max(x, −limit), limit) for all elements of all arrays, in place; limit (); a NaN stays."""
 
@@ -527,7 +533,7 @@ def move_pictures(out, x, maps, fill: int, border: str):
     if border is constant, else what edge, reflect or symmetric padding has there. out may have another size than x."""
 
 
-@declare()
+@declare(writes=("pictures",))
 def erase_pictures(pictures, boxes, fill: int):
     """fill in all channels inside boxes (n, 4) int64: top, left, bottom, right (not included), clipped; in place."""
 
@@ -544,14 +550,14 @@ def resize_pictures(out, x, boxes):
     """Each box (n, 4) int64: top, left, height, width, inside x, enlarged to x's size, bilinear, rounded once."""
 
 
-@declare()
+@declare(writes=("pictures",))
 def grey_pictures(pictures, chosen):
     """All three channels = floor(0.2989·r + 0.587·g + 0.114·b) where chosen (n,) int64 is not 0; in place.
 
     Pictures of another number of channels stay."""
 
 
-@declare()
+@declare(writes=("pictures",))
 def jitter_pictures(pictures, factors, orders):
     """The changes that orders (n, 4) int64 names, one after the other, in place, of pictures of 1 or 3 channels;
     factors (n, 4) float64 by change.
@@ -573,7 +579,7 @@ def sobel_pictures(out, x, chosen):
     chosen (n,) int64 is not 0, else x."""
 
 
-@declare()
+@declare(writes=("pictures",))
 def noise_pictures(pictures, samples, amounts, seed: int, stream: int, epoch: int):
     """x + trunc(shift + scale·z) clipped to 0 … 255, amounts (n, 2) float32: shift, scale; in place. The standard
     normal z, by Box–Muller, come from the sample's stream as in sample_numbers."""

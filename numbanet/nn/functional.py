@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 
-from numbanet.autograd import apply
+from numbanet.autograd import apply, is_captured
 from numbanet.nn._arguments import Size, as_pictures, pair, pictures, single
 from numbanet.nn._attention import scaled_dot_product_attention as scaled_dot_product_attention
 from numbanet.nn._dropout import dropout as dropout
@@ -286,7 +286,7 @@ def nll_loss(
     classes = input.shape[1]
     counted = target != ignore_index
     wrong = counted & ((target < 0) | (target >= classes))
-    if wrong.any():
+    if not is_captured() and wrong.any():  # while a graph is recorded nobody looks; gather knows its bounds, too
         raise IndexError(
             f"Target {target[wrong][0].item()} is out of bounds: there are {classes} classes, 0 to {classes - 1}"
         )

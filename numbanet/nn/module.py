@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from numbanet import changes
 from numbanet.kernels.backend import BACKENDS
 from numbanet.nn._call import HookedCall
+from numbanet.nn._members import Members
 from numbanet.nn._state import StateDict
 from numbanet.nn.parameter import Parameter
 from numbanet.tensor import Tensor, as_dtype, clear_gradients
@@ -33,7 +35,7 @@ class Module(StateDict, HookedCall):
         assign = super().__setattr__
         assign("training", True)
         for registry in _REGISTRIES:
-            assign(registry, {})
+            assign(registry, Members())
         assign("_non_persistent_buffers_set", set())
         for table in (*self._CALL_TABLES, *self._STATE_TABLES):
             assign(table, OrderedDict())
@@ -137,6 +139,7 @@ class Module(StateDict, HookedCall):
                 )
             self._buffers[name] = value
         else:
+            changes.note()
             super().__setattr__(name, value)
 
     def _forget(self, name: str, keep: dict) -> None:
@@ -150,6 +153,7 @@ class Module(StateDict, HookedCall):
             if name in self.__dict__[registry]:
                 del self.__dict__[registry][name]
                 return
+        changes.note()
         super().__delattr__(name)
 
     def __dir__(self) -> list[str]:

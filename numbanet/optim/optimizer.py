@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from numbanet.autograd import enable_grad, no_grad
+from numbanet import changes
+from numbanet.autograd import enable_grad, no_grad, with_numbers
 from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.tensor import Tensor, clear_gradients
 
@@ -34,7 +35,7 @@ class HyperSlot:
 
     def __init__(self, like: Tensor, count: int) -> None:
         self.tensor = like.new_zeros((count,))
-        self._view = self.tensor.numpy()
+        self._view = self.tensor._array.numpy()
         self._values: tuple[float, ...] = ()
 
     def write(self, values: tuple[float, ...]) -> Tensor:
@@ -131,12 +132,15 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         with no_grad():
-            for index, group in enumerate(self.param_groups):
-                self._update(index, group)
+            with_numbers(self._update_groups)
         self._stepped = True
         for hook in self._post_hooks.values():
             hook(self, (closure,), {})
         return loss
+
+    def _update_groups(self) -> None:
+        for index, group in enumerate(self.param_groups):
+            self._update(index, group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of all parameters, or fill them with zeros."""
@@ -168,6 +172,7 @@ class Optimizer:
             raise ValueError("some parameters appear in more than one parameter group")
         group = {**self.defaults, **param_group, "params": params}
         self._check(group)
+        changes.note()
         self.param_groups.append(group)
 
     def register_step_pre_hook(self, hook: Callable) -> RemovableHandle:
@@ -214,6 +219,7 @@ class Optimizer:
             state[parameter] = {name: _own(name, value, number, parameter) for name, value in values.items()}
         merged = [self._merge(group, new) for group, new in zip(groups, saved, strict=True)]
         # Nothing was changed so far: a state that does not fit leaves the optimiser as it was.
+        changes.note()
         self.state = state
         for group, new in zip(groups, merged, strict=True):
             group.update(new)

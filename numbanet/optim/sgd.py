@@ -74,4 +74,5 @@ class SGD(Optimizer):
 
 
 def _have_buffers(parameters: Sequence[Tensor], states: Sequence[dict[str, Any]]) -> list[bool]:
-    return [state.get("momentum_buffer") is not None for state in states]
+    # no state.get: a replay of a recorded step makes no call for each parameter
+    return ["momentum_buffer" in state and state["momentum_buffer"] is not None for state in states]

@@ -17,6 +17,7 @@ from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.numpy import share
 
 if TYPE_CHECKING:
+    from numbanet.kernels.cpu.assembly import CpuAssembly
     from numbanet.kernels.cpu.kernel import Kernel
     from numbanet.kernels.cpu.program import CpuProgram
     from numbanet.kernels.cpu.remembered import RememberedCall
@@ -60,6 +61,15 @@ class CpuBackend:
 
         install(CpuProgram)
         return CpuProgram(lambda: self._local.recorded)
+
+    def assembly(self) -> CpuAssembly:
+        """A program to be put together from calls."""
+        from numbanet.kernels.cpu.assembly import CpuAssembly
+        from numbanet.kernels.cpu.functions import install
+        from numbanet.kernels.cpu.program import CpuProgram
+
+        install(CpuProgram)
+        return CpuAssembly()
 
     def eager(self) -> CpuProgram:
         """This thread's program for eager execution."""

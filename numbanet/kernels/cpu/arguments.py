@@ -7,6 +7,7 @@ an address for a pointer (in the check mode also its buffer's begin and end), an
 from __future__ import annotations
 
 import struct
+from itertools import accumulate
 from typing import get_type_hints
 
 from llvmlite import ir
@@ -30,12 +31,22 @@ def field_types(cls: type) -> list[types.Type]:
 
 
 class RowWriter:
-    """Packs a header and an instance of an argument class into a buffer of int64 words."""
+    """Packs a header and an instance of an argument class into a buffer of int64 words.
 
-    __slots__ = ("pack_into", "pointers", "size")
+    ``columns`` lists the pointers among the fields as (field, its first word), ``width`` is how many words a pointer
+    has; ``random_columns`` are the words of the fields ``seed`` and ``block`` (or ``random_block``) if it has
+    these."""
+
+    __slots__ = ("columns", "pack_into", "pointers", "random_columns", "size", "width")
 
     def __init__(self, cls: type) -> None:
         kinds = field_types(cls)
+        widths = [kind.words if isinstance(kind, Pointer) else 1 for kind in kinds]
+        at = dict(zip(cls._fields, accumulate(widths, initial=0), strict=False))
+        self.width = F32.words
+        self.columns = [(i, at[cls._fields[i]]) for i, kind in enumerate(kinds) if isinstance(kind, Pointer)]
+        block = at.get("block", at.get("random_block"))
+        self.random_columns = None if block is None or "seed" not in at else (at["seed"], block)
         self.pointers = tuple(i for i, kind in enumerate(kinds) if isinstance(kind, Pointer))
         words = "".join(
             "q" * kind.words if isinstance(kind, Pointer) else "d" if isinstance(kind, types.Float) else "q"

@@ -9,7 +9,7 @@ with each append, for gradients move from step to step, and that costs less than
 from __future__ import annotations
 
 from array import array as words_of
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -79,8 +79,16 @@ def append_group(program, which: Kernel, kinds: Sequence[Sequence[Array]], numbe
         return f"dtype {numbers.dtype}"
     table, tasks, size = make_table(kinds)
     chunk = tasks if size <= MANY_ELEMENTS else max(1, min(8, tasks // 16))
-    program.append(which, tasks, Group(program.keep(table), numbers, len(kinds[0])), chunk=chunk)
+    program.append(which, tasks, Group(program.keep_table(table, kinds), numbers, len(kinds[0])), chunk=chunk)
     return None
+
+
+def address_columns(kinds: Sequence[Sequence[Array]]) -> Iterator[tuple[Array, list[int]]]:
+    """Each array with the words of the table that hold its address (and in the check mode its buffer's ends)."""
+    count = len(kinds[0])
+    for number, arrays in enumerate(kinds):
+        for at, array in enumerate(arrays):
+            yield array, [(number * WORDS + word) * count + at for word in range(WORDS)]
 
 
 def make_table(kinds: Sequence[Sequence[Array]]) -> tuple[Array, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class CpuProgram:
     Every function of the contract is a method (``numbanet.kernels.cpu.functions`` adds them): it chooses kernels, cuts
     the work into tasks and appends.
     """
+
+    is_checked = CHECKED
 
     def __init__(self, recorder: Callable[[], set[Kernel] | None]) -> None:
         self._recorder = recorder
@@ -120,6 +122,11 @@ class CpuProgram:
         self.kept.append(array)
         return array
 
+    def keep_table(self, table: Array, kinds: Sequence[Sequence[Array]]) -> Array:
+        """Keep a group's table (``numbanet.kernels.cpu.group``), which holds the addresses of these arrays."""
+        self.kept.append(table)
+        return table
+
     def run(self) -> None:
         """Do all rows and host calls in order; raises what a kernel's status or a host call says."""
         segments, level, at = self._segments, 0, 0
@@ -140,7 +147,7 @@ class CpuProgram:
         table = self._table
         replay(table, first_level, levels, self.scratch, table.is_parallel(first_level, levels))
         if self._status[0] or CHECKED:
-            self._report()
+            self.report()
 
     @property
     def has_host_calls(self) -> bool:
@@ -152,12 +159,17 @@ class CpuProgram:
         """Whether a row has a message of its own for a status."""
         return bool(self._errors)
 
+    def finished_table(self) -> Table:
+        """The table itself, to which nothing is appended any more."""
+        self._table.nodes, self._table.levels = self.nodes, self._levels
+        return self._table
+
     def table_copy(self) -> Table:
         """The rows in a table of their own."""
-        self._table.nodes, self._table.levels = self.nodes, self._levels
-        return self._table.copy(self._used >> 3)
+        return self.finished_table().copy(self._used >> 3)
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Raise what the status of a run says."""
         failed, node, code = (int(word) for word in self._status[:3])
         self._status[:] = 0
         if CHECKED and self._violation[0]:

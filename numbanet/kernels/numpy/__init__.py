@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -33,6 +34,9 @@ from numbanet.kernels.numpy import (
     reduce,
     softmax,
 )
+
+if TYPE_CHECKING:
+    from numbanet.kernels.numpy.assembly import NumpyAssembly
 
 _MODULES = (
     pointwise,
@@ -122,6 +126,12 @@ class NumpyBackend:
 
     def program(self) -> NumpyProgram:
         return NumpyProgram()
+
+    def assembly(self) -> NumpyAssembly:
+        """A program to be put together from calls."""
+        from numbanet.kernels.numpy.assembly import NumpyAssembly
+
+        return NumpyAssembly()
 
     def eager(self) -> NumpyProgram:
         try:

@@ -1,0 +1,251 @@
+"""``numbanet.compile``: a function that is recorded twice, and from then on replayed."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from numbanet import changes
+from numbanet.autograd import is_captured, is_grad_enabled
+from numbanet.graph.capture import record
+from numbanet.graph.compare import settle
+from numbanet.graph.errors import GraphError
+from numbanet.graph.executable import Executable, StaleError
+from numbanet.graph.memory import Arena, GradientBlock
+from numbanet.graph.plan import Plan, make_plan
+from numbanet.graph.structure import flatten
+from numbanet.graph.trace import Trace
+from numbanet.graph.watch import Context, Labelled, Watch
+from numbanet.kernels.backend import Backend
+from numbanet.kernels.threads import get_num_threads
+from numbanet.tensor import Tensor
+
+MOST_RECORDINGS = 4
+"""Of one kind of call, until two in a row are alike."""
+MOST_KEPT = 64
+"""Recordings that wait for a second one of their kind."""
+
+
+class CallKey(NamedTuple):
+    """What kind of call it is: calls of one kind do the same."""
+
+    structure: Any
+    shapes: tuple
+    mode: tuple
+    values: Labelled
+    context: Context
+    gradients: tuple[bool, ...]
+
+
+class CompiledFunction:
+    """A function whose calls are recorded and replayed; see :func:`compile`.
+
+    ``plans`` are the plans made so far, one for each kind of call (shapes, dtypes, modes, set of parameters)."""
+
+    def __init__(self, function: Callable, max_captures: int, dynamic: Sequence[int]) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self.function = function
+        self.max_captures = max_captures
+        self.dynamic = frozenset(dynamic)
+        self._watch = Watch(function)
+        self._executables: dict[CallKey, Executable] = {}
+        self._recordings: dict[CallKey, int] = {}
+        self._undeclared: set[CallKey] = set()
+        self._latest: dict[CallKey, Trace] = {}
+        self._arena = Arena()
+        self._blocks: dict[tuple, GradientBlock] = {}
+        self._lock = threading.Lock()
+        self._volatile: set[str] = set()
+        self._context = Context(())
+        self._context_at = -1
+        self._owners: list[Tensor] = []
+        self._has_warned = False
+
+    @property
+    def plans(self) -> list[Plan]:
+        return [executable.plan for executable in self._executables.values()]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["function"], name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the function returns, from a replay once two recordings were alike; its tensors have no history."""
+        if is_captured():  # part of another compiled function
+            return self.function(*args, **kwargs)
+        if not self._lock.acquire(blocking=False):
+            raise GraphError(
+                f"the compiled function {self._name} is running already (in another thread, or it calls itself); make "
+                "one for each thread"
+            )
+        try:
+            arguments: list[Tensor] = []
+            key = self._key(flatten((args, kwargs) if kwargs else args, arguments), arguments)
+            executable = self._executables.get(key)
+            if executable is not None:
+                try:
+                    return executable.replay(arguments)
+                except StaleError:
+                    del self._executables[key]
+            return self._record(key, args, kwargs, arguments)
+        finally:
+            self._lock.release()
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__qualname__", type(self.function).__name__)
+
+    # --- what kind of call this is -----------------------------------------------------------------------------------
+    def _key(self, structure: Any, arguments: Sequence[Tensor]) -> CallKey:
+        if changes.count != self._context_at:
+            self._look_around()
+        arrays = [tensor._array for tensor in arguments]
+        shapes = [(a.shape, a.dtype.num) if a.is_contiguous else (a.shape, a.dtype.num, a.strides) for a in arrays]
+        leaves = [tensor._requires_grad for tensor in arguments]
+        grads = [owner._grad is None for owner in self._owners]
+        mode = (is_grad_enabled(), get_num_threads(), *leaves)
+        values = self._watch.values()
+        if self._volatile:
+            values = self._lasting(values)
+        return CallKey(structure, tuple(shapes), mode, values, self._context, tuple(grads))
+
+    def _look_around(self) -> None:
+        """Find out what the function works with now."""
+        self._context_at = changes.count
+        self._watch = Watch(self.function)
+        self._context = Context(self._lasting(self._watch.context()))
+        self._owners = [tensor for _, tensor in self._watch.tensors()]
+
+    def _lasting(self, labelled: Labelled) -> Labelled:
+        return tuple([pair for pair in labelled if pair[0] not in self._volatile])
+
+    def _forget_changed(self, key: CallKey) -> CallKey:
+        """Values that the call itself has changed (a counter) say nothing about what kind of call it was."""
+        before = {**dict(key.values), **dict(key.context.labelled)}
+        now = {**dict(self._watch.values()), **dict(self._watch.context())}
+        changed = {label for label, value in before.items() if label in now and not _equal(now[label], value)}
+        if not changed:
+            return key
+        self._volatile |= changed
+        self._context_at = -1
+        self._latest = {self._without_volatile(old): trace for old, trace in self._latest.items()}
+        self._executables = {self._without_volatile(old): one for old, one in self._executables.items()}
+        self._undeclared = {self._without_volatile(old) for old in self._undeclared}
+        return self._without_volatile(key)
+
+    def _without_volatile(self, key: CallKey) -> CallKey:
+        context = Context(self._lasting(key.context.labelled))
+        return key._replace(values=self._lasting(key.values), context=context)
+
+    def _declared(self, key: CallKey) -> CallKey:
+        """The key without the dimensions that are declared to vary and the state of the gradients."""
+        shapes = [
+            (tuple([0 if at in self.dynamic else extent for at, extent in enumerate(one[0])]), *one[1:])
+            for one in key.shapes
+        ]
+        return key._replace(shapes=tuple(shapes), gradients=())
+
+    # --- recording ---------------------------------------------------------------------------------------------------
+    def _record(self, key: CallKey, args: tuple, kwargs: dict, arguments: list[Tensor]) -> Any:
+        declared = self._declared(key)
+        if declared not in self._undeclared:
+            if len(self._undeclared) >= self.max_captures:
+                self._warn(declared)
+                return self.function(*args, **kwargs)
+            self._undeclared.add(declared)
+        result, trace = record(self.function, args, kwargs, arguments, self._watch)
+        key = self._forget_changed(key)
+        kind = key._replace(gradients=())
+        before, difference = self._latest.get(kind), None
+        if before is not None:
+            difference = settle(before, trace)
+            if difference is None:
+                self._make(key, trace)
+                return result
+        self._keep(kind, trace)
+        count = self._recordings[key] = self._recordings.get(key, 0) + 1
+        if count > MOST_RECORDINGS:
+            raise GraphError(f"{self._name} does something else with each call, so it cannot be replayed: {difference}")
+        return result
+
+    def _keep(self, kind: CallKey, trace: Trace) -> None:
+        """Keep a recording until the next of its kind; not more than a few, for they hold on to constants."""
+        self._latest.pop(kind, None)
+        self._latest[kind] = trace
+        while len(self._latest) > MOST_KEPT:
+            del self._latest[next(iter(self._latest))]
+
+    def _make(self, key: CallKey, trace: Trace) -> None:
+        plan = make_plan(trace, _backend_of(trace))
+        self._executables[key] = Executable(plan, self._arena, self._blocks)
+
+    def _warn(self, declared: CallKey) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"the compiled function {self._name} was recorded for {self.max_captures} kinds of calls, and here is "
+                f"another: {_first_difference(self._undeclared, declared)}. It is run eagerly where it was not "
+                "recorded. Declare dimensions that vary (dynamic=...), or raise max_captures.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+
+def _first_difference(known: Iterable[CallKey], now: CallKey) -> str:
+    """In words, what sets a kind of call apart from the one that is most like it."""
+    before = max(known, key=lambda one: sum(a == b for a, b in zip(one, now, strict=True)))
+    if before.shapes != now.shapes:
+        for number, (old, new) in enumerate(zip(before.shapes, now.shapes, strict=False)):
+            if old[0] != new[0]:
+                return f"input {number} has shape {new[0]}, and had {old[0]}"
+        return "the inputs have another dtype or other strides"
+    if before.structure != now.structure:
+        return f"the arguments are {now.structure}, and were {before.structure}"
+    for old, new in ((before.values, now.values), (before.context.labelled, now.context.labelled)):
+        earlier = dict(old)
+        for label, value in new:
+            if not _equal(earlier.get(label), value):
+                return f"{label} is {value!r}, and was {earlier.get(label)!r}"
+        if len(old) != len(new):
+            return "a parameter or an attribute is not there any more"
+    return "gradients are wanted or not, or the number of threads is another"
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) and (a == b or (a != a and b != b)))
+
+
+def _backend_of(trace: Trace) -> Backend:
+    """The one back end of all nodes."""
+    backends = {id(buffer.backend): buffer.backend for buffer in trace.buffers}
+    if len(backends) > 1:
+        raise GraphError("a compiled function works with tensors of one back end")
+    return next(iter(backends.values()))
+
+
+def compile(
+    function: Callable | None = None, *, max_captures: int = 8, dynamic: Sequence[int] = ()
+) -> CompiledFunction | Callable[[Callable], CompiledFunction]:
+    """Have a function (or a module) recorded and replayed: the same results, without Python between the operations.
+
+    A training step — forward, ``backward``, ``optimizer.step()`` — or an inference is called as before. The first
+    calls run eagerly and are recorded; as soon as two in a row did the same, the further ones replay the recorded
+    kernels in one call, to the same bits. Another shape, dtype, mode (train, eval) or set of parameters is recorded
+    anew, up to ``max_captures`` kinds of calls, not counting those that differ only in the dimensions ``dynamic`` of
+    their arguments.
+
+    What is returned has no history, and lies in memory of its own, as do gradients. Python inside the function runs
+    only while it is recorded, but for the optimiser's, whose learning rate is read at each call.
+
+    Raises, when it is called: ControlFlowError where Python looks at a tensor's value, FrozenNumberError for a number
+    that changes from call to call, SideEffectError for a tensor that is kept but not returned.
+    """
+    if function is None:
+        return lambda given: compile(given, max_captures=max_captures, dynamic=dynamic)
+    if not callable(function):
+        raise TypeError(f"compile expects a function or a module, got {type(function).__name__}")
+    if max_captures < 1:
+        raise ValueError(f"max_captures must be at least 1, got {max_captures}")
+    return CompiledFunction(function, max_captures, dynamic)

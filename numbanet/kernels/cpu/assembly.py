@@ -1,0 +1,185 @@
+"""Programs put together on the CPU: rows are collected first, and written into a table when their memory is known.
+
+A replay of such a table asks nobody: what lies elsewhere than last time is patched in the words that point to it, and
+the driver does all levels in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.assembly import HostCall, Piece
+from numbanet.kernels.cpu.arguments import HEADER
+from numbanet.kernels.cpu.group import address_columns
+from numbanet.kernels.cpu.kernel import Kernel
+from numbanet.kernels.cpu.program import CpuProgram
+from numbanet.kernels.cpu.replay import replay
+from numbanet.kernels.numpy.assembly import run_host_call, set_random_place
+
+FLOAT32 = np.dtype(np.float32)
+Place = tuple[memoryview, int, int]
+"""A word that holds a storage's address: its table, its index, and how far behind the address it points."""
+
+
+class Row(NamedTuple):
+    """A row to be written; see ``CpuProgram.append``."""
+
+    kernel: Kernel
+    tasks: int
+    args: tuple
+    chunk: int
+    scratch: int
+    on_error: Callable[[int, int], Exception] | None
+
+
+class CpuAssembly(CpuProgram):
+    """Collects what the functions of the contract append."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self._piece: Piece
+        self._tables: list[tuple[Array, Sequence[Sequence[Array]]]] = []
+
+    def call(self, name: str, args: Sequence, kwargs: dict) -> Piece:
+        """The piece that a function of the contract becomes with these arguments."""
+        self._piece = piece = Piece(name)
+        getattr(self, name)(*args, **kwargs)
+        return piece
+
+    def append(
+        self,
+        kernel: Kernel,
+        tasks: int,
+        args: tuple,
+        *,
+        chunk: int = 1,
+        scratch: int = 0,
+        on_error: Callable[[int, int], Exception] | None = None,
+        same_level: bool = False,
+    ) -> None:
+        if tasks <= 0:
+            return
+        row, levels = Row(kernel, tasks, args, chunk, scratch, on_error), self._piece.levels
+        if same_level and levels and type(levels[-1][0]) is Row:
+            levels[-1].append(row)
+        else:
+            levels.append([row])
+
+    def host(self, name: str, function: Callable, args: tuple, kwargs: dict, reason: str) -> None:
+        self._piece.levels.append([HostCall(name, function, list(args), kwargs, reason)])
+
+    def workspace(self, shape: tuple[int, ...], dtype: np.dtype = FLOAT32) -> Array:
+        array = Array(None, shape, dtype)
+        array.storage = Storage(None, None, 0, max(1, array.size) * dtype.itemsize)
+        self._piece.workspaces.append(array)
+        return array
+
+    def keep_table(self, table: Array, kinds: Sequence[Sequence[Array]]) -> Array:
+        self._tables.append((table, kinds))
+        return super().keep_table(table, kinds)
+
+    def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]]) -> CpuReplay:
+        """The rows in a table, in levels; the host calls of a level come behind its rows."""
+        program, rows, runs = CpuProgram(lambda: None), {}, []
+        for level in levels:
+            calls, is_first = [], True
+            for piece, at in level:
+                for one in piece.levels[at]:
+                    if type(one) is Row:
+                        rows.setdefault(piece, []).append(program.nodes)
+                        kernel, tasks, args, chunk, scratch, on_error = one
+                        program.append(
+                            kernel, tasks, args, chunk=chunk, scratch=scratch, on_error=on_error,
+                            same_level=not is_first,
+                        )  # fmt: skip
+                        is_first = False
+                    else:
+                        calls.append(one)
+            if not is_first:
+                runs.append(None)
+            runs += calls
+        return CpuReplay(program, runs, rows, self._tables, self.kept)
+
+
+class CpuReplay:
+    """A table of all rows, with the host calls between them."""
+
+    def __init__(self, program: CpuProgram, order: list, rows: dict[Piece, list[int]], tables: list, kept: list):
+        self._program = program
+        self._rows = rows
+        self._kept = kept
+        self._table = program.finished_table()
+        self._parts = _joined(order, self._table)
+        self._places: dict[int, list[Place]] = {}
+        self._find_pointers(tables)
+
+    def _find_pointers(self, tables: list) -> None:
+        words = self._table.words
+        for begin, kernel, args in self._program.rows:
+            for field, at in kernel.writer.columns:
+                array = args[field]
+                if type(array) is Array:
+                    self._note(array, words, [begin + HEADER + at + i for i in range(kernel.writer.width)])
+        for table, kinds in tables:
+            view = memoryview(table.storage.buffer)
+            for array, columns in address_columns(kinds):
+                self._note(array, view, columns)
+
+    def _note(self, array: Array, words: memoryview, columns: Sequence[int]) -> None:
+        """The words hold where the array begins and, in the check mode, where its buffer begins and ends."""
+        storage = array.storage
+        places = self._places.setdefault(id(storage), [])
+        distances = (array.offset * array.dtype.itemsize, 0, storage.nbytes)
+        for at, distance in zip(columns, distances, strict=False):
+            places.append((words, at, distance))
+            words[at] = storage.address + distance
+
+    def run(self) -> None:
+        """Do all levels and host calls in order."""
+        table, program = self._table, self._program
+        for part in self._parts:
+            if type(part) is tuple:
+                replay(table, part[0], part[1], program.scratch, part[2])
+                if table.status[0] or program.is_checked:
+                    program.report()
+            else:
+                run_host_call(part)
+
+    def moved(self, storage: Storage) -> None:
+        """Write the storage's address into the words that point to it."""
+        address = storage.address
+        for words, at, distance in self._places.get(id(storage), ()):
+            words[at] = address + distance
+
+    def draw_at(self, piece: Piece, seed: int, offset: int) -> None:
+        """The random numbers of this piece are those of ``seed`` from ``offset`` on."""
+        words = self._table.words
+        for node in self._rows.get(piece, ()):
+            begin, kernel, _ = self._program.rows[node]
+            seed_at, block_at = kernel.writer.random_columns
+            words[begin + HEADER + seed_at] = seed - (1 << 64) if seed >= 1 << 63 else seed
+            words[begin + HEADER + block_at] = offset // 4
+        for level in piece.levels:
+            for call in level:
+                if type(call) is HostCall:
+                    set_random_place(call, seed, offset)
+
+
+def _joined(order: list, table: Any) -> list:
+    """(first level, how many, whether one is parallel) for levels in a row, and the host calls between them."""
+    parts: list = []
+    level = 0
+    for one in order:
+        if one is not None:
+            parts.append(one)
+            continue
+        if parts and type(parts[-1]) is list:
+            parts[-1][1] += 1
+        else:
+            parts.append([level, 1])
+        level += 1
+    return [(*part, table.is_parallel(*part)) if type(part) is list else part for part in parts]
