@@ -77,7 +77,7 @@ class Augment:
             program.run()
         finally:
             program.clear()
-        return changed.numpy().copy()
+        return changed.numpy() if self.steps else pictures.copy()
 
     def _append(self, program: Any, backend: Any, pictures: np.ndarray, indices: np.ndarray, epoch: int) -> Array:
         """Append all steps to a program; where the pictures will be."""

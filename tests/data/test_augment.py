@@ -338,6 +338,14 @@ def test_a_position_in_the_middle_of_an_epoch_goes_on_with_the_same_pictures(bac
     assert seen + arrays(second) == whole
 
 
+def test_every_epoch_has_pictures_of_its_own(backend):
+    batches = loader()
+    batches.shuffle = False
+    first, second = arrays(batches), arrays(batches)
+    assert [labels for _, labels in first] == [labels for _, labels in second]
+    assert all(one != other for (one, _), (other, _) in zip(first, second, strict=True))
+
+
 def test_reading_ahead_changes_nothing(backend):
     ahead = loader(prefetch=2)
     ahead.dataset.in_memory = False
