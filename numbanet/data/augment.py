@@ -42,6 +42,7 @@ class Augment:
         self.normalise = normalise
         self.seed = seed
         self._checked: tuple[int, ...] = ()
+        self._backend: Any = None
 
     def __call__(self, batch: tuple[np.ndarray, Any], indices: np.ndarray, epoch: int) -> tuple[Tensor, Any]:
         """The batch (bytes (n, C, H, W), labels) of the samples ``indices`` as (float32 Tensor, labels)."""
@@ -61,8 +62,7 @@ class Augment:
         program = backend.eager()
         try:
             changed = self._append(program, backend, pictures, indices, epoch)
-            factors = (backend.from_buffer(one) for one in (self.normalise.scale, self.normalise.shift))
-            program.normalise_pictures(out, changed, *factors)
+            program.normalise_pictures(out, changed, *self._factors(backend))
             program.run()
         finally:
             program.clear()
@@ -78,6 +78,13 @@ class Augment:
         finally:
             program.clear()
         return changed.numpy() if self.steps else pictures.copy()
+
+    def _factors(self, backend: Any) -> tuple[Array, Array]:
+        """Scale and shift of the normalisation, made once for a back end."""
+        if self._backend is not backend:
+            self._backend = backend
+            self._arrays = backend.from_buffer(self.normalise.scale), backend.from_buffer(self.normalise.shift)
+        return self._arrays
 
     def _append(self, program: Any, backend: Any, pictures: np.ndarray, indices: np.ndarray, epoch: int) -> Array:
         """Append all steps to a program; where the pictures will be."""

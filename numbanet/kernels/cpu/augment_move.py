@@ -83,12 +83,12 @@ def move_planes(start, stop, row, scratch):
             inside = 0 <= a * i + c < p.height
             to = end if inside else 0
             first = begin if inside else 0
-            for j in range(first):
-                out[i * p.out_width + j] = from_anywhere(p, x, a * i + b * j + c, d * i + e * j + f)
-            if to > first:
-                copy_run(out + i * p.out_width, first, to, x + (a * i + c) * p.width, e * first + f, e)
-            for j in range(to, p.out_width):
-                out[i * p.out_width + j] = from_anywhere(p, x, a * i + b * j + c, d * i + e * j + f)
+            line, run = out + i * p.out_width, to - first
+            if run > 0:
+                copy_run(line, first, to, x + (a * i + c) * p.width, e * first + f, e)
+            for k in range(p.out_width - run):  # before the run, and behind it
+                j = k if k < first else k + run
+                line[j] = from_anywhere(p, x, a * i + b * j + c, d * i + e * j + f)
     return 0
 
 

@@ -150,11 +150,14 @@ def share(backend: object, array: np.ndarray) -> Array:
         array = np.array(array, dtype=dtype, order="C", copy=True)
     if array.size == 0:
         return Array(Storage(backend, np.empty(0, np.uint8), array.ctypes.data, 0), array.shape, dtype)
+    if array.flags.c_contiguous:
+        flat = array.reshape(-1).view(np.uint8)
+        return Array(Storage(backend, flat, flat.__array_interface__["data"][0], flat.nbytes), array.shape, dtype)
     strides = tuple(stride // itemsize for stride in array.strides)
     extent = 1 + sum((size - 1) * stride for size, stride in zip(array.shape, strides, strict=True))
     flat = as_strided(array, (extent,), (itemsize,)).view(np.uint8)
     storage = Storage(backend, flat, flat.__array_interface__["data"][0], flat.nbytes)
-    return Array(storage, array.shape, dtype, None if array.flags.c_contiguous else strides)
+    return Array(storage, array.shape, dtype, strides)
 
 
 KERNELS: dict[str, Callable] = {}
