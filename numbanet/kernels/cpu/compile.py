@@ -38,7 +38,8 @@ def _driver_is_missing() -> bool:
 def compile_kernels(kernels: Sequence[Kernel], progress: Progress | None = None) -> float:
     """Make the kernels and the driver ready; returns the seconds that compiling took, 0.0 if nothing was missing."""
     begin = time.perf_counter()
-    missing = missing_kernels(kernels)
+    # Kernels of a module share device functions, which each process compiles for itself: neighbours stay together.
+    missing = sorted(missing_kernels(kernels), key=lambda kernel: kernel.function.__module__)
     names = [kernel.name for kernel in missing]
     if threads.get_num_threads() > 1 and _driver_is_missing():
         names.insert(0, PARALLEL_DRIVER)

@@ -1,8 +1,8 @@
 """Two-dimensional convolution and its gradient for the input: the choice between the kernels, and nothing else.
 
 Both are a walk of taps over bands of pictures (``geometry.py``), done with vectors over the output channels
-(``conv_channels.py``) or over neighbouring positions (``conv_positions.py``); depthwise convolutions, which share
-nothing between channels, have ``conv_depthwise.py``. The gradient for the weights is in ``conv_weight.py``.
+(``conv_channels.py``), over neighbouring positions (``conv_positions.py``) or over pictures (``conv_pictures.py``);
+depthwise convolutions, which share nothing between channels, have ``conv_depthwise.py``. The gradient for the weights is in ``conv_weight.py``.
 """
 
 from __future__ import annotations
@@ -10,33 +10,44 @@ from __future__ import annotations
 import functools
 import os
 
-from numbanet.kernels.cpu import conv_channels, conv_depthwise, conv_positions, conv_winograd
+from numbanet.kernels.cpu import conv_channels, conv_depthwise, conv_pictures, conv_positions, conv_winograd
 from numbanet.kernels.cpu.conv_channels import Filters
+from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
 from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
 from numbanet.kernels.cpu.gemm import ACTIVATIONS
 from numbanet.kernels.cpu.geometry import Walk, Window, channel_block, forward_walk, gradient_walk
 from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.tile import LANES
 
-FORMS = ("positions", "channels")
+FORMS = ("positions", "channels", "pictures")
 TURN_STEPS = 12
 """Turning the result of the form "channels" costs as much as so many steps of its chains."""
+PICTURE_STEPS = 8
+"""Turning a result of the form "pictures", or as many inputs as a tile has, costs as much as so many steps."""
 STORE_STEPS = 4
 """Adding a tile to the output costs as much as so many steps of its chain."""
 
 
-def efficiency(form: str, rows: int, walk: Walk, channels: int, out_channels: int) -> float:
+def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> float:
     """Share of the multiply-adds' time in all time, and of those that count in all multiply-adds."""
-    taps = max(len(walk.taps(segment)[0]) for segment in walk.segments)
-    steps, chains = max(taps * channels, 1), -(-channels // channel_block(max(taps, 1)))
+    (ys, met_ys), (xs, met_xs) = tap_counts(walk.rows, size[0]), tap_counts(walk.columns, size[1])
+    steps, useful = max(ys * xs * channels, 1), met_ys * met_xs / max(ys * xs, 1e-9)
+    chains = -(-channels // channel_block(max(1, *(len(walk.taps(segment)[0]) for segment in walk.segments))))
     if form == "channels":
         share = out_channels / conv_channels.padded(out_channels)
-        return share * steps / (steps + STORE_STEPS * chains + TURN_STEPS)
+        return useful * share * steps / (steps + STORE_STEPS * chains + TURN_STEPS)
     # A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows).
+    tiles = -(-out_channels // rows)
+    share = out_channels / (tiles * rows)
+    if form == "pictures":
+        # A tenth less, because a tap of another channel is far away in the band.
+        share *= 0.9 * pictures / (-(-pictures // GROUP) * GROUP) * min(1.0, rows * conv_pictures.COLUMNS / 10)
+        inputs = channels * size[0] * size[1] / (walk.rows.size * walk.columns.size * tiles * rows)
+        return share * steps * useful / (steps * useful + STORE_STEPS * chains + PICTURE_STEPS * (1 + inputs))
     width = walk.columns.size
-    share = out_channels / (-(-out_channels // rows) * rows) * width / (-(-width // LANES) * LANES)
+    share *= width / (-(-width // LANES) * LANES)
     accumulators = rows * conv_positions.TILES[rows]
-    return share * min(1.0, accumulators / 10) * steps / (steps + STORE_STEPS * chains)
+    return useful * share * min(1.0, accumulators / 10) * steps / (steps + STORE_STEPS * chains)
 
 
 def forced_form() -> str:
@@ -48,19 +59,21 @@ def forced_form() -> str:
 
 
 @functools.lru_cache(maxsize=512)
-def choose(walk: Walk, channels: int, out_channels: int) -> tuple[str, int]:
+def choose(walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> tuple[str, int]:
     """The form of a convolution and the rows of its tile: what wastes the least time.
 
-    "channels" takes any stride and wastes nothing but the lanes beyond the last channel; "positions" needs stride 1,
-    has no result to turn, and wastes lanes at the end of each row of the picture. Both give the same bits.
-    ``NUMBANET_CONV`` forces a form where it is possible.
+    "channels" takes any stride and wastes nothing but the lanes beyond the last channel and products with padding;
+    "positions" needs stride 1, has no result to turn, and wastes lanes at the end of each row of the picture; "pictures"
+    wastes nothing but lanes beyond the last picture, and turns the pictures as well as the result. All give the same
+    bits. ``NUMBANET_CONV`` forces a form where it is possible.
     """
     forced = forced_form()
     choices = [("channels", conv_channels.ROWS)]
     if walk.columns.phases == walk.rows.phases == walk.columns.step == 1:
         choices += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
+    choices += [("pictures", rows) for rows in conv_pictures.ROWS if rows <= out_channels]
     wanted = [choice for choice in choices if choice[0] == forced] or choices
-    return max(wanted, key=lambda choice: efficiency(*choice, walk, channels, out_channels))
+    return max(wanted, key=lambda choice: efficiency(*choice, walk, size, pictures, channels, out_channels))
 
 
 @functools.lru_cache(maxsize=512)
@@ -81,9 +94,11 @@ def _append(program, out, x, weight, bias, walk, filters, groups, activation, sk
     if not forced_form() and conv_winograd.wins(walk, x.shape[1], out.shape[1], groups):
         conv_winograd.append(program, out, x, weight, bias, walk, filters, activation)
         return
-    form, rows = choose(walk, x.shape[1] // groups, out.shape[1] // groups)
+    form, rows = choose(walk, x.shape[2:], x.shape[0], x.shape[1] // groups, out.shape[1] // groups)
     if form == "channels":
         conv_channels.append(program, out, x, weight, bias, walk, filters, groups, activation)
+    elif form == "pictures":
+        conv_pictures.append(program, out, x, weight, bias, walk, filters, groups, activation, rows)
     else:
         conv_positions.append(program, out, x, weight, bias, walk, filters, groups, activation, rows, skip)
 

@@ -16,6 +16,7 @@ from numba.core.ccallback import CFunc
 
 from numbanet.kernels.cpu.arguments import ROW, RowWriter, row_writer
 from numbanet.kernels.cpu.cache import is_cached, kernel_cache
+from numbanet.kernels.cpu.library import DeviceCompiler, KernelCompiler
 
 KERNEL = types.int64(types.int64, types.int64, ROW, types.int64)
 KERNELS: dict[str, Kernel] = {}
@@ -53,7 +54,9 @@ class Kernel:
         with _compile_lock:
             if not self._address:
                 begin = time.perf_counter()
-                compiled = CFunc(self.function, (KERNEL.args, KERNEL.return_type), {}, dict(FLAGS))
+                compiled = CFunc(
+                    self.function, (KERNEL.args, KERNEL.return_type), {}, dict(FLAGS), pipeline_class=KernelCompiler
+                )
                 compiled._cache = kernel_cache(self.function, self.name)
                 compiled.compile()
                 self._compiled = compiled
@@ -82,4 +85,4 @@ def device_function(function: Callable) -> Callable:
     """A function that kernels call; it is compiled into them.
 
     Python never calls it, so it has no wrappers: they took an eighth of the compile time of LeNet's kernels."""
-    return njit(error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return njit(error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=DeviceCompiler)(function)

@@ -92,8 +92,8 @@ def max_pool_2x2(start, stop, row, scratch):
 
 @device_function
 def chosen(where, position, gradient):
-    """The gradient where the maximum is at the position, 0 elsewhere."""
-    return select(where == splat(np.int32(position)), gradient, splat(np.float32(0)))
+    """The gradient where the maximum is at the position (a vector of it), 0 elsewhere."""
+    return select(where == position, gradient, splat(np.float32(0)))
 
 
 @device_function
@@ -110,7 +110,9 @@ def spread_pair(x, gradient, positions, top, at, width, out_width):
     """Two narrow rows of windows, begun at x[top] and gradient[at]; what the stores write too much they overwrite."""
     value = load_halves(gradient, at, at + out_width)
     where = load_bytes(positions, at, at + out_width)
-    a, b, c, d = chosen(where, 0, value), chosen(where, 1, value), chosen(where, 2, value), chosen(where, 3, value)
+    zero, one = splat(np.int32(0)), splat(np.int32(1))
+    a, b = chosen(where, zero, value), chosen(where, one, value)
+    c, d = chosen(where, splat(np.int32(2)), value), chosen(where, splat(np.int32(3)), value)
     store(x, top, interleave(a, b, 0))
     store(x, top + width, interleave(c, d, 0))
     store(x, top + 2 * width, interleave(a, b, 1))
@@ -121,10 +123,11 @@ def spread_pair(x, gradient, positions, top, at, width, out_width):
 def spread_row(x, gradient, positions, top, at, width, out_width):
     """A row of windows: all of its upper row is written before the lower one."""
     for below in range(2):
+        even, odd = splat(np.int32(2 * below)), splat(np.int32(2 * below + 1))
         for left in range(0, out_width, 16):
             value = load(gradient, at + left)
             where = load_bytes(positions, at + left, at + left + 8)
-            a, b = chosen(where, 2 * below, value), chosen(where, 2 * below + 1, value)
+            a, b = chosen(where, even, value), chosen(where, odd, value)
             store(x, top + below * width + 2 * left, interleave(a, b, 0))
             store(x, top + below * width + 2 * left + 16, interleave(a, b, 1))
 

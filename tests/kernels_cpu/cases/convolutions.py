@@ -1,8 +1,8 @@
-"""Convolutions and their gradients for the input: every tile of both forms on every geometry, bands, bias, ReLU."""
+"""Convolutions and their gradients for the input: every tile of all forms on every geometry, bands, bias, ReLU."""
 
 from __future__ import annotations
 
-from numbanet.kernels.cpu import conv, conv_channels, conv_positions, conv_winograd
+from numbanet.kernels.cpu import conv, conv_channels, conv_pictures, conv_positions, conv_winograd
 from numbanet.kernels.cpu.geometry import Window, forward_walk, gradient_walk
 from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
 
@@ -38,6 +38,8 @@ GEOMETRIES = {
     "Winograd, no padding": ((2, 20, 9, 40), 19, (3, 3), (1, 1), (0, 0), (1, 1), 1),
     "Winograd, bands": ((1, 64, 33, 37), 40, (3, 3), (1, 1), (2, 2), (1, 1), 1),
     "Winograd, bunches": ((37, 32, 8, 8), 32, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "groups of pictures": ((35, 7, 6, 5), 8, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "groups of pictures, strided": ((19, 40, 9, 7), 4, (3, 4), (2, 3), (1, 2), (1, 1), 2),
     "many tasks": ((9, 4, 16, 16), 12, (5, 5), (1, 1), (0, 0), (1, 1), 1),
 }
 
@@ -63,12 +65,13 @@ def _choices(out_channels: int, strides: bool = False, winograd: bool = False):
     forced = [("channels", conv_channels.ROWS)]
     if not strides:
         forced += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
+    forced += [("pictures", rows) for rows in conv_pictures.ROWS if rows <= out_channels]
     for choice in forced:
         yield f", {choice[0]} x {choice[1]}", (DIRECT, _force(choice)), BOUND
 
 
 def _force(choice: tuple[str, int]) -> tuple:
-    return "conv", "choose", lambda walk, channels, out_channels: choice
+    return "conv", "choose", lambda walk, size, pictures, channels, out_channels: choice
 
 
 def tensors(name: str) -> tuple:
@@ -105,14 +108,15 @@ def _activated_and_banded():
         args = (unset(*out), x, weight, bias, *window)
         # A tile over positions never has more rows than a group has output channels.
         rows = max(rows for rows in conv_positions.TILES if rows <= min(out[1] // window[3], 4))
-        forms = [("channels", conv_channels.ROWS)] + [("positions", rows)] * (window[0] == (1, 1))
+        forms = [("channels", conv_channels.ROWS), ("pictures", 3)] + [("positions", rows)] * (window[0] == (1, 1))
         for form in forms:
             yield Case(
                 f"conv2d {name}, ReLU, {form[0]}", "conv2d", args, tolerance=BOUND, options={"activation": "relu"},
                 patches=(DIRECT, _force(form)),
             )  # fmt: skip
             for size in (1, 20):
-                small = (("conv_positions", "SCRATCH", size), ("conv_channels", "POSITIONS", size))
+                names = {"conv_positions": "SCRATCH", "conv_channels": "POSITIONS", "conv_pictures": "SCRATCH"}
+                small = tuple((module, name, size) for module, name in names.items())
                 yield Case(
                     f"conv2d {name}, bands of {size}, {form[0]}", "conv2d", args, tolerance=BOUND,
                     patches=(DIRECT, _force(form), *small),
