@@ -152,8 +152,10 @@ def conv2d_input_grad(out, grad, weight, stride: Pair, padding: Pair, dilation: 
 
 
 @declare()
-def conv2d_weight_grad(out, bias_out, grad, x, stride: Pair, padding: Pair, dilation: Pair, groups: int):
-    """out (o, c/groups, kh, kw) and bias_out (o,) or None: gradients of conv2d with respect to weight and bias."""
+def conv2d_weight_grad(out, bias_out, grad, x, stride: Pair, padding: Pair, dilation: Pair, groups: int, output=None):
+    """out (o, c/groups, kh, kw) and bias_out (o,) or None: gradients of conv2d with respect to weight and bias.
+
+    With the ``output`` of a conv2d with ReLU, grad counts only where that is not at or below 0."""
 
 
 @declare()

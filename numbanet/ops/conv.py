@@ -81,7 +81,7 @@ class Conv2d(Op):
             saved = [node.output()] if self.activation else []
             saved += [node.input(index) for index in self.saved_inputs(needs)]
             op = Conv2dBackward(*settings, self.activation, tuple(node.shapes[:2]), needs)
-            found = iter(as_tuple(apply(op, grad, *saved))[len(self.saves_outputs) :])
+            found = iter(as_tuple(apply(op, grad, *saved))[op.masks :])
             grads = [next(found) if need else None for need in needs]
         return tuple(grads[: len(node.needs)])
 
@@ -105,7 +105,8 @@ class Conv2dBackward(Op):
     """The gradients of Conv2d in one go: g, ∂x, ∂weight and ∂bias, of which ``needs`` marks the last three.
 
     Inputs: ∂y, then y if there is an activation, x if ∂weight is wanted and weight if ∂x is. g = ∂y where y > 0, only
-    with an activation; the others as Conv2dInputGrad and Conv2dWeightGrad."""
+    with an activation and if not the weights alone are asked for; the others as Conv2dInputGrad and
+    Conv2dWeightGrad."""
 
     differentiable: ClassVar[bool] = False
     stride: Pair
@@ -116,25 +117,32 @@ class Conv2dBackward(Op):
     shapes: tuple[Shape, Shape]
     needs: tuple[bool, bool, bool]
 
+    @property
+    def masks(self) -> bool:
+        """Whether ∂y behind the activation is an output: the gradient for the weights alone masks it on the way."""
+        return self.activation is not None and self.needs[:2] != (False, True)
+
     def infer(self, grad, *saved):
         shapes = (*self.shapes, self.shapes[1][:1])
-        wanted = [grad.shape] if self.activation else []
+        wanted = [grad.shape] if self.masks else []
         wanted += [shape for shape, need in zip(shapes, self.needs, strict=True) if need]
         return tuple([Spec(shape, grad.dtype) for shape in wanted])
 
     def forward(self, program, out, grad, *saved):
         settings = (self.stride, self.padding, self.dilation, self.groups)
-        outputs, inputs = iter(out), iter(saved)
-        if self.activation:
+        outputs, inputs = iter(as_tuple(out)), iter(saved)
+        output = next(inputs) if self.activation else None
+        if self.masks:
             masked = next(outputs)
-            program.relu_backward(masked, grad, next(inputs))
-            grad = masked
+            program.relu_backward(masked, grad, output)
+            grad, output = masked, None
         x = next(inputs) if self.needs[1] else None
         if self.needs[0]:
             program.conv2d_input_grad(next(outputs), grad, next(inputs), *settings)
         if self.needs[1]:
             weight_out = next(outputs)
-            program.conv2d_weight_grad(weight_out, next(outputs) if self.needs[2] else None, grad, x, *settings)
+            bias_out = next(outputs) if self.needs[2] else None
+            program.conv2d_weight_grad(weight_out, bias_out, grad, x, *settings, output)
         elif self.needs[2]:
             bias_out = next(outputs)
             program.reduce(bias_out.view((1, *bias_out.shape, 1, 1)), grad, (0, 2, 3), "sum")

@@ -1,8 +1,9 @@
 """Two-dimensional convolution and its gradient for the input: the choice between the kernels, and nothing else.
 
-Both are a walk of taps over bands of pictures (``geometry.py``), done with vectors over the output channels
-(``conv_channels.py``), over neighbouring positions (``conv_positions.py``) or over pictures (``conv_pictures.py``);
-depthwise convolutions, which share nothing between channels, have ``conv_depthwise.py``. The gradient for the weights is in ``conv_weight.py``.
+All are a walk of taps over bands of pictures (``geometry.py``), done with vectors over the output channels
+(``conv_channels.py``), over neighbouring positions (``conv_positions.py``) or over pictures (``conv_pictures.py``).
+Depthwise convolutions, which share nothing between channels, have ``conv_depthwise.py``; the gradient for the weights
+is in ``conv_weight.py``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import os
 
+from numbanet.kernels.contract import Pair
 from numbanet.kernels.cpu import conv_channels, conv_depthwise, conv_pictures, conv_positions, conv_winograd
 from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
@@ -63,9 +65,9 @@ def choose(walk: Walk, size: Pair, pictures: int, channels: int, out_channels: i
     """The form of a convolution and the rows of its tile: what wastes the least time.
 
     "channels" takes any stride and wastes nothing but the lanes beyond the last channel and products with padding;
-    "positions" needs stride 1, has no result to turn, and wastes lanes at the end of each row of the picture; "pictures"
-    wastes nothing but lanes beyond the last picture, and turns the pictures as well as the result. All give the same
-    bits. ``NUMBANET_CONV`` forces a form where it is possible.
+    "positions" needs stride 1, has no result to turn, and wastes lanes at the end of each row of the picture;
+    "pictures" wastes nothing but lanes beyond the last picture, and turns the pictures as well as the result. All give
+    the same bits. ``NUMBANET_CONV`` forces a form where it is possible.
     """
     forced = forced_form()
     choices = [("channels", conv_channels.ROWS)]

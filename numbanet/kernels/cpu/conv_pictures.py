@@ -6,8 +6,8 @@ has the taps that meet the picture and no others: no product with padding, no la
 In the gradient for the input of LeNet's second layer half of all products are with padding, in AlexNet's last layers,
 whose pictures are 3 × 3, two fifths. What it costs is transposing: pictures become lanes on the way in and out.
 
-An output is the sum, in order, of one chain a block of channels over (channel, ky, kx), the bias added to the first: the
-same sums as in ``conv_channels.py``, and so the same bits. A task is a band of rows of GROUP pictures.
+An output is the sum, in order, of one chain a block of channels over (channel, ky, kx), the bias added to the first:
+the same sums as in ``conv_channels.py``, and so the same bits. A task is a band of rows of GROUP pictures.
 """
 
 from __future__ import annotations

@@ -252,17 +252,23 @@ def make_plan(window: Window, pictures: int, groups: int, channels: int, out_cha
     return Plan(parts, blocks, scratch, table(np.pad(taps, (0, ROWS), mode="edge")), table(places), words)
 
 
-def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilation, groups):
-    reason = float32_contiguous(out, bias_out, grad, x)
+def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilation, groups, output=None):
+    reason = float32_contiguous(out, bias_out, grad, x, output)
     if reason is not None or out.size == 0 or grad.size == 0:
         return reason or "an empty sum"
     window = _window(x.shape, grad.shape, out.shape[2:], stride, padding, dilation)
-    if x.shape[1] == out.shape[0] == groups > 1:
-        conv_depthwise.append_weights(program, out, bias_out, grad, x, window)
+    is_depthwise = x.shape[1] == out.shape[0] == groups > 1
+    if not is_depthwise and conv_weight_rows.wins(out.shape[0] // groups, window):
+        conv_weight_rows.append(program, out, bias_out, grad, output, x, window, groups)
         return None
-    is_narrow = conv_weight_rows.wins(out.shape[0] // groups, window)
-    append = conv_weight_rows.append if is_narrow else _append
-    append(program, out, bias_out, grad, x, window, groups)
+    if output is not None:
+        masked = program.workspace(grad.shape)
+        program.relu_backward(masked, grad, output)
+        grad = masked
+    if is_depthwise:
+        conv_depthwise.append_weights(program, out, bias_out, grad, x, window)
+    else:
+        _append(program, out, bias_out, grad, x, window, groups)
     return None
 
 

@@ -23,7 +23,7 @@ from numbanet.kernels.cpu.geometry import Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import add_sums, inner, offsets, zero_sums
-from numbanet.kernels.cpu.simd.vector import lane_sum, load, load_first, splat, store, store_first
+from numbanet.kernels.cpu.simd.vector import lane_sum, load, load_first, select, splat, store, store_first
 
 ROWS, TAPS = {(32, 16): (6, 3), (16, 8): (3, 2)}.get((target.registers(), target.lanes()), (2, 2))
 BAND = 1 << 16
@@ -40,6 +40,7 @@ class WeightSums(NamedTuple):
 
     partial: F32
     grad: F32
+    output: F32
     x: F32
     taps: I32
     tap_count: I64_FIELD
@@ -72,17 +73,23 @@ class Parts(NamedTuple):
 
 
 @device_function
-def spread_rows(out, grad, rows, width, pitch, length):
-    """out[y · pitch + x] = grad[y][x], 0 between the rows and up to ``length``, a multiple of 16 with 16 to spare."""
-    zero = splat(np.float32(0))
-    for i in range(0, length, 16):
-        store(out, i, zero)
+def spread_rows(out, grad, output, rows, width, pitch, length):
+    """out[y · pitch + x] = grad[y][x], 0 between the rows and up to ``length``, a multiple of 16 with 16 to spare.
+
+    Where there is an ``output``, grad counts only where that is not at or below 0 (the gradient of a ReLU)."""
+    # Whole vectors: what runs over the end of a row is overwritten by the next row, and by the zeros at the end.
+    zero, masked = splat(np.float32(0)), not is_null(output)
     for y in range(rows):
-        target, source = out + y * pitch, grad + y * width
-        for i in range(0, width - 15, 16):
-            store(target, i, load(source, i))
-        i = width // 16 * 16
-        store_first(target, i, load_first(source, i, width - i), width - i)
+        for x in range(0, pitch, 16):
+            value = zero
+            if x < width:
+                value = load_first(grad, y * width + x, width - x)
+                if masked:
+                    value = select(load_first(output, y * width + x, width - x) <= zero, zero, value)
+            store(out, y * pitch + x, value)
+    for i in range(rows * pitch, length - 16, 16):
+        store(out, i, zero)
+    store(out, length - 16, zero)
 
 
 def make_weight_sums(rows: int) -> Kernel:
@@ -109,13 +116,15 @@ def make_weight_sums(rows: int) -> Kernel:
                 x = p.x + number * p.channels * p.height * p.width
                 for top in range(0, p.out_height, p.out_rows):
                     count = min(p.out_rows, p.out_height - top)
-                    grad = p.grad + (number * p.out_channels * plane + top * p.out_width)
+                    at = number * p.out_channels * plane + top * p.out_width
                     pack_band(
                         band, x, p.channels, p.height, p.width, top, p.band_rows, 1, p.pitch, p.pad_y,
                         p.pad_x,
                     )  # fmt: skip
                     for o in range(p.out_channels):
-                        spread_rows(spread + o * length, grad + o * plane, count, p.out_width, p.pitch, length)
+                        output = p.output if is_null(p.output) else p.output + (at + o * plane)
+                        grad = p.grad + (at + o * plane)
+                        spread_rows(spread + o * length, grad, output, count, p.out_width, p.pitch, length)
                     for tap in range(low, high, TAPS):
                         where = offsets(p.taps, tap, TAPS)
                         for line in range(0, p.out_channels, rows):
@@ -128,8 +137,8 @@ def make_weight_sums(rows: int) -> Kernel:
                     if block == 0:
                         for o in range(p.out_channels):
                             sums = splat(np.float32(0))
-                            for i in range(0, count * p.out_width, 16):
-                                sums = sums + load_first(grad, o * plane + i, count * p.out_width - i)
+                            for i in range(0, count * p.pitch, 16):
+                                sums = sums + load(spread, o * length + i)
                             at = weights + group * p.out_channels + o
                             total[at] = total[at] + lane_sum(sums) if add else lane_sum(sums)
                     add = 1
@@ -200,8 +209,8 @@ def make_plan(window: Window, pictures: int, groups: int, channels: int, out_cha
     return parts, blocks, scratch, table(np.pad(taps, (0, TAPS), mode="edge")), words
 
 
-def append(program, out, bias_out, grad, x, window: Window, groups: int) -> None:
-    """Append the rows that compute out and bias_out (or None) from grad (n, o, …) and x (n, c, …)."""
+def append(program, out, bias_out, grad, output, x, window: Window, groups: int) -> None:
+    """Append the rows that compute out and bias_out (or None) from x and grad, which output (or None) masks."""
     channels, out_channels = x.shape[1] // groups, out.shape[0] // groups
     plan = make_plan(window, x.shape[0], groups, channels, out_channels, threads.get_num_threads())
     parts, blocks, scratch, taps, words = plan
@@ -210,7 +219,9 @@ def append(program, out, bias_out, grad, x, window: Window, groups: int) -> None
     which = weight_sums_tiles if out_channels >= ROWS else weight_sums_rows
     tasks = parts * groups * blocks
     chunk = tasks if grad.size * words[0] < SMALL else 1
-    program.append(which, tasks, WeightSums(partial, grad, x, program.keep(taps), *words), chunk=chunk, scratch=scratch)
+    program.append(
+        which, tasks, WeightSums(partial, grad, output, x, program.keep(taps), *words), chunk=chunk, scratch=scratch
+    )
     sums = Parts(out, bias_out, partial, parts, out.size, out.shape[0])
     tasks = -(-elements // CHUNK)
     program.append(add_parts, tasks, sums, chunk=tasks if parts * elements < SMALL else 1)

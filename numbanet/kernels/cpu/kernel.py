@@ -85,4 +85,6 @@ def device_function(function: Callable) -> Callable:
     """A function that kernels call; it is compiled into them.
 
     Python never calls it, so it has no wrappers: they took an eighth of the compile time of LeNet's kernels."""
-    return njit(error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=DeviceCompiler)(function)
+    return njit(
+        error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=DeviceCompiler
+    )(function)

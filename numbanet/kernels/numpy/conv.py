@@ -74,7 +74,9 @@ def conv2d_input_grad(out, grad, weight, stride, padding, dilation, groups):
 
 
 @quiet
-def conv2d_weight_grad(out, bias_out, grad, x, stride, padding, dilation, groups):
+def conv2d_weight_grad(out, bias_out, grad, x, stride, padding, dilation, groups, output=None):
+    if output is not None:
+        grad = np.where(output <= 0, 0, grad).astype(grad.dtype, copy=False)
     o, channels, kh, kw = out.shape
     n, _, oh, ow = grad.shape
     rows = grad.reshape(n, groups, o // groups, oh * ow)

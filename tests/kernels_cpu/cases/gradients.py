@@ -53,6 +53,17 @@ def _forms():
                     yield _case(f"{name}, {parts} parts, {form}", args, force, *most)
 
 
+def _masked():
+    """With the output of a ReLU: its gradient's mask, in each form and for depthwise layers."""
+    for name in ("plain", "lenet", "depthwise"):
+        args = _tensors(name, *GEOMETRIES[name], bias=True)
+        output = np.maximum(random(f"output {name}", *args[2].shape), 0)
+        yield _case(f"{name}, masked", (*args, output))
+        for form, force in (("dot products", SUMS), ("channels", CHANNELS)):
+            if name != "depthwise":
+                yield _case(f"{name}, masked, {form}", (*args, output), force)
+
+
 def _infinite():
     """What is infinite or NaN in a gradient stays with its output channel, whatever the padding of the channels is."""
     args = _tensors("infinite", *GEOMETRIES["plain"], bias=True)
@@ -61,4 +72,4 @@ def _infinite():
     yield _case("infinite, dot products", args, SUMS)
 
 
-WEIGHT_GRADIENTS = [*_forms(), *_infinite()]
+WEIGHT_GRADIENTS = [*_forms(), *_masked(), *_infinite()]
