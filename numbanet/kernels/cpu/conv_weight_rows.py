@@ -80,13 +80,22 @@ def spread_rows(out, grad, output, rows, width, pitch, length):
     # Whole vectors: what runs over the end of a row is overwritten by the next row, and by the zeros at the end.
     zero, masked = splat(np.float32(0)), not is_null(output)
     for y in range(rows):
-        for x in range(0, pitch, 16):
-            value = zero
-            if x < width:
-                value = load_first(grad, y * width + x, width - x)
-                if masked:
-                    value = select(load_first(output, y * width + x, width - x) <= zero, zero, value)
-            store(out, y * pitch + x, value)
+        at, to, x = y * width, y * pitch, 0
+        while x < width - 15:
+            value = load(grad, at + x)
+            if masked:
+                value = select(load(output, at + x) <= zero, zero, value)
+            store(out, to + x, value)
+            x += 16
+        if x < width:
+            value = load_first(grad, at + x, width - x)
+            if masked:
+                value = select(load_first(output, at + x, width - x) <= zero, zero, value)
+            store(out, to + x, value)
+            x += 16
+        while x < pitch:
+            store(out, to + x, zero)
+            x += 16
     for i in range(rows * pitch, length - 16, 16):
         store(out, i, zero)
     store(out, length - 16, zero)
