@@ -7,6 +7,7 @@ optimised once, with all of its device functions inside. That halves the compile
 
 from __future__ import annotations
 
+from llvmlite.binding import create_pass_builder, create_pipeline_tuning_options
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
@@ -26,7 +27,6 @@ class LinkedLibrary(PlainLibrary):
         """Link what this function calls; nothing is optimised and nothing becomes machine code."""
         self._raise_if_finalized()
         for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalized = True
 
@@ -50,8 +50,10 @@ class KernelLibrary(PlainLibrary):
     def _optimize_final_module(self) -> None:
         # Numba's first pass collects references to count, and LLVM's vectorisers find nothing to do: there are no
         # Python objects, and the kernels are written in vectors.
-        passes, builder = self._codegen._module_pass_manager(opt=2, loop_vectorize=False, slp_vectorize=False)
-        passes.run(self._final_module, builder)
+        options = create_pipeline_tuning_options(speed_level=2)
+        options.loop_vectorization = options.slp_vectorization = False
+        builder = create_pass_builder(self._codegen._tm, options)
+        builder.getModulePassManager().run(self._final_module, builder)
 
 
 class RememberingContext:
@@ -75,11 +77,9 @@ class RememberingContext:
         return signature
 
 
+_remembering: dict[int, RememberingContext] = {}
 NEEDLESS = {"WithLift", "InlineClosureLikes", "MakeFunctionToJitFunction", "InlineOverloads", "NopythonRewrites"}
 """Passes for what kernels do not hold: ``with`` blocks, closures, NumPy expressions."""
-
-
-_remembering: dict = {}
 
 
 def _compiler(library_class: type[JITCodeLibrary]) -> type[Compiler]:
