@@ -16,7 +16,7 @@ from numbanet.kernels.cpu import conv_channels, conv_depthwise, conv_pictures, c
 from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
 from numbanet.kernels.cpu.conv_weight import conv2d_weight_grad
-from numbanet.kernels.cpu.gemm import ACTIVATIONS
+from numbanet.kernels.cpu.gemm import ACTIVATIONS, matmul
 from numbanet.kernels.cpu.geometry import Walk, Window, channel_block, forward_walk, gradient_walk
 from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.tile import LANES
@@ -26,6 +26,8 @@ TURN_STEPS = 12
 """Turning the result of the form "channels" costs as much as so many steps of its chains."""
 PICTURE_STEPS = 8
 """Turning a result of the form "pictures", or as many inputs as a tile has, costs as much as so many steps."""
+PRODUCT_POSITIONS = 128
+"""Positions of a picture from which a 1 × 1 convolution is a product: few of them fill no tile."""
 STORE_STEPS = 4
 """Adding a tile to the output costs as much as so many steps of its chain."""
 
@@ -89,9 +91,29 @@ def is_depthwise(channels: int, out_channels: int, groups: int) -> bool:
     return channels == out_channels == groups > 1
 
 
+def is_product(walk: Walk, size: Pair) -> bool:
+    """Whether a convolution without bias is one product a picture: 1 × 1 taps, all positions, not too few."""
+    axes = zip((walk.rows, walk.columns), size, strict=True)
+    is_plain = all(
+        axis.taps == (((0, 0),),) and axis.step == 1 and axis.pad == 0 and axis.size == extent for axis, extent in axes
+    )
+    return is_plain and size[0] * size[1] >= PRODUCT_POSITIONS
+
+
+def _append_product(program, out, x, weight, filters, activation):
+    """out (o, positions) = weight (o, c) · x (c, positions) of each picture: nothing is packed, nothing turned."""
+    pictures, channels, positions = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+    shape, strides = (pictures, out.shape[1], channels), (0, filters.out_stride, filters.channel_stride)
+    planes = [array.view((pictures, array.shape[1], positions)) for array in (out, x)]
+    matmul(program, planes[0], weight.view(shape, strides), planes[1], activation=activation)
+
+
 def _append(program, out, x, weight, bias, walk, filters, groups, activation, skip):
     if is_depthwise(x.shape[1], out.shape[1], groups):
         conv_depthwise.append(program, out, x, weight, bias, walk, activation)
+        return
+    if not forced_form() and groups == 1 and bias is None and is_product(walk, x.shape[2:]):
+        _append_product(program, out, x, weight, filters, "relu" if activation else None)
         return
     if not forced_form() and conv_winograd.wins(walk, x.shape[1], out.shape[1], groups):
         conv_winograd.append(program, out, x, weight, bias, walk, filters, activation)
