@@ -208,7 +208,7 @@ def hide(p, s, width, batch, head, i, j, seen):
     """Add the mask to the scores of query i and the keys from j on; −∞ from the key ``seen`` on, up to ``width``."""
     at = batch * p.mask_batch + head * p.mask_head + i * p.mask_row + j
     for c in range(0, width, 16):
-        x, n = load(s, c), seen - c
+        x, n = load(s, c), max(0, seen - c)
         if not is_null(p.bits):
             x = select(load_bits(p.bits, at + c, n), x, splat(LOWEST))
         elif not is_null(p.bias):
