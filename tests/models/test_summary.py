@@ -37,7 +37,19 @@ class Branches(nn.Module):
         return self.behind(self.wide(x) + x[:, :, ::2, ::2])
 
 
+class Sliced(nn.Module):
+    """A convolution of every second row and every third column."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3)
+
+    def forward(self, x):
+        return self.conv(x[:, :, ::2, 1::3])
+
+
 NETWORKS = {
+    "slices": Sliced,
     "convolutions": lambda: nn.Sequential(nn.Conv2d(1, 2, 3, 2, 1), nn.Conv2d(2, 1, (2, 5), (1, 2), dilation=(3, 1))),
     "pools": lambda: nn.Sequential(nn.Conv2d(1, 1, 3), nn.AvgPool2d(3, 2), nn.Conv2d(1, 1, 2), nn.AvgPool2d(2)),
     "local": lambda: nn.Sequential(nn.LocallyConnected2d(1, 2, 40, 5, 2, 2), nn.ReLU(), nn.Conv2d(2, 1, 3, padding=1)),
