@@ -6,6 +6,7 @@ What differs is here: how a tensor is made of an array, PyTorch's memory formats
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -42,13 +43,9 @@ class Numbanet:
     def prepare(self, model: object) -> object:
         return model
 
-    def relu(self) -> object:
-        """The activation as a layer."""
-        return self.nn.ReLU()
-
-    def residual(self, norm: object, relu: object, x: object, shortcut: object | None) -> object:
-        """relu(norm(x) + shortcut)."""
-        return self.nn.fusion.normalised(norm, x, shortcut, relu)
+    def network(self, name: str, options: dict[str, object], twin: Callable[[], object]) -> object:
+        """A registered model, or else its twin."""
+        return self.module.models.create_model(name, **options)
 
     def self_attention(self, width: int, heads: int) -> object:
         """Causal self-attention as a layer."""
@@ -98,14 +95,8 @@ class Torch:
     def prepare(self, model: object) -> object:
         return model.to(memory_format=self._format)
 
-    def relu(self) -> object:
-        return self.nn.ReLU(inplace=True)
-
-    def residual(self, norm: object, relu: object, x: object, shortcut: object | None) -> object:
-        x = norm(x)
-        if shortcut is not None:
-            x += shortcut
-        return relu(x)
+    def network(self, name: str, options: dict[str, object], twin: Callable[[], object]) -> object:
+        return twin()
 
     def self_attention(self, width: int, heads: int) -> object:
         nn, functional = self.nn, self.functional

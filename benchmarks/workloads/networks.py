@@ -1,4 +1,4 @@
-"""Whole networks, built from either library's ``nn`` by the same lines, with the same weights and batches.
+"""Whole networks: our registered models and their twins in PyTorch, with the same weights and batches.
 
 - ``mlp``: 784-512-256-10, batch 128.
 - ``lenet5``: two 5×5 convolutions (6, 16), three fully connected layers (120, 84, 10), batch 128 on 28×28.
@@ -8,8 +8,8 @@
 - ``resnet20`` and ``plain20``: He et al. 2015 on 32×32 pictures, batch 128, with option-A shortcuts (every second
   pixel, channels padded with zeros), and the same network without shortcuts.
 
-Each side is written as its library's own models are: PyTorch's activations and the residual sum work in place, ours go
-through ``nn.fusion``.
+Each side is written as its library's own models are: PyTorch's activations and the residual sum work in place
+(``workloads/twins.py``), ours go through ``nn.fusion``.
 
 A step of ``training/…`` is zero_grad, forward, cross-entropy, backward, SGD with momentum. ``inference/…`` is a forward
 pass in evaluation mode.
@@ -17,80 +17,38 @@ pass in evaluation mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from workloads.libraries import labels, normal
+from workloads.twins import TWINS
 from workloads.workload import Step, Workload, sides_of
 
 
-def mlp(library: object) -> object:
-    nn, relu = library.nn, library.relu
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 512), relu(), nn.Linear(512, 256), relu(), nn.Linear(256, 10)
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Network:
+    """A registered model with its options, and the shape of its batch."""
+
+    model: str
+    shape: tuple[int, ...]
+    options: dict[str, object] = field(default_factory=dict)
 
 
-def lenet5(library: object) -> object:
-    nn, relu = library.nn, library.relu
-    return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2), relu(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), relu(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(400, 120), relu(), nn.Linear(120, 84), relu(), nn.Linear(84, 10),
-    )  # fmt: skip
-
-
-def alexnet64(library: object) -> object:
-    nn, relu = library.nn, library.relu
-    return nn.Sequential(
-        nn.Conv2d(3, 64, 11, stride=4, padding=2), relu(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(64, 192, 5, padding=2), relu(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(192, 384, 3, padding=1), relu(),
-        nn.Conv2d(384, 256, 3, padding=1), relu(),
-        nn.Conv2d(256, 256, 3, padding=1), relu(), nn.MaxPool2d(3, 2),
-        nn.Flatten(), nn.Linear(256, 1024), relu(), nn.Linear(1024, 1024), relu(), nn.Linear(1024, 10),
-    )  # fmt: skip
-
-
-def residual_network(library: object, shortcuts: bool, blocks: int = 3) -> object:
-    """6 · blocks + 2 layers: 3 stages of blocks of two 3×3 convolutions with batch normalisation."""
-    nn = library.nn
-
-    def convolution(inputs: int, outputs: int, stride: int = 1) -> list:
-        return [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outputs)]
-
-    class Block(nn.Module):
-        """relu(main(x) + shortcut(x)), or relu(main(x))."""
-
-        def __init__(self, inputs: int, outputs: int) -> None:
-            super().__init__()
-            self.stride, self.more = outputs // inputs, (outputs - inputs) // 2
-            convolution1, convolution2 = convolution(inputs, outputs, self.stride), convolution(outputs, outputs)
-            self.main = nn.Sequential(*convolution1, library.relu(), convolution2[0])
-            self.norm, self.relu = convolution2[1], library.relu()
-
-        def forward(self, x: object) -> object:
-            shortcut = x if shortcuts else None
-            if shortcuts and self.more:
-                shortcut = library.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more))
-            return library.residual(self.norm, self.relu, self.main(x), shortcut)
-
-    layers, inputs = [*convolution(3, 16), library.relu()], 16
-    for outputs in (16, 32, 64):
-        for _ in range(blocks):
-            layers.append(Block(inputs, outputs))
-            inputs = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-
-
-NETWORKS: dict[str, tuple[Callable, tuple[int, ...]]] = {
-    "lenet5": (lenet5, (128, 1, 28, 28)),
-    "mlp": (mlp, (128, 1, 28, 28)),
-    "alexnet64": (alexnet64, (64, 3, 64, 64)),
-    "resnet20": (lambda library: residual_network(library, shortcuts=True), (128, 3, 32, 32)),
-    "plain20": (lambda library: residual_network(library, shortcuts=False), (128, 3, 32, 32)),
+NETWORKS = {
+    "lenet5": Network("lenet5", (128, 1, 28, 28)),
+    "mlp": Network("mlp", (128, 1, 28, 28)),
+    "alexnet64": Network("alexnet_small", (64, 3, 64, 64), {"image_size": 64, "dropout": 0.0}),
+    "resnet20": Network("resnet20", (128, 3, 32, 32)),
+    "plain20": Network("plain20", (128, 3, 32, 32)),
 }
-"""How each is built, and the shape of its batch."""
+
+
+def build(library: object, name: str) -> object:
+    """Our registered model, or PyTorch's twin of it, with the same weights."""
+    network = NETWORKS[name]
+    return set_weights(library, library.network(network.model, network.options, TWINS[name]))
 
 
 def set_weights(library: object, model: object) -> object:
@@ -125,9 +83,9 @@ def count_flops(library: object, model: object, x: object) -> tuple[float, float
 
 def training_step(library: object, name: str, batch: int | None = None) -> Step:
     """One step on one batch, of the size that is measured unless one is given."""
-    build, shape = NETWORKS[name]
+    shape = NETWORKS[name].shape
     shape = (batch or shape[0], *shape[1:])
-    model = set_weights(library, build(library))
+    model = build(library, name)
     x, y = library.tensor(normal(shape)), library.tensor(labels(shape[0], 10))
     flops, first = count_flops(library, model.eval(), x)
     model.train()
@@ -146,9 +104,8 @@ def training_step(library: object, name: str, batch: int | None = None) -> Step:
 
 def inference(library: object, name: str) -> Step:
     """A forward pass."""
-    build, shape = NETWORKS[name]
-    model = set_weights(library, build(library)).eval()
-    x = library.tensor(normal(shape))
+    model = build(library, name).eval()
+    x = library.tensor(normal(NETWORKS[name].shape))
     return Step(lambda: model(x), library.inference, flops=count_flops(library, model, x)[0])
 
 

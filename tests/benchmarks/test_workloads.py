@@ -127,7 +127,7 @@ def test_a_kernel_both_ways(name: str, backend: str) -> None:
 
 def test_resnet20_is_that_of_the_paper() -> None:
     """0.27 million parameters, 41 million multiply-adds a picture (He et al. 2015, table 6; counted for option A)."""
-    model = networks.residual_network(Numbanet(), shortcuts=True)
+    model = networks.build(Numbanet(), "resnet20")
     assert sum(parameter.numel() for parameter in model.parameters()) == 269_722
     x = Numbanet().tensor(np.zeros((2, 3, 32, 32), np.float32))
     assert networks.count_flops(Numbanet(), model.eval(), x)[0] / 2 / 2 == pytest.approx(40.8e6, rel=0.01)
@@ -142,7 +142,7 @@ def test_flops_of_a_network() -> None:
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["mlp", "lenet5", "resnet20", "plain20"])
+@pytest.mark.parametrize("name", ["mlp", "lenet5", "alexnet64", "resnet20", "plain20"])
 def test_both_libraries_begin_with_the_same_loss(name: str) -> None:
     pytest.importorskip("torch")
     ours, theirs = (networks.training_step(library(), name, batch=4).call().item() for library in (Numbanet, Torch))
