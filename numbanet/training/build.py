@@ -109,8 +109,15 @@ def _limited(part: Any, config: Config) -> Subset:
 
 def build_model(config: Config, info: Any) -> Module:
     """The model of the config, made for the pictures and classes of a data set, with the seed's initial weights."""
-    channels, height, _ = info.shape
-    arguments = {"num_classes": len(info.classes), "in_channels": channels, "image_size": height}
+    channels, height, width = info.shape
+    size = height if height == width else (height, width)
+    arguments = {"num_classes": len(info.classes), "in_channels": channels, "image_size": size}
+    for name, value in arguments.items():
+        if config.model_options.get(name, value) not in (value, list(info.shape[1:])):
+            raise ConfigError(
+                f"model option {name}={config.model_options[name]} contradicts {config.dataset}, whose pictures are "
+                f"{channels}x{height}x{width} in {len(info.classes)} classes; leave it out"
+            )
     numbanet.manual_seed(config.seed)
     try:
         return models.create_model(config.model, **{**arguments, **config.model_options})

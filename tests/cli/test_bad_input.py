@@ -118,6 +118,13 @@ CASES = {
         "models show resnet20 --model-option norm=x",
         "unknown norm 'x'; use one of: batch, layer, group, instance",
     ),
+    **{
+        f"model option against the data, {name}": Case(
+            f"train lenet5 {{small}} --out new --model-option {name}={value}",
+            f"model option {name}={value} contradicts digits, whose pictures are 1x28x28 in 10 classes; leave it out",
+        )
+        for name, value in (("image_size", 32), ("in_channels", 3), ("num_classes", 5))
+    },
     "pictures too small for a model": Case(
         "train alexnet_small {small} --out new", "cannot be made for digits: .*at least 31×31, but got image_size=28"
     ),

@@ -132,6 +132,17 @@ def test_models(command) -> None:
     assert re.search(r"^norm1 +BatchNorm2d +6x12x14 +12 +5x5$", changed.out, re.MULTILINE)
 
 
+def test_pictures_that_are_not_square(command) -> None:
+    random = np.random.default_rng(0)
+    parts = {"x_train": (40, 3, 14, 12), "x_test": (20, 3, 14, 12)}
+    labels = {name.replace("x", "y"): np.arange(shape[0]) % 4 for name, shape in parts.items()}
+    np.savez("mine.npz", **labels, **{name: random.integers(0, 256, shape, np.uint8) for name, shape in parts.items()})
+    for model, options in (("lenet5", ["--model-option", "image_size=[14, 12]"]), ("mlp", []), ("resnet20", [])):
+        result = command("train", model, "--dataset", "mine.npz", *SMALL, *options, "--limit", "0", "--out", model)
+        assert (result.code, result.err) == (0, "")
+    assert command("evaluate", "lenet5").code == 0
+
+
 @pytest.mark.parametrize("backend", ["auto", "numpy"])
 def test_export(command, trained, backend) -> None:
     """The weights go to a file under their own keys, and a network that reads them is the one of the run."""
