@@ -14,12 +14,11 @@ def empty_registry(monkeypatch):
 
 
 def test_list_and_info():
-    assert models.list_models() == [
-        *("alexnet", "alexnet_small", "char_gru", "char_lstm", "char_rnn", "gpt", "lenet5", "local_net"),
-        *("lstm_classifier", "mlp", "plain20", "plain32", "plain44", "plain56", "plain110", "resnet18", "resnet20"),
-        *("resnet32", "resnet34", "resnet44", "resnet50", "resnet56", "resnet110", "resnet1202", "seq2seq"),
-        *("seq2seq_attention", "text_cnn", "transformer", "transformer_classifier", "word_lstm"),
+    assert models.list_models("resnet*") == [
+        *("resnet18", "resnet20", "resnet32", "resnet34", "resnet44", "resnet50", "resnet56", "resnet110"),
+        "resnet1202",
     ]
+    assert {"alexnet", "alexnet_small", "lenet5", "local_net", "mlp", "plain110"} <= set(models.list_models())
     assert models.list_models("le*") == ["lenet5"]
     assert models.list_models("nothing*") == []
     info = models.model_info("lenet5")
