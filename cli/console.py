@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from numbanet.training.config import Config
+from numbanet.training.own import short_name
 from numbanet.training.report import Reporter
 
 
@@ -26,9 +27,9 @@ class PlainReporter(Reporter):
         self.epochs, self.steps = config.epochs, steps_per_epoch
         threads = numbanet.get_num_threads()
         self.say(
-            f"{config.model} ({parameters:,} parameters) on {config.dataset} ({samples:,} samples), "
-            f"{config.epochs} epochs of {steps_per_epoch} steps, {config.backend}, {plural(threads, 'thread')}; "
-            f"writing to {folder}"
+            f"{short_name(config.model)} ({parameters:,} parameters) on {short_name(config.dataset)} "
+            f"({samples:,} samples), {config.epochs} epochs of {steps_per_epoch} steps, {config.backend}, "
+            f"{plural(threads, 'thread')}; writing to {folder}"
         )
 
     def note(self, text: str) -> None:
@@ -94,17 +95,22 @@ def epoch_line(row: dict[str, Any], epochs: int) -> str:
     width = len(str(epochs))
     held_out = ""
     if "validation_loss" in row:
-        held_out = f"validation loss {_loss(row['validation_loss'])}  accuracy {percent(row['validation_accuracy'])}  "
+        held_out = _part(row, "validation")
     return (
         f"epoch {row['epoch']:>{width}}/{epochs}  train loss {_loss(row['train_loss'])}  {held_out}"
-        f"test loss {_loss(row['test_loss'])}  accuracy {percent(row['test_accuracy'])}  {row['seconds']:.1f} s"
+        f"{_part(row, 'test')}{row['seconds']:.1f} s"
     )
 
 
 def summary_line(summary: dict[str, Any]) -> str:
     """What came out, and what it cost."""
+    stopped = f"stopped: {summary['stopped']}; " if summary.get("stopped") else ""
+    if "test_accuracy" in summary:
+        result = f"test accuracy {percent(summary['test_accuracy'])}"
+    else:
+        result = f"test loss {_loss(summary['test_loss'])}"
     return (
-        f"test accuracy {percent(summary['test_accuracy'])} after {plural(summary['epochs'], 'epoch')}; "
+        f"{stopped}{result} after {plural(summary['epochs'], 'epoch')}; "
         f"{summary['seconds_total']:.1f} s, {summary['seconds_compile']:.1f} s of them compiling; "
         f"{summary['samples_per_second']:,.0f} samples/s"
     )
@@ -127,6 +133,11 @@ def table(rows: list[tuple[str, ...]], header: tuple[str, ...]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+def _part(row: dict[str, Any], part: str) -> str:
+    accuracy = f"accuracy {percent(row[f'{part}_accuracy'])}  " if f"{part}_accuracy" in row else ""
+    return f"{part} loss {_loss(row[f'{part}_loss'])}  {accuracy}"
 
 
 def _loss(loss: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,43 +10,100 @@ import click
 from numbanet.cli.options import given, setting_options
 from numbanet.training.run import CHECKPOINTS, Run
 
+PARTS = ("test", "validation", "train")
+
 
 @click.command(short_help="Loss and accuracy of a trained model on test data.")
 @click.argument("run")
 @click.option("--checkpoint", type=click.Choice(CHECKPOINTS), default="last", show_default=True, help="which weights")
+@click.option("--part", type=click.Choice(PARTS), default="test", show_default=True, help="which part of the data")
+@click.option("--plot", metavar="FILE.png", help="where to draw the confusion matrix; without it RUN/confusion.png")
 @setting_options(["dataset", "data_dir", "limit", "threads", "backend", "eval_batch_size"])
-def command(run: str, checkpoint: str, **options: Any) -> None:
-    """Loss and accuracy of the model in the folder RUN on test data.
+def command(run: str, checkpoint: str, part: str, plot: str | None, **options: Any) -> None:
+    """Loss and accuracy of the model in the folder RUN on test data, for each class too, and what it takes for what.
 
     What is not given is taken from the run. "best" are the weights with the lowest loss of the validation part, or of
     training where there is none; the test data never choose.
     """
     opened = Run.open(run)
-    # dataset_info and build_model below are of the run's own data set: another one must fit its pictures and classes
+    # the model is made for the run's own data set: another one must fit its inputs and classes
     own = opened.config
     config = own.replace(**given(options))
 
-    from numbanet.cli.console import percent, plural
+    from numbanet.cli.console import plural
     from numbanet.training import build
     from numbanet.training.errors import ConfigError
     from numbanet.training.evaluation import evaluate
+    from numbanet.training.own import short_name
     from numbanet.training.restore import load_model
 
     build.check_names(config)
     config = build.use_machine(config)
-    mine, other = build.data_info(own), build.data_info(config)
+    folder = opened.folder if config.dataset == own.dataset else None
+    if folder is None:
+        _check_alike(build.data_info(own, opened.folder), build.data_info(config), own.dataset, config.dataset)
+    model, state = load_model(opened, checkpoint)
+    data = build.load_data(config, folder)
+    samples = getattr(data, part)
+    if samples is None:
+        raise ConfigError("the run held out no validation part; choose --part test or train")
+    result = evaluate(model, samples, config.eval_batch_size, build.build_objective(config, data))
+    title = (
+        f"{short_name(own.model)} of {opened.checkpoint_path(checkpoint)} "
+        f"({plural(state.state['progress']['epoch'], 'epoch')}) on {plural(result.samples, f'{part} sample')} of "
+        f"{short_name(config.dataset)}"
+    )
+    click.echo(title)
+    click.echo(f"loss {result.loss:.4f}" + _accuracy(result))
+    if result.confusion is not None:
+        _show_classes(result.confusion, data.info.classes)
+        name = "-".join(["confusion", *[checkpoint] * (checkpoint != "last"), *[part] * (part != "test")])
+        _draw(result.confusion, data.info.classes, title, Path(plot) if plot else opened.folder / f"{name}.png")
+
+
+def _check_alike(mine: Any, other: Any, own_name: str, name: str) -> None:
+    from numbanet.training.errors import ConfigError
+
     if (mine.shape, len(mine.classes)) != (other.shape, len(other.classes)):
         raise ConfigError(
-            f"the run was trained on {own.dataset} (pictures {mine.shape}, {len(mine.classes)} classes); "
-            f"{config.dataset} has {other.shape} and {len(other.classes)}"
+            f"the run was trained on {own_name} (pictures {mine.shape}, {len(mine.classes)} classes); "
+            f"{name} has {other.shape} and {len(other.classes)}"
         )
-    model, state = load_model(opened, checkpoint)
-    test = build.load_test_data(config)
-    result = evaluate(model, test, config.eval_batch_size)
-    click.echo(
-        f"{own.model} of {opened.checkpoint_path(checkpoint)} ({plural(state.state['progress']['epoch'], 'epoch')}) "
-        f"on {plural(result.samples, 'test sample')} of {config.dataset}"
-    )
-    click.echo(
-        f"loss {result.loss:.4f}  accuracy {percent(result.accuracy)}  errors {result.samples - result.correct:,}"
-    )
+
+
+def _accuracy(result: Any) -> str:
+    from numbanet.cli.console import percent
+
+    if result.accuracy is None:
+        return ""
+    return f"  accuracy {percent(result.accuracy)}  errors {result.samples - result.correct:,}"
+
+
+def _show_classes(confusion: Any, classes: Any) -> None:
+    """A line a class; below, the matrix, or of many classes what is confused most often."""
+    from numbanet.cli.console import percent, table
+    from numbanet.training.confusion import MOST_NUMBERS, per_class, worst_pairs
+
+    rows = [
+        (row.name, f"{row.samples:,}", percent(row.recall), percent(row.precision), percent(row.f1))
+        for row in per_class(confusion, classes)
+    ]
+    click.echo("\n" + table(rows, ("class", "samples", "recall", "precision", "F1")))
+    if len(classes) <= MOST_NUMBERS:
+        matrix = [(name, *map(str, counts)) for name, counts in zip(classes, confusion.tolist(), strict=True)]
+        click.echo("\n" + table(matrix, ("class \\ taken for", *classes)))
+        return
+    pairs = [(classes[t], classes[p], f"{count:,}") for t, p, count in worst_pairs(confusion, 10)]
+    if pairs:
+        click.echo("\n" + table(pairs, ("class", "taken for", "times")))
+
+
+def _draw(confusion: Any, classes: Any, title: str, path: Path) -> None:
+    from numbanet.training.confusion import draw
+
+    try:
+        draw(confusion, classes, title, path)
+    except ImportError as error:
+        click.echo(f"note: no picture of the confusion matrix: {error}")
+    else:
+        click.echo(f"\ndrawn: {path}")

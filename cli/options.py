@@ -8,23 +8,44 @@ from typing import Any
 
 import click
 
-from numbanet.training.config import AUTO, SETTINGS
+from numbanet.training.config import SETTINGS
+from numbanet.training.settings import AUTO
 
 _TYPES = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
 
 
-class AutoOrInt(click.ParamType):
-    """A whole number, or "auto"."""
+class AutoOr(click.ParamType):
+    """A number, or "auto"."""
 
-    name = "integer|auto"
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self.name = f"{'integer' if kind is int else 'float'}|{AUTO}"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         if value == AUTO:
             return AUTO
         try:
-            return int(value)
+            return self.kind(value)
         except ValueError:
-            self.fail(f"{value!r} is neither a whole number nor {AUTO}", param, ctx)
+            whole = "whole " if self.kind is int else ""
+            self.fail(f"{value!r} is neither a {whole}number nor {AUTO}", param, ctx)
+
+
+class CommaList(click.ParamType):
+    """Numbers or texts with commas between them, or one of a few words."""
+
+    def __init__(self, kind: type, words: tuple[str, ...]) -> None:
+        self.kind, self.words = kind, words
+        self.name = "|".join(["A,B,...", *words])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list | str:
+        if value in self.words:
+            return value
+        try:
+            return [self.kind(part) for part in value.split(",")]
+        except ValueError:
+            words = "".join(f" or {word}" for word in self.words)
+            self.fail(f"{value!r} must be numbers with commas between them{words}", param, ctx)
 
 
 def setting_options(names: Iterable[str]) -> Callable:
@@ -48,13 +69,23 @@ def _option(name: str) -> Callable:
     kind, flag, text = str(entry.type), "--" + name.replace("_", "-"), entry.metadata["help"]
     if kind.startswith("dict"):
         return click.option(
-            "--model-option", name, multiple=True, metavar="KEY=VALUE", callback=_pairs, help=f"{text}; may be repeated"
+            flag.removesuffix("s"),
+            name,
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_pairs,
+            help=f"{text}; may be repeated",
         )
     if kind == "bool":
         return click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=text)
+    if kind.startswith("tuple"):
+        element = str if "str" in kind else float
+        return click.option(flag, name, type=CommaList(element, entry.metadata["choices"]), help=text)
     if entry.metadata["choices"]:
         return click.option(flag, name, type=click.Choice(entry.metadata["choices"]), help=text)
-    return click.option(flag, name, type=AutoOrInt() if kind.endswith("None") else _TYPES[kind], help=text)
+    if kind.endswith("None"):
+        return click.option(flag, name, type=AutoOr(int if kind.startswith("int") else float), help=text)
+    return click.option(flag, name, type=_TYPES[kind], help=text)
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any] | None:

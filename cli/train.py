@@ -13,6 +13,7 @@ from numbanet.cli.options import given, setting_options
 from numbanet.training import toml
 from numbanet.training.config import SETTINGS, Config
 from numbanet.training.errors import Interrupted, RunError
+from numbanet.training.own import short_name
 from numbanet.training.recipes import recipe
 from numbanet.training.run import check_free, latest_name
 
@@ -52,7 +53,7 @@ def _new(out: str | None, wanted: dict[str, Any]) -> Any:
     if "model" not in wanted:
         raise click.UsageError("which model? For example: numbanet train lenet5 (see `numbanet models`)")
     dataset = wanted.get("dataset", SETTINGS["dataset"].default)
-    config = Config.from_dict(wanted, recipe(wanted["model"], dataset))
+    config = Config.from_dict(wanted, recipe(wanted["model"], dataset, wanted.get("optimizer")))
     if out is not None:
         check_free(Path(out))
     from numbanet.cli.console import train_reporter
@@ -65,9 +66,8 @@ def _resumed(out: str | None, wanted: dict[str, Any]) -> Any:
     if out is None:
         if "model" not in wanted:
             raise click.UsageError("--resume needs --out DIR, or the MODEL whose last run is to go on")
-        from numbanet.datasets import short_name
-
-        base = Path("runs") / f"{wanted['model']}-{short_name(wanted.get('dataset', SETTINGS['dataset'].default))}"
+        dataset = wanted.get("dataset", SETTINGS["dataset"].default)
+        base = Path("runs") / f"{short_name(wanted['model'])}-{short_name(dataset)}"
         folder = latest_name(base)
         if folder is None:
             raise RunError(f"there is no run {base} to go on with; say which by --out DIR")

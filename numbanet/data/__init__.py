@@ -13,8 +13,16 @@ from numbanet.data.normalise import Normalise
 from numbanet.data.picture_dataset import PictureDataset
 from numbanet.data.picture_files import PictureFiles
 from numbanet.data.pictures import STYLES, read_pictures
+from numbanet.data.sample_samplers import (
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from numbanet.data.samplers import BatchSampler, BucketSampler, StreamSampler, WindowSampler
 from numbanet.data.sequences import PairDataset, SequenceDataset, WindowDataset
+from numbanet.data.targets import balancing_weights, targets_of
 
 __all__ = [
     "AUGMENTATIONS",
@@ -32,14 +40,21 @@ __all__ = [
     "PictureDataset",
     "PictureError",
     "PictureFiles",
+    "RandomSampler",
+    "Sampler",
     "SequenceDataset",
+    "SequentialSampler",
     "StreamSampler",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
     "WindowDataset",
     "WindowSampler",
+    "balancing_weights",
     "default_collate",
     "parse_augmentations",
     "random_split",
     "read_pictures",
+    "targets_of",
 ]

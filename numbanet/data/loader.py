@@ -35,6 +35,8 @@ class DataLoader:
         collate_fn: makes a batch of a list of samples (``dataset[i]``); its result is handed out as it is.
         batch_sampler: which samples make each batch (:class:`~numbanet.data.samplers.BatchSampler`), in the place of
             ``batch_size``, ``shuffle``, ``drop_last`` and ``seed``.
+        sampler: which samples an epoch takes, in the place of ``shuffle``: a :class:`~numbanet.data.Sampler`, or
+            anything with ``len`` that gives numbers when it is iterated over.
         prefetch: how many batches a thread may read ahead. The thread only calls ``dataset[i]``; use it for data sets
             that read files. Data sets that lie in memory never use it: it would take a core from the kernels.
         transform: ``transform(batch, indices, epoch)`` takes a collated batch of ndarrays and the numbers of its
@@ -56,9 +58,12 @@ class DataLoader:
         prefetch: int = 0,
         batch_sampler: BatchSampler | None = None,
         transform: Callable[[Any, np.ndarray, int], Any] | None = None,
+        sampler: Any = None,
     ) -> None:
-        if batch_sampler is not None and (batch_size != 1 or shuffle or drop_last or seed):
-            raise ValueError("a batch_sampler decides about batch_size, shuffle, drop_last and seed: give none of them")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or drop_last or seed or sampler is not None):
+            raise ValueError(
+                "a batch_sampler decides about batch_size, shuffle, drop_last, seed and sampler: give none of them"
+            )
         self.dataset = dataset
         self.batch_sampler = batch_sampler
         self.batch_size = _integer("batch_size", batch_size, 1)
@@ -68,7 +73,10 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.transform = transform
         self.prefetch = _integer("prefetch", prefetch, 0)
-        size = len(dataset)
+        self.sampler = sampler
+        if sampler is not None and self.shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle")
+        size = self._samples()
         if size == 0:
             raise ValueError("the data set is empty: there is nothing to load")
         if self.drop_last and self.batch_size > size:
@@ -82,7 +90,7 @@ class DataLoader:
         """How many batches an epoch has."""
         if self.batch_sampler is not None:
             return len(self.batch_sampler)
-        size = len(self.dataset)
+        size = self._samples()
         return size // self.batch_size if self.drop_last else -(-size // self.batch_size)
 
     @property
@@ -142,8 +150,19 @@ class DataLoader:
             "shuffle": self.shuffle,
             "batch_size": self.batch_size,
             "drop_last": self.drop_last,
-            "samples": len(self.dataset),
+            "samples": self._samples(),
         }
+
+    def _samples(self) -> int:
+        """How many samples an epoch takes."""
+        return len(self.dataset if self.sampler is None else self.sampler)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if self.sampler is None:
+            return epoch_order(self.seed, epoch, len(self.dataset), self.shuffle)
+        if hasattr(self.sampler, "indices"):
+            return self.sampler.indices(epoch)
+        return np.fromiter(self.sampler, np.int64, count=len(self.sampler))
 
     def _iterate(self, epoch: int, start: int, ticket: object) -> Iterator[Any]:
         with closing(self._batches(epoch, start)) as batches:
@@ -167,7 +186,7 @@ class DataLoader:
         """The numbers of the samples of each batch of an epoch."""
         if self.batch_sampler is not None:
             return self.batch_sampler.batches(epoch)
-        order, size = epoch_order(self.seed, epoch, len(self.dataset), self.shuffle), self.batch_size
+        order, size = self._order(epoch), self.batch_size
         return [order[i * size : (i + 1) * size] for i in range(len(self))]
 
     def _read(self, chunks: Sequence[np.ndarray]) -> Iterator[Any]:

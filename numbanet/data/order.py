@@ -10,6 +10,7 @@ from numbanet.kernels.philox import permutation, random_bits
 _SHUFFLE = 0x5348
 _SPLIT = 0x5350
 _WINDOWS = 0x5357
+_SAMPLER = 0x5341
 
 
 def epoch_order(seed: int, epoch: int, size: int, shuffle: bool) -> np.ndarray:
@@ -17,6 +18,13 @@ def epoch_order(seed: int, epoch: int, size: int, shuffle: bool) -> np.ndarray:
     if not shuffle:
         return np.arange(size, dtype=np.int64)
     return permutation(seed, _SHUFFLE, epoch, size)
+
+
+def drawn(seed: int, epoch: int, count: int) -> np.ndarray:
+    """``count`` uniform numbers in [0, 1) (float64, 53 bits) for the samplers of an epoch."""
+    words = random_bits(seed, _SAMPLER, 0, 2 * count, substream=epoch).astype(np.uint64)
+    bits = ((words[0::2] >> np.uint64(5)) << np.uint64(26)) | (words[1::2] >> np.uint64(6))
+    return bits.astype(np.float64) * 2.0**-53
 
 
 def split_order(seed: int, size: int) -> np.ndarray:

@@ -379,17 +379,18 @@ def softmax_backward(out, grad, y, log: bool):
 
 
 @declare(writes=("logsumexp",))
-def cross_entropy(out, logsumexp, logits, target, reduction: str, ignore_index: int, label_smoothing: float):
-    """out () for reduction "mean" or "sum", (n,) for "none"; logsumexp (n,); logits (n, c); target (n,) int64.
+def cross_entropy(out, logsumexp, logits, target, weight, reduction: str, ignore_index: int, label_smoothing: float):
+    """out () for reduction "mean" or "sum", (n,) for "none"; logsumexp (n,); logits (n, c); target (n,) int64; weight
+    (c,) or None, which is a weight of 1 for each class.
 
-    A row's loss is (1−ε)·(lse − logits[target]) + ε·(lse − mean(logits)), ε = label_smoothing, 0 where target is
-    ignore_index; the mean divides by the number of rows that count (none: NaN). A target outside 0 … c−1 raises
-    IndexError naming value and row."""
+    A row's loss is (1−ε)·w[target]·(lse − logits[target]) + ε/c·Σ w·(lse − logits), ε = label_smoothing, 0 where target
+    is ignore_index; the mean divides by the sum of w[target] over the rows that count (none: NaN). A target outside
+    0 … c−1 raises IndexError naming value and row."""
 
 
 @declare()
 def cross_entropy_backward(
-    out, grad, logits, logsumexp, target, reduction: str, ignore_index: int, label_smoothing: float
+    out, grad, logits, logsumexp, target, weight, reduction: str, ignore_index: int, label_smoothing: float
 ):
     """out (n, c) = gradient for logits, from grad () or (n,)."""
 
@@ -451,13 +452,18 @@ def append_rows(out, x, lengths):
 
 
 @declare()
-def mse_loss(out, x, y, reduction: str):
-    """out () = mean or sum of (x − y)², or out (x's shape) = (x − y)² for reduction "none"; x and y of one shape."""
+def pointwise_loss(out, x, y, kind: str, beta: float, reduction: str):
+    """out () = mean or sum of a loss of x and y (one shape) over all elements, or for reduction "none" out (x's shape).
+
+    With d = x − y, kind is "squared": d²; "absolute": |d|; "smooth": d²/(2β) where |d| < β, else |d| − β/2;
+    "huber": β times that; "logistic": max(x, 0) − x·y + ln(1 + exp(−|x|)), the cross-entropy of the logit x."""
 
 
 @declare(inplace=("x", "y"))
-def mse_loss_backward(out, grad, x, y, reduction: str):
-    """out = 2·(x − y)·grad, divided by the number of elements for "mean"; grad () or, for "none", of x's shape."""
+def pointwise_loss_backward(out, grad, x, y, kind: str, beta: float, reduction: str):
+    """out = gradient of pointwise_loss with respect to x, from grad () or, for "none", of x's shape.
+
+    The slopes are 2d; sign(d); d/β where |d| < β, else sign(d); β times that; 1/(1 + exp(−x)) − y."""
 
 
 # --- optimiser updates: all parameters of a group in one call -------------------------------------------------------
@@ -486,6 +492,11 @@ def rmsprop_update(
     g += weight_decay·p; s = α·s + (1−α)·g²; with grad_avgs c = α·c + (1−α)·g and v = max(s − c², 0), else v = s;
     d = sqrt(v) + eps, or sqrt(v + eps); with momentum_buffers b = momentum·b + g/d, else b = g/d; p −= lr·b.
     momentum_buffers and grad_avgs may be empty."""
+
+
+@declare(writes=("averages",))
+def average_update(averages: tuple, values: tuple, hyper):
+    """The exponential moving average: a = decay·a + (1 − decay)·v. hyper (1,): decay."""
 
 
 # --- clipping of gradients: all arrays in one call ------------------------------------------------------------------

@@ -12,7 +12,16 @@ from numbanet.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from numbanet.nn.embedding import Embedding
 from numbanet.nn.linear import Linear
 from numbanet.nn.local import LocallyConnected2d
-from numbanet.nn.loss import CrossEntropyLoss, MSELoss, NLLLoss
+from numbanet.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from numbanet.nn.module import Module
 from numbanet.nn.normalization import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d, LayerNorm
 from numbanet.nn.parameter import Parameter
@@ -41,6 +50,8 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BahdanauAttention",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -56,10 +67,12 @@ __all__ = [
     "Flatten",
     "GRUCell",
     "GroupNorm",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "KeyValueCache",
+    "L1Loss",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
@@ -83,6 +96,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SinusoidalPositionalEncoding",
+    "SmoothL1Loss",
     "Softmax",
     "Tanh",
     "Transformer",

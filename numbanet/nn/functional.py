@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 
-from numbanet.autograd import apply, is_captured
+from numbanet.autograd import apply
 from numbanet.nn._arguments import Size, as_pictures, pair, pictures, single
 from numbanet.nn._attention import scaled_dot_product_attention as scaled_dot_product_attention
 from numbanet.nn._dropout import dropout as dropout
@@ -18,6 +17,14 @@ from numbanet.nn._norm import batch_norm as batch_norm
 from numbanet.nn._norm import group_norm as group_norm
 from numbanet.nn._norm import instance_norm as instance_norm
 from numbanet.nn._norm import layer_norm as layer_norm
+from numbanet.nn.functional_loss import binary_cross_entropy as binary_cross_entropy
+from numbanet.nn.functional_loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from numbanet.nn.functional_loss import cross_entropy as cross_entropy
+from numbanet.nn.functional_loss import huber_loss as huber_loss
+from numbanet.nn.functional_loss import l1_loss as l1_loss
+from numbanet.nn.functional_loss import mse_loss as mse_loss
+from numbanet.nn.functional_loss import nll_loss as nll_loss
+from numbanet.nn.functional_loss import smooth_l1_loss as smooth_l1_loss
 from numbanet.nn.functional_pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
 from numbanet.nn.functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
 from numbanet.nn.functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d
@@ -26,23 +33,15 @@ from numbanet.nn.functional_pooling import avg_pool1d as avg_pool1d
 from numbanet.nn.functional_pooling import avg_pool2d as avg_pool2d
 from numbanet.nn.functional_pooling import max_pool1d as max_pool1d
 from numbanet.nn.functional_pooling import max_pool2d as max_pool2d
-from numbanet.ops.base import INT64, broadcast_shapes
+from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
 from numbanet.ops.indexing import Put
 from numbanet.ops.local import LocallyConnected2d
-from numbanet.ops.loss import CrossEntropy, Mse
 from numbanet.ops.matmul import LINEAR
 from numbanet.ops.pointwise import UNARY
 from numbanet.tensor import Tensor
-from numbanet.tensor_math import operands
 
 _GELU = {"none": UNARY["gelu"], "tanh": UNARY["gelu_tanh"]}
-_REDUCTIONS = ("none", "mean", "sum")
-
-
-def _check_reduction(reduction: str) -> None:
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"{reduction!r} is not a valid value for reduction; there are: {', '.join(_REDUCTIONS)}")
 
 
 # --- activations -----------------------------------------------------------------------------------------------------
@@ -189,134 +188,6 @@ def locally_connected2d(
             raise RuntimeError(f"locally_connected2d: expected bias of shape {result.shape[1:]}, got {bias.shape}")
         result = result + bias
     return result.squeeze(0) if is_single else result
-
-
-# --- losses ----------------------------------------------------------------------------------------------------------
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
-    _check_reduction(reduction)
-    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
-
-
-def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Softmax cross-entropy of logits (n, c, …) for class numbers (n, …) int64, or for probabilities (n, c, …).
-
-    One op for class numbers without class weights; otherwise put together from log_softmax."""
-    _check_reduction(reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if input.ndim == 1:
-        if target.ndim != (0 if target.dtype.kind != "f" else 1):
-            raise ValueError(
-                f"cross_entropy: a target of shape {target.shape} does not fit logits of shape {input.shape}"
-            )
-        result = cross_entropy(
-            input.unsqueeze(0), target.unsqueeze(0), weight, ignore_index, reduction, label_smoothing
-        )
-        return result.squeeze(0) if reduction == "none" else result
-    if target.dtype.kind == "f":
-        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
-    if weight is not None:
-        return _weighted_cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
-    shape = target.shape
-    if input.ndim > 2:
-        if shape != (input.shape[0], *input.shape[2:]):
-            raise ValueError(f"cross_entropy: a target of shape {shape} does not fit logits of shape {input.shape}")
-        input = input.movedim(1, -1).reshape((-1, input.shape[1]))
-        target = target.reshape(-1)
-    loss = apply(CrossEntropy(reduction, int(ignore_index), float(label_smoothing)), input, target)[0]
-    return loss.reshape(shape) if reduction == "none" and loss.shape != shape else loss
-
-
-def _soft_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
-) -> Tensor:
-    if target.shape != input.shape:
-        raise ValueError(
-            f"cross_entropy: probabilities of shape {target.shape} do not fit logits of shape {input.shape}"
-        )
-    classes = input.shape[1]
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / classes
-    weighted = log_softmax(input, 1) * target
-    if weight is not None:
-        weighted = weighted * weight.reshape((-1, *[1] * (input.ndim - 2)))
-    loss = -weighted.sum(1)
-    # the mean over samples, as PyTorch has it for probabilities
-    return loss.sum() / (input.numel() // classes) if reduction == "mean" else _reduce(loss, reduction)
-
-
-def _weighted_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor, ignore_index: int, reduction: str, label_smoothing: float
-) -> Tensor:
-    logs = log_softmax(input, 1)
-    if not label_smoothing:
-        return nll_loss(logs, target, weight, ignore_index, reduction)
-    classes = input.shape[1]
-    hard = nll_loss(logs, target, weight, ignore_index, "none")
-    counted = (target != ignore_index).to(input.dtype)
-    smooth = -(logs * weight.reshape((-1, *[1] * (input.ndim - 2)))).sum(1) * counted
-    loss = hard * (1 - label_smoothing) + smooth * (label_smoothing / classes)
-    if reduction != "mean":
-        return _reduce(loss, reduction)
-    return loss.sum() / (weight[(target != ignore_index).where(target, 0)] * counted).sum()
-
-
-def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-) -> Tensor:
-    """−input[target] of log-probabilities (n, c, …) for class numbers (n, …) int64; the mean is weighted by class
-    weights."""
-    _check_reduction(reduction)
-    if input.ndim == 1:
-        result = nll_loss(input.unsqueeze(0), target.unsqueeze(0), weight, ignore_index, reduction)
-        return result.squeeze(0) if reduction == "none" else result
-    if target.shape != (input.shape[0], *input.shape[2:]):
-        raise ValueError(f"nll_loss: a target of shape {target.shape} does not fit an input of shape {input.shape}")
-    classes = input.shape[1]
-    counted = target != ignore_index
-    wrong = counted & ((target < 0) | (target >= classes))
-    if not is_captured() and wrong.any():  # while a graph is recorded nobody looks; gather knows its bounds, too
-        raise IndexError(
-            f"Target {target[wrong][0].item()} is out of bounds: there are {classes} classes, 0 to {classes - 1}"
-        )
-    chosen = counted.where(target, 0)
-    loss = -input.gather(1, chosen.unsqueeze(1)).squeeze(1)
-    shares = counted.to(input.dtype) if weight is None else weight[chosen] * counted.to(input.dtype)
-    loss = counted.where(loss * shares, loss.new_zeros(()))
-    return loss.sum() / shares.sum() if reduction == "mean" else _reduce(loss, reduction)
-
-
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input − target)², its mean or sum. Different shapes are broadcast, with a warning."""
-    _check_reduction(reduction)
-    if input.shape != target.shape:
-        warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
-            "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=2,
-        )
-        shape = broadcast_shapes(input.shape, target.shape)
-        input, target = input.expand(shape), target.expand(shape)
-    input, target = operands(input, target)
-    if input.dtype.kind != "f":
-        return _reduce((input - target).square(), reduction)
-    return apply(Mse(reduction), input, target)
-
-
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """|input − target|."""
-    return _reduce((input - target).abs(), reduction)
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------

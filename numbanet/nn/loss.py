@@ -25,14 +25,78 @@ class MSELoss(_Loss):
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
+class L1Loss(_Loss):
+    """``|x − y|``, its mean or sum."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """``d²/(2·beta)`` where |d| < beta, else ``|d| − beta/2``, d = x − y; its mean or sum."""
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """``d²/2`` where |d| < delta, else ``delta·(|d| − delta/2)``, d = x − y; its mean or sum."""
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class BCELoss(_Loss):
+    """``−w·(y·ln x + (1 − y)·ln(1 − x))`` of probabilities x, targets y in [0, 1]; its mean or sum."""
+
+    def __init__(self, weight: Tensor | np.ndarray | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", _as_tensor(weight))
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """``−w·(p·y·ln σ(x) + (1 − y)·ln(1 − σ(x)))`` of logits x, targets y in [0, 1]; its mean or sum.
+
+    ``pos_weight`` p, a number a class, makes positive examples count more.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | np.ndarray | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | np.ndarray | None = None,
+    ) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", _as_tensor(weight))
+        self.register_buffer("pos_weight", _as_tensor(pos_weight))
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(
+            input, target, weight=self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
+
+
+def _as_tensor(weight: Tensor | np.ndarray | None) -> Tensor | None:
+    return weight if weight is None or isinstance(weight, Tensor) else tensor(weight)
+
+
 class _WeightedLoss(_Loss):
     def __init__(
         self, weight: Tensor | np.ndarray | None = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
         super().__init__(reduction)
-        if weight is not None and not isinstance(weight, Tensor):
-            weight = tensor(weight)
-        self.register_buffer("weight", weight)
+        self.register_buffer("weight", _as_tensor(weight))
         self.ignore_index = ignore_index
 
 

@@ -1,4 +1,4 @@
-"""Softmax, softmax cross-entropy and the squared error."""
+"""Softmax and softmax cross-entropy."""
 
 from __future__ import annotations
 
@@ -66,20 +66,23 @@ class SoftmaxBackward(Op):
 
 @dataclass(slots=True, eq=False)
 class CrossEntropy(Op):
-    """(loss, lse) of logits (n, c) for target (n,) int64: with lse = ln Σ exp(logits) and ε = label_smoothing,
+    """(loss, lse) of logits (n, c) for target (n,) int64: with lse = ln Σ exp(logits), ε = label_smoothing and the
 
-    a row's loss is (1 − ε)·(lse − logits[target]) + ε·(lse − mean(logits)), 0 where target is ignore_index.
-    reduction: "mean" over the rows that count (NaN if none), "sum" or "none". lse (n,) is for the gradient.
-    IndexError for a target outside 0 … c − 1.
-    ∂logits = ∂loss · (softmax − (1 − ε)·onehot − ε/c)."""
+    classes' weights w (c,), 1 if there are none, a row's loss is (1 − ε)·w[target]·(lse − logits[target]) +
+    ε/c·Σ w·(lse − logits), 0 where target is ignore_index. reduction: "mean", divided by Σ w[target] over the rows that
+    count (NaN if none), "sum" or "none". lse (n,) is for the gradient. IndexError for a target outside 0 … c − 1.
+    ∂logits = ∂loss · (b·softmax − a·onehot − ε/c·w) with a = (1 − ε)·w[target], b = a + ε/c·Σ w. The weights have no
+    gradient."""
 
-    saves_inputs: ClassVar = (0, 1)
     saves_outputs: ClassVar = (1,)
     reduction: str
     ignore_index: int
     label_smoothing: float
 
-    def infer(self, logits, target):
+    def saved_inputs(self, needs):
+        return range(len(needs))
+
+    def infer(self, logits, target, weight=None):
         require_float("cross_entropy", logits)
         if logits.ndim != 2 or target.shape != logits.shape[:1]:
             raise ValueError(
@@ -88,92 +91,46 @@ class CrossEntropy(Op):
             )
         if target.dtype != INT64:
             raise RuntimeError(f"cross_entropy needs int64 targets (class numbers), got {target.dtype}; use .long()")
+        if weight is not None and (weight.shape != logits.shape[1:] or weight.dtype != logits.dtype):
+            raise RuntimeError(
+                f"cross_entropy: weight tensor should be defined either for all {logits.shape[1]} classes or no "
+                f"classes but got weight tensor of shape {weight.shape} and dtype {weight.dtype} for {logits.dtype}"
+            )
         rows = logits.shape[:1]
         return Spec(rows if self.reduction == "none" else (), logits.dtype), Spec(rows, logits.dtype)
 
-    def forward(self, program, out, logits, target):
-        program.cross_entropy(out[0], out[1], logits, target, self.reduction, self.ignore_index, self.label_smoothing)
+    def forward(self, program, out, logits, target, weight=None):
+        settings = self.reduction, self.ignore_index, self.label_smoothing
+        program.cross_entropy(out[0], out[1], logits, target, weight, *settings)
 
     def backward(self, node, grad, grad_lse):
         if grad_lse is not None:
             raise RuntimeError("the second output of CrossEntropy has no gradient")
+        weights = [node.input(2)] if len(node.needs) == 3 else []
+        if weights and node.needs[2]:
+            raise RuntimeError("the derivative of cross_entropy for its class weights is not implemented")
         op = CrossEntropyBackward(self.reduction, self.ignore_index, self.label_smoothing)
-        return apply(op, grad, node.input(0), node.output(1), node.input(1)), None
+        slope = apply(op, grad, node.input(0), node.output(1), node.input(1), *weights)
+        return slope, *[None] * (len(node.needs) - 1)
 
 
 @dataclass(slots=True, eq=False)
 class CrossEntropyBackward(Op):
-    """∂logits (n, c) from ∂loss, logits, lse and target, see CrossEntropy. It has no gradient of its own."""
+    """∂logits (n, c) from ∂loss, logits, lse, target and weight, see CrossEntropy. It has no gradient of its own."""
 
     reduction: str
     ignore_index: int
     label_smoothing: float
 
-    def infer(self, grad, logits, logsumexp, target):
+    def infer(self, grad, logits, logsumexp, target, weight=None):
         return Spec(logits.shape, logits.dtype)
 
-    def forward(self, program, out, grad, logits, logsumexp, target):
-        program.cross_entropy_backward(
-            out, grad, logits, logsumexp, target, self.reduction, self.ignore_index, self.label_smoothing
-        )
+    def forward(self, program, out, grad, logits, logsumexp, target, weight=None):
+        settings = self.reduction, self.ignore_index, self.label_smoothing
+        program.cross_entropy_backward(out, grad, logits, logsumexp, target, weight, *settings)
 
     def backward(self, node, grad):
         raise RuntimeError(
             "cross_entropy cannot be differentiated twice (create_graph); use nll_loss(log_softmax(logits, "
-            "1), target), "
-            "which can"
+            "1), target), which can"
         )
-
-
-@dataclass(slots=True, eq=False)
-class Mse(Op):
-    """loss = mean or sum of (x − y)² over all n elements, or (x − y)² itself for reduction "none"; one shape.
-
-    ∂x = 2·(x − y)·∂loss, over n for the mean; ∂y = −∂x."""
-
-    saves_inputs: ClassVar = (0, 1)
-    reduction: str
-
-    def infer(self, x, y):
-        require_float("mse_loss", x, y)
-        if x.shape != y.shape:
-            raise RuntimeError(f"mse_loss needs tensors of one shape, got {x.shape} and {y.shape}")
-        return Spec(x.shape if self.reduction == "none" else (), x.dtype)
-
-    def forward(self, program, out, x, y):
-        if x.size == 0:  # the mean of nothing is NaN, its sum 0
-            program.fill(out, float("nan") if self.reduction == "mean" else 0.0)
-        else:
-            program.mse_loss(out, x, y, self.reduction)
-
-    def backward(self, node, grad):
-        slope = apply(MseBackward(self.reduction), grad, node.input(0), node.input(1))
-        return slope if node.needs[0] else None, -slope if node.needs[1] else None
-
-
-@dataclass(slots=True, eq=False)
-class MseBackward(Op):
-    """∂x from ∂loss, x and y, see Mse. With v the gradient of ∂x and c = 2, or 2/n for the mean:
-
-    ∂(∂loss) = Σ v·c·(x − y) (no sum for "none"), ∂x = c·v·∂loss, ∂y = −c·v·∂loss."""
-
-    inplace: ClassVar[bool] = False
-    saves_inputs: ClassVar = (0, 1, 2)
-    reduction: str
-
-    def infer(self, grad, x, y):
-        return Spec(x.shape, x.dtype)
-
-    def forward(self, program, out, grad, x, y):
-        program.mse_loss_backward(out, grad, x, y, self.reduction)
-
-    def backward(self, node, v):
-        grad, x, y = node.input(0), node.input(1), node.input(2)
-        need_grad, need_x, need_y = node.needs
-        c = 2 / max(x.numel(), 1) if self.reduction == "mean" else 2
-        slope = v * grad * c if need_x or need_y else None
-        along = None
-        if need_grad:
-            along = v * (x - y) * c
-            along = along if self.reduction == "none" else along.sum()
-        return along, slope if need_x else None, -slope if need_y else None

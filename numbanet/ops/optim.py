@@ -1,4 +1,4 @@
-"""Optimiser updates: one op for all parameters of a group, in place."""
+"""Optimiser updates and the moving average of weights: one op for all parameters of a group, in place."""
 
 from __future__ import annotations
 
@@ -104,6 +104,18 @@ class RMSpropUpdate(_Update):
         program.rmsprop_update(parameters, gradients, squares, others[0] if others else (), means, arrays[-1])
 
 
+@dataclass(slots=True, eq=False)
+class AverageUpdate(_Update):
+    """The exponential moving average of weights, a = decay·a + (1 − decay)·v, with hyper (1,): decay.
+
+    The averages stand where other updates have their parameters, the values where those have gradients."""
+
+    hyper_size: ClassVar[int] = 1
+
+    def forward(self, program, out, *arrays):
+        program.average_update(*self.split(arrays), arrays[-1])
+
+
 def sgd_update(
     parameters: Sequence[Tensor], gradients: Sequence[Tensor], momentum_buffers: Sequence[Tensor], hyper: Tensor
 ) -> None:
@@ -136,3 +148,8 @@ def rmsprop_update(
     buffers = 1 + bool(momentum_buffers) + bool(grad_avgs)
     op = RMSpropUpdate(len(parameters), buffers, bool(grad_avgs))
     apply_mutating(op, *parameters, *gradients, *square_avgs, *momentum_buffers, *grad_avgs, hyper)
+
+
+def average_update(averages: Sequence[Tensor], values: Sequence[Tensor], hyper: Tensor) -> None:
+    """Move all averages towards the values. See :class:`AverageUpdate`."""
+    apply_mutating(AverageUpdate(len(averages), 0), *averages, *values, hyper)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 _WHERE = {
+    "Callback": "callback",
     "Checkpoint": "checkpoint",
     "CheckpointError": "errors",
     "Config": "config",
@@ -12,6 +13,7 @@ _WHERE = {
     "DivergedError": "errors",
     "Evaluation": "evaluation",
     "Interrupted": "errors",
+    "Objective": "objective",
     "Reporter": "report",
     "Run": "run",
     "RunError": "errors",
@@ -20,6 +22,7 @@ _WHERE = {
     "evaluate": "evaluation",
     "load_model": "restore",
     "recipe": "recipes",
+    "set_exact_batchnorm": "batchnorm",
 }
 __all__ = [*sorted(_WHERE), "checkpoint"]
 

@@ -1,23 +1,42 @@
-"""From a Config to the things it names: data, model, optimiser."""
+"""From a Config to the things it names: data, model, optimiser, loss, callbacks."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import numbanet
 from numbanet import datasets, models, optim
-from numbanet.data import Augment, DataLoader, Normalise, Subset, parse_augmentations, random_split
+from numbanet.data import (
+    Augment,
+    DataLoader,
+    Normalise,
+    Subset,
+    WeightedRandomSampler,
+    balancing_weights,
+    parse_augmentations,
+    random_split,
+    targets_of,
+)
 from numbanet.nn import Module
-from numbanet.training.config import AUTO, Config
+from numbanet.training.callback import Callback
+from numbanet.training.config import BALANCED, Config
 from numbanet.training.errors import ConfigError, unknown_name
+from numbanet.training.objective import Objective
+from numbanet.training.own import call_own, is_function, own_function
+from numbanet.training.own_data import OwnInfo, own_splits
+from numbanet.training.settings import AUTO
 
 
 @dataclass(frozen=True)
 class Data:
-    """The parts of a data set that a run uses; ``validation`` is None unless some training data are held out."""
+    """The parts of a data set that a run uses; ``validation`` is None unless there is one or some data are held out."""
 
     train: Any
     validation: Any | None
@@ -28,11 +47,11 @@ class Data:
 
 def check_names(config: Config) -> None:
     """Raise :class:`ConfigError` when there is no such model or data set."""
-    if config.model not in models.list_models():
+    if config.model not in models.list_models() and not is_function(config.model):
         raise ConfigError(unknown_name("model", config.model, models.list_models()))
-    if not datasets.is_dataset(config.dataset):
+    if not is_function(config.dataset) and not datasets.is_dataset(config.dataset):
         raise ConfigError(unknown_name("data set", config.dataset, datasets.list_datasets()))
-    if models.model_info(config.model).kind != "pictures":
+    if not is_function(config.model) and models.model_info(config.model).kind != "pictures":
         raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds pictures")
 
 
@@ -51,12 +70,17 @@ def use_machine(config: Config) -> Config:
     return config.replace(backend=name)
 
 
-def load_data(config: Config) -> Data:
-    """Read the data set and take the parts of it that the config asks for, by the seed."""
-    splits = _load(config)
-    train, test = (_limited(part, config) for part in (splits.train, splits.test))
-    validation = None
+# --- data ------------------------------------------------------------------------------------------------------------
+def load_data(config: Config, folder: Path | None = None) -> Data:
+    """Read the data set and take the parts of it that the config asks for, by the seed.
+
+    ``folder`` is a run folder, whose copies of the user's files come first.
+    """
+    data = _splits(config, folder)
+    train, validation, test = _limited(data.train, config), data.validation, _limited(data.test, config)
     if config.validation > 0:
+        if validation is not None:
+            raise ConfigError(f"validation {config.validation}: {config.dataset} has a validation part of its own")
         held_out = round(len(train) * config.validation)
         if not 0 < held_out < len(train):
             raise ConfigError(
@@ -64,77 +88,154 @@ def load_data(config: Config) -> Data:
                 "choose another share"
             )
         train, validation = random_split(train, [len(train) - held_out, held_out], seed=config.seed)
-    if config.batch_size > len(train):
-        raise ConfigError(f"batch_size {config.batch_size} is larger than the training data ({len(train)} samples)")
-    return Data(train, validation, test, splits.info, splits.skipped)
+    return dataclasses.replace(data, train=train, validation=validation, test=test)
 
 
-def data_info(config: Config) -> Any:
-    """What is known about the data set of the config."""
+def data_info(config: Config, folder: Path | None = None) -> Any:
+    """What is known of the data set; one of the user's own is made for it."""
+    if is_function(config.dataset):
+        return _splits(config, folder).info
     return datasets.dataset_info(config.dataset, config.image_size)
 
 
-def _load(config: Config) -> Any:
+def _splits(config: Config, folder: Path | None) -> Data:
+    if is_function(config.dataset):
+        function = own_function("dataset", config.dataset, folder)
+        offered = {"data_dir": config.data_dir, "seed": config.seed}
+        made = call_own("dataset", config.dataset, function, offered, config.dataset_options)
+        return Data(*own_splits(config.dataset, made))
+    if config.dataset_options:
+        raise ConfigError(f"dataset_options are for a data set of your own (file.py:make), not for {config.dataset}")
     options = {}
     if datasets.is_own(config.dataset):
         options = {"image_size": config.image_size, "skip_corrupt": config.skip_corrupt}
     elif config.image_size:
         raise ConfigError(f"image_size is for folders of pictures; those of {config.dataset} keep their size")
-    return datasets.load(config.dataset, data_dir=config.data_dir or None, **options)
+    splits = datasets.load(config.dataset, data_dir=config.data_dir or None, **options)
+    return Data(splits.train, None, splits.test, splits.info, splits.skipped)
 
 
-def training_loader(config: Config, data: Data) -> DataLoader:
-    """The training data in batches, shuffled, augmented and normalised."""
-    shuffled = {"batch_size": config.batch_size, "shuffle": True, "seed": config.seed}
-    if not hasattr(data.train, "as_bytes"):
-        if config.augment:
-            raise ConfigError(f"augment {config.augment}: {config.dataset} holds no pictures of bytes")
-        return DataLoader(data.train, **shuffled)
-    steps = parse_augmentations(config.augment, data.info.augment)
-    transform = Augment(steps, Normalise(data.info.mean, data.info.std), config.seed)
-    transform.check(data.info.shape)
-    return DataLoader(data.train.as_bytes(), **shuffled, prefetch=2, transform=transform)
-
-
-def load_test_data(config: Config) -> Any:
-    """The test part alone, as :func:`load_data` takes it."""
-    return _limited(_load(config).test, config)
-
-
-def _limited(part: Any, config: Config) -> Subset:
+def _limited(part: Any, config: Config) -> Any:
     if not 0 < config.limit < len(part):
         return part
     return random_split(part, [config.limit, len(part) - config.limit], seed=config.seed)[0]
 
 
-def build_model(config: Config, info: Any) -> Module:
-    """The model of the config, made for the pictures and classes of a data set, with the seed's initial weights."""
-    channels, height, width = info.shape
-    size = height if height == width else (height, width)
-    arguments = {"num_classes": len(info.classes), "in_channels": channels, "image_size": size}
+def _class_weights(config: Config, data: Data) -> np.ndarray | None:
+    """The weight of each class, or None."""
+    if not len(config.class_weights):
+        return None
+    classes = len(data.info.classes)
+    if not classes:
+        raise ConfigError(f"class_weights need classes, but the targets of {config.dataset} are numbers")
+    if config.class_weights == BALANCED:
+        try:
+            return balancing_weights(targets_of(data.train), classes)
+        except ValueError as error:
+            raise ConfigError(f"class_weights balanced: {error}") from None
+    if len(config.class_weights) != classes:
+        raise ConfigError(
+            f"class_weights needs a weight for each of {classes} classes, not {len(config.class_weights)}"
+        )
+    return np.array(config.class_weights)
+
+
+def training_loader(config: Config, data: Data) -> DataLoader:
+    """The batches of training, augmented and normalised: each sample once an epoch, or drawn by weights of classes."""
+    if config.batch_size > len(data.train):
+        have = f"({len(data.train)} samples)"
+        raise ConfigError(f"batch_size {config.batch_size} is larger than the training data {have}")
+    order: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed}
+    weights = _class_weights(config, data)
+    if weights is None or config.weights_act == "loss":
+        order["shuffle"] = True
+    else:
+        order["sampler"] = WeightedRandomSampler(weights[targets_of(data.train)], len(data.train), seed=config.seed)
+    if not _holds_bytes(data.train):
+        if config.augment:
+            raise ConfigError(f"augment {config.augment}: {config.dataset} holds no pictures of bytes")
+        return DataLoader(data.train, **order)
+    steps = parse_augmentations(config.augment, data.info.augment)
+    transform = Augment(steps, Normalise(data.info.mean, data.info.std), config.seed)
+    transform.check(data.info.shape)
+    return DataLoader(data.train.as_bytes(), **order, prefetch=2, transform=transform)
+
+
+def _holds_bytes(dataset: Any) -> bool:
+    """Whether samples can be had as bytes, to be augmented."""
+    return _holds_bytes(dataset.dataset) if isinstance(dataset, Subset) else hasattr(dataset, "as_bytes")
+
+
+def build_objective(config: Config, data: Data) -> Objective:
+    """The loss of the config."""
+    if config.loss == "cross_entropy" and not data.info.classes:
+        raise ConfigError(
+            f"the loss cross_entropy needs classes, but the targets of {config.dataset} are numbers; "
+            "use mse, l1, smooth_l1 or huber, or bce for targets from 0 to 1"
+        )
+    weights = _class_weights(config, data) if config.weights_act == "loss" else None
+    return Objective(config.loss, config.label_smoothing, () if weights is None else weights)
+
+
+# --- model, optimiser, callbacks -------------------------------------------------------------------------------------
+def build_model(config: Config, info: Any, folder: Path | None = None) -> Module:
+    """The model of the config, made for the inputs and classes of a data set, with the seed's initial weights."""
+    outputs = info.outputs if isinstance(info, OwnInfo) else len(info.classes)
+    arguments: dict[str, Any] = {"num_classes": outputs, "in_channels": math.prod(info.shape), "image_size": 1}
+    if len(info.shape) == 3:
+        channels, height, width = info.shape
+        arguments |= {"in_channels": channels, "image_size": height if height == width else (height, width)}
+    numbanet.manual_seed(config.seed)
+    if is_function(config.model):
+        offered = {**arguments, "input_shape": tuple(info.shape)}
+        function = own_function("model", config.model, folder)
+        model = call_own("model", config.model, function, offered, config.model_options)
+        if not isinstance(model, Module):
+            raise ConfigError(f"model {config.model}: it must return an nn.Module, not {type(model).__name__}")
+        return model
     for name, value in arguments.items():
         if config.model_options.get(name, value) not in (value, list(info.shape[1:])):
             raise ConfigError(
                 f"model option {name}={config.model_options[name]} contradicts {config.dataset}, whose pictures are "
-                f"{channels}x{height}x{width} in {len(info.classes)} classes; leave it out"
+                f"{'x'.join(map(str, info.shape))} in {len(info.classes)} classes; leave it out"
             )
-    numbanet.manual_seed(config.seed)
     try:
         return models.create_model(config.model, **{**arguments, **config.model_options})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the model {config.model} cannot be made for {config.dataset}: {error}") from None
 
 
-def build_optimizer(config: Config, parameters: Iterable[Any]) -> Any:
-    """The optimiser of the config over ``parameters``."""
+def build_optimizer(config: Config, model: Module) -> optim.Optimizer:
+    """The optimiser of the config over the parameters of a model."""
+    parameters: Any = list(model.parameters())
+    if not config.decay_all and config.weight_decay:
+        parameters = optim.decay_groups(model.named_parameters(), config.weight_decay)
+    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}
     if config.optimizer == "sgd":
-        return optim.SGD(
+        return optim.SGD(parameters, momentum=config.momentum, nesterov=config.nesterov, **options)
+    options["eps"] = config.eps
+    if config.optimizer == "rmsprop":
+        return optim.RMSprop(
             parameters,
-            lr=config.lr,
+            alpha=config.alpha,
             momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.nesterov,
+            centered=config.centered,
+            eps_inside_sqrt=config.eps_inside_sqrt,
+            **options,
         )
     kind = optim.Adam if config.optimizer == "adam" else optim.AdamW
-    betas = (config.beta1, config.beta2)
-    return kind(parameters, lr=config.lr, betas=betas, eps=config.eps, weight_decay=config.weight_decay)
+    return kind(parameters, betas=(config.beta1, config.beta2), **options)
+
+
+def build_callbacks(config: Config, folder: Path | None = None) -> list[Callback]:
+    """The user's callbacks that the config names."""
+    found = []
+    for number, name in enumerate(config.callbacks):
+        if not is_function(name):
+            raise ConfigError(f"callbacks are functions in a file, file.py:make, not {name!r}")
+        kind = f"callback-{number}"
+        callback = call_own(kind, name, own_function(kind, name, folder), {}, {})
+        if not isinstance(callback, Callback):
+            raise ConfigError(f"callback {name}: it must return a training.Callback, not {type(callback).__name__}")
+        found.append(callback)
+    return found

@@ -7,54 +7,42 @@ exists is valid: the constructor refuses anything else with a message that names
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from numbanet.kernels.backend import BACKENDS
 from numbanet.training.errors import ConfigError, unknown_name
+from numbanet.training.settings import AUTO, checked, described, setting
 
-AUTO = "auto"
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("constant", "cosine", "linear", "step")
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+SCHEDULES = (
+    *("constant", "step", "multistep", "exponential", "polynomial", "linear", "cosine", "inverse_sqrt"),
+    *("one_cycle", "plateau"),
+)
+LOSSES = ("cross_entropy", "bce", "mse", "l1", "smooth_l1", "huber")
+BALANCED = "balanced"
 
 # What may differ when a run is continued: none of them changes what a training step computes.
 MAY_CHANGE = ("epochs", "threads", "data_dir")
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    above: float | None = None,
-    high: float | None = None,
-    below: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """A field of :class:`Config`: default, one line of help, and limits (low ≤ value ≤ high, above < value < below)."""
-    limits = {"low": low, "above": above, "high": high, "below": below}
-    return field(default=default, metadata=_metadata(help, choices, limits))
-
-
-def _metadata(help: str, choices: tuple[str, ...] = (), limits: Mapping[str, float | None] | None = None) -> dict:
-    given = {name: limit for name, limit in (limits or {}).items() if limit is not None}
-    return {"help": help, "choices": choices, "limits": given}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """All settings of a run. Raises :class:`ConfigError` for a value that a setting cannot have.
 
+    Settings that may be "auto" (None) are replaced by what suits the others, so that a run folder tells their value.
+
     >>> Config(model="lenet5", epochs=0)
     Traceback (most recent call last):
     numbanet.training.errors.ConfigError: epochs must be a whole number, 1 or more, not 0
     """
 
-    model: str = setting("lenet5", "model to train, one of `numbanet models`")
+    model: str = setting("lenet5", "model to train, one of `numbanet models`, or a function: file.py:make")
     dataset: str = setting(
-        "digits", "data set to train on: one of `numbanet datasets`, a folder of pictures by class, or an .npz file"
+        "digits",
+        "data set to train on: one of `numbanet datasets`, a folder of pictures by class, an .npz file, or a function: "
+        "file.py:make",
     )
     data_dir: str = setting("", "folder with the data; empty: NUMBANET_DATA, else the user's cache")
     image_size: int = setting(0, "side to which the pictures of a folder are brought; 0: they are of one size", low=0)
@@ -68,35 +56,71 @@ class Config:
     )
     epochs: int = setting(10, "passes over the training data", low=1)
     batch_size: int = setting(64, "samples a training step", low=1)
+    accumulate: int = setting(1, "parts of a batch that are computed one by one, their gradients added", low=1)
+    loss: str = setting("cross_entropy", "what is minimised", choices=LOSSES)
+    label_smoothing: float = setting(0.0, "share of the target spread over all classes", low=0, below=1)
+    class_weights: tuple[float, ...] = setting(
+        (), "a weight for each class, or balanced: one over its frequency", above=0, choices=(BALANCED,)
+    )
+    weights_act: str = setting(
+        "loss", "class_weights are factors of the loss, or say how often samples are drawn", choices=("loss", "sampler")
+    )
     optimizer: str = setting("sgd", "how weights are updated", choices=OPTIMIZERS)
-    lr: float = setting(0.01, "learning rate at its highest", above=0)
-    momentum: float = setting(0.9, "momentum of sgd", low=0, below=1)
+    lr: float | None = setting(None, "learning rate at its highest; auto: 0.01 for sgd, else 0.001", above=0)
+    momentum: float | None = setting(None, "momentum (sgd, rmsprop); auto: 0 for rmsprop, else 0.9", low=0, below=1)
     nesterov: bool = setting(False, "Nesterov's form of momentum (sgd)")
     beta1: float = setting(0.9, "decay of the first moment (adam, adamw)", low=0, below=1)
     beta2: float = setting(0.999, "decay of the second moment (adam, adamw)", low=0, below=1)
-    eps: float = setting(1e-8, "what is added to the divisor (adam, adamw)", above=0)
-    weight_decay: float = setting(0.0, "L2 penalty (sgd, adam) or decoupled decay (adamw)", low=0)
-    label_smoothing: float = setting(0.0, "share of the target spread over all classes", low=0, below=1)
+    alpha: float = setting(0.99, "decay of the mean of squares (rmsprop)", low=0, below=1)
+    centered: bool = setting(False, "divide by the standard deviation of the gradient (rmsprop)")
+    eps_inside_sqrt: bool = setting(True, "eps stands under the root, as in the lecture, or is added to it (rmsprop)")
+    eps: float | None = setting(
+        None, "what is added to the divisor (not sgd); auto: 1e-8, or 1e-16 under the root", above=0
+    )
+    weight_decay: float = setting(0.0, "L2 penalty (sgd, rmsprop, adam) or decoupled decay (adamw)", low=0)
+    decay_all: bool = setting(True, "weight decay acts on biases and normalisations too")
+    clip_norm: float = setting(0.0, "longest gradient of all parameters together; 0: any", low=0)
+    clip_value: float = setting(0.0, "largest element of a gradient; 0: any", low=0)
+    ema_decay: float = setting(0.0, "evaluate and keep the moving average of the weights; 0: no", low=0, below=1)
+    exact_batchnorm: bool = setting(
+        False, "evaluate with batch norm's statistics of the whole training set, not running ones"
+    )
     schedule: str = setting("cosine", "how the learning rate falls, step by step", choices=SCHEDULES)
     warmup_epochs: float = setting(0.0, "epochs in which the learning rate first rises from near 0", low=0)
-    final_lr: float = setting(0.0, "where cosine and linear end, as a share of lr", low=0, high=1)
-    decay_epochs: int = setting(10, "epochs between two drops of the step schedule", low=1)
-    decay_factor: float = setting(0.1, "factor of each drop of the step schedule", above=0, high=1)
+    final_lr: float = setting(
+        0.0, "where polynomial, linear, cosine and one_cycle end, as a share of lr", low=0, high=1
+    )
+    power: float = setting(2.0, "exponent of the polynomial schedule", above=0)
+    decay_epochs: int = setting(10, "epochs between two drops of step; those in which exponential drops so far", low=1)
+    milestones: tuple[float, ...] = setting(
+        (), "epochs at which multistep drops; none: half and three quarters of the epochs", above=0
+    )
+    patience: int = setting(5, "epochs without a lower loss before plateau drops", low=0)
+    decay_factor: float = setting(
+        0.1, "factor of each drop of step, multistep, exponential and plateau", above=0, high=1
+    )
+    early_stopping: int = setting(0, "stop after so many epochs without a lower loss; 0: never", low=0)
     seed: int = setting(0, "initial weights, order of the samples, dropout", low=0, high=2**63 - 1)
     threads: int | None = setting(None, "threads for the kernels, or auto; the results do not depend on it", low=1)
     backend: str = setting(AUTO, "who computes; auto: cpu where Numba is installed", choices=(AUTO, *BACKENDS))
     eval_batch_size: int = setting(500, "samples a step when evaluating", low=1)
     checkpoint_seconds: float = setting(30.0, "seconds between two checkpoints within an epoch; 0: none", low=0)
     checkpoint_steps: int = setting(0, "steps between two checkpoints within an epoch; 0: none", low=0)
-    model_options: dict[str, Any] = field(
-        default_factory=dict, metadata=_metadata("arguments of the model, such as activation = 'tanh'")
+    callbacks: tuple[str, ...] = setting((), "your own functions that make a training.Callback: file.py:make")
+    model_options: dict[str, Any] = dataclasses.field(
+        default_factory=dict, metadata=described("arguments of the model, such as activation = 'tanh'")
+    )
+    dataset_options: dict[str, Any] = dataclasses.field(
+        default_factory=dict, metadata=described("arguments of a function of your own that makes the data set")
     )
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
-            object.__setattr__(self, entry.name, _checked(entry, getattr(self, entry.name)))
-        if self.nesterov and self.optimizer == "sgd" and self.momentum == 0:
-            raise ConfigError("nesterov needs a momentum above 0")
+            object.__setattr__(self, entry.name, checked(entry, getattr(self, entry.name)))
+        for name, value in _suitable(self).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        _check_together(self)
 
     def replace(self, **changes: Any) -> Config:
         """A copy with some settings changed."""
@@ -107,7 +131,7 @@ class Config:
         """The settings as plain values; ``threads`` is "auto" when it is None."""
         values = dataclasses.asdict(self)
         values["threads"] = AUTO if self.threads is None else self.threads
-        return values
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Config:
@@ -146,56 +170,23 @@ def continued(stored: Config, wanted: Mapping[str, Any]) -> Config:
     return stored.replace(**{key: wanted[key] for key in MAY_CHANGE if key in wanted})
 
 
-def _checked(entry: dataclasses.Field, value: Any) -> Any:
-    """``value`` as the setting's type, or ConfigError."""
-    kind, limits, choices = str(entry.type), entry.metadata["limits"], entry.metadata["choices"]
-    if kind.startswith("dict"):
-        return _checked_options(entry.name, value)
-    if kind == "bool":
-        if not isinstance(value, bool):
-            raise ConfigError(f"{entry.name} must be true or false, not {value!r}")
-        return value
-    if kind == "str":
-        if not isinstance(value, str):
-            raise ConfigError(f"{entry.name} must be a text, not {value!r}")
-        if choices and value not in choices:
-            raise ConfigError(f"{entry.name} must be one of {', '.join(choices)}, not {value!r}")
-        return value
-    if kind == "int | None" and (value is None or value == AUTO):
-        return None
-    whole = kind.startswith("int")
-    number = isinstance(value, int) if whole else isinstance(value, int | float)
-    if isinstance(value, bool) or not number or not _within(value, limits):
-        auto = f" or {AUTO}" if kind.endswith("None") else ""
-        raise ConfigError(f"{entry.name} must be {_describe(whole, limits)}{auto}, not {value!r}")
-    return value if whole else float(value)
-
-
-def _within(value: float, limits: Mapping[str, float]) -> bool:
-    # every comparison with NaN is false, so `not (…)` would let it pass; these forms do not
-    tests = {
-        "low": lambda limit: value >= limit,
-        "above": lambda limit: value > limit,
-        "high": lambda limit: value <= limit,
-        "below": lambda limit: value < limit,
+def _suitable(config: Config) -> dict[str, float]:
+    """What settings are that were left to "auto"."""
+    is_rmsprop = config.optimizer == "rmsprop"
+    return {
+        "lr": 0.01 if config.optimizer == "sgd" else 0.001,
+        "momentum": 0.0 if is_rmsprop else 0.9,
+        "eps": 1e-16 if is_rmsprop and config.eps_inside_sqrt else 1e-8,
     }
-    return math.isfinite(value) and all(tests[name](limit) for name, limit in limits.items())
 
 
-def _describe(whole: bool, limits: Mapping[str, float]) -> str:
-    words = {"low": "{} or more", "above": "above {}", "high": "{} or less", "below": "below {}"}
-    parts = [words[name].format(limit) for name, limit in limits.items()]
-    return f"a {'whole' if whole else 'finite'} number, " + " and ".join(parts)
-
-
-def _checked_options(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{name} must be a table of names and values, not {value!r}")
-    options = {}
-    for key, item in value.items():
-        plain = list(item) if isinstance(item, list | tuple) else item
-        for part in plain if isinstance(plain, list) else [plain]:
-            if not isinstance(part, bool | int | float | str) or (isinstance(part, float) and not math.isfinite(part)):
-                raise ConfigError(f"{name}.{key} must be a text, a finite number, true, false or a list, not {item!r}")
-        options[str(key)] = plain
-    return options
+def _check_together(config: Config) -> None:
+    """Raise :class:`ConfigError` for settings that contradict each other."""
+    if config.nesterov and config.optimizer == "sgd" and config.momentum == 0:
+        raise ConfigError("nesterov needs a momentum above 0")
+    if config.accumulate > config.batch_size:
+        raise ConfigError(f"accumulate {config.accumulate} parts need a batch_size of as many, not {config.batch_size}")
+    for name, value in (("label_smoothing", config.label_smoothing), ("class_weights", config.class_weights)):
+        acts_on_loss = name == "label_smoothing" or config.weights_act == "loss"
+        if value and acts_on_loss and config.loss != "cross_entropy":
+            raise ConfigError(f"{name} is for the loss cross_entropy, not {config.loss}")

@@ -7,15 +7,25 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from numbanet.training.config import check_keys
+from numbanet.training.config import SETTINGS, check_keys
 
 ANY = "any"
 
 
-def recipe(model: str, dataset: str) -> dict[str, Any]:
-    """The settings of ``recipes.toml`` for a model and a data set; empty when there is no recipe for the model."""
+OF_OPTIMIZERS = ("lr", "momentum", "nesterov", "beta1", "beta2", "alpha", "centered", "eps", "weight_decay")
+
+
+def recipe(model: str, dataset: str, optimizer: str | None = None) -> dict[str, Any]:
+    """The settings of ``recipes.toml`` for a model and a data set; empty when there is no recipe for the model.
+
+    With another ``optimizer`` than the recipe's, what the recipe says of its own is left out: a learning rate of SGD
+    is none of Adam.
+    """
     of_model = _recipes().get(model, {})
-    return dict(of_model.get(dataset, of_model.get(ANY, {})))
+    settings = dict(of_model.get(dataset, of_model.get(ANY, {})))
+    if optimizer is not None and settings.get("optimizer", SETTINGS["optimizer"].default) != optimizer:
+        settings = {key: value for key, value in settings.items() if key not in ("optimizer", *OF_OPTIMIZERS)}
+    return settings
 
 
 def list_recipes() -> list[tuple[str, str]]:

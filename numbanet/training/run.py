@@ -1,9 +1,9 @@
 """Run: the folder of one training run, which is all that is needed to continue, evaluate or repeat it.
 
-``config.toml`` every setting; ``metrics.jsonl`` one line an epoch; ``summary.json`` the result; ``last.npz`` where
-training stands; ``best.npz`` the weights with the lowest loss (of the validation part if there is one, else of
-training: the test data choose nothing); ``curves.png`` the metrics as a picture. A run folder always holds a
-checkpoint: it is made under another name and renamed when complete.
+``config.toml`` every setting, beside it copies of the user's own files that it names; ``metrics.jsonl`` one line an
+epoch; ``summary.json`` the result; ``last.npz`` where training stands; ``best.npz`` the weights with the lowest loss
+(of the validation part if there is one, else of training: the test data choose nothing); ``curves.png`` the metrics as
+a picture. A run folder always holds a checkpoint: it is made under another name and renamed when complete.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numbanet.training.checkpoint import Checkpoint
 from numbanet.training.config import Config
 from numbanet.training.errors import CheckpointError, ConfigError, RunError
 from numbanet.training.files import TEMPORARY_SUFFIX, remove_leftovers, sync_folder, write_text
+from numbanet.training.own import own_files
 
 FORMAT_VERSION = 1
 CHECKPOINTS = ("last", "best")
@@ -73,11 +74,13 @@ class Run:
 
     def _fill(self, start: Checkpoint) -> None:
         try:
+            for name, path in own_files(self.config).items():
+                shutil.copyfile(path, self.folder / name)
             self.save_checkpoint("last", start)
             self.write_metrics([])
             self.save_config(self.config)  # comes last: config.toml is what makes a folder a run
         except BaseException:
-            for name in ("last.npz", "metrics.jsonl", "config.toml"):
+            for name in ("last.npz", "metrics.jsonl", "config.toml", *own_files(self.config)):
                 (self.folder / name).unlink(missing_ok=True)
             raise
 

@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import numbanet
-from numbanet import random
-from numbanet.datasets import short_name
-from numbanet.training import build, curves
+from numbanet.data.collate import collate_arrays
+from numbanet.nn import Module
+from numbanet.optim import AveragedModel
+from numbanet.training import build, curves, snapshot
+from numbanet.training.batchnorm import set_exact_batchnorm
+from numbanet.training.callback import Callback
 from numbanet.training.checkpoint import Checkpoint
-from numbanet.training.config import MAY_CHANGE, Config, continued
-from numbanet.training.errors import CheckpointError, ConfigError, DivergedError, Interrupted
+from numbanet.training.config import Config, continued
+from numbanet.training.errors import ConfigError, DivergedError, Interrupted
 from numbanet.training.evaluation import evaluate
 from numbanet.training.interrupt import InterruptFlag
 from numbanet.training.machine import peak_memory_mb
-from numbanet.training.pack import pack, unpack
+from numbanet.training.monitor import epochs_since_best, monitored
+from numbanet.training.own import short_name
 from numbanet.training.report import Reporter
 from numbanet.training.run import Run, finite
 from numbanet.training.schedule import Schedule, effect_of_epochs
-from numbanet.training.step import TrainingStep
+from numbanet.training.snapshot import Progress
+from numbanet.training.step import Rules, TrainingStep
 from numbanet.training.warmup import batch_sizes, compile_kernels
 from numbanet.version import __version__
 
 
-@dataclasses.dataclass
-class Progress:
-    """How far a run has come: what a checkpoint holds besides arrays."""
-
-    epoch: int = 0  # epochs that are done
-    loss_sum: float = 0.0  # over the samples of the epoch that is not done
-    samples: int = 0
-    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    best: dict[str, Any] | None = None
-    seconds_total: float = 0.0
-    seconds_compile: float = 0.0
-    seconds_training: float = 0.0
-    samples_total: int = 0
-
-
 class Trainer:
-    """Train a classifier. ``Trainer(config)`` starts anew, :meth:`resume` goes on with a run.
+    """Train a model. ``Trainer(config)`` starts anew, :meth:`resume` goes on with a run.
 
     Making a trainer checks everything (names, data, batch size) and writes nothing; :meth:`fit` makes the run folder.
 
@@ -56,6 +45,8 @@ class Trainer:
         out: the run folder to make; None for the first free name of runs/MODEL-DATASET, runs/MODEL-DATASET-2, …
         reporter: who hears of the progress.
         started: when the work began, by ``time.perf_counter()``; ``seconds_total`` counts from there.
+        callbacks: who acts while it trains, beside the callbacks that the config names.
+        folder: a run folder whose copies of the user's own files are to be used.
 
     Raises:
         ConfigError, numbanet.data.DataError: a setting or the data cannot be used.
@@ -67,6 +58,8 @@ class Trainer:
         out: str | Path | None = None,
         reporter: Reporter | None = None,
         started: float | None = None,
+        callbacks: Iterable[Callback] = (),
+        folder: Path | None = None,
     ) -> None:
         self._started = time.perf_counter() if started is None else started
         build.check_names(config)
@@ -74,10 +67,13 @@ class Trainer:
         self.reporter = reporter or Reporter()
         self.out = out
         self.run: Run | None = None
-        self.data = build.load_data(config)
-        self.model = build.build_model(config, self.data.info)
+        self.data = build.load_data(config, folder)
+        self.model = build.build_model(config, self.data.info, folder)
         self.loader = build.training_loader(config, self.data)
+        self.objective = build.build_objective(config, self.data)
+        self.schedule = Schedule(config, len(self.loader))
         self.step = self._make_step(self.model)
+        self.callbacks = [*build.build_callbacks(config, folder), *callbacks]
         self.progress = Progress()
         self._flag = InterruptFlag()
         self._session = 0.0  # seconds_total of earlier sessions
@@ -89,6 +85,7 @@ class Trainer:
         changes: Mapping[str, Any] | None = None,
         reporter: Reporter | None = None,
         started: float | None = None,
+        callbacks: Iterable[Callback] = (),
     ) -> Trainer:
         """A trainer that goes on where the run in ``folder`` stands, to the very same bits.
 
@@ -98,13 +95,14 @@ class Trainer:
         run = Run.open(folder)
         config = continued(run.config, changes or {})
         checkpoint = run.load_checkpoint("last")
-        check_same(run, checkpoint)
+        snapshot.check_same(run, checkpoint)
         done = checkpoint.state["progress"]["epoch"]
         if config.epochs < done:
             raise ConfigError(f"epochs {config.epochs}: the run in {folder} has already done {done}")
-        trainer = cls(config, folder, reporter, started)
+        trainer = cls(config, folder, reporter, started, callbacks, run.folder)
         trainer.run = run
-        trainer._restore(checkpoint)
+        snapshot.put_back(trainer, checkpoint)
+        trainer._session = trainer.progress.seconds_total
         note = effect_of_epochs(run.config, config)
         if note:
             trainer.reporter.note(note)
@@ -130,7 +128,7 @@ class Trainer:
                 raise
 
     def _create(self) -> None:
-        default = Path("runs") / f"{self.config.model}-{short_name(self.config.dataset)}"
+        default = Path("runs") / f"{short_name(self.config.model)}-{short_name(self.config.dataset)}"
         start = self._checkpoint()
         if self.out is None:
             self.run = Run.create_numbered(default, self.config, start)
@@ -140,8 +138,9 @@ class Trainer:
     def _fit(self) -> dict[str, Any]:
         run, config, progress = self.run, self.config, self.progress
         finished = run.summary()
-        if finished is not None and progress.epoch == config.epochs:
-            self.reporter.note(f"the run has done all its {config.epochs} epochs; --epochs N with a larger N goes on")
+        if finished is not None and not self._goes_on():
+            done = f"has done all its {config.epochs} epochs; --epochs N with a larger N goes on"
+            self.reporter.note(f"the run {f'was stopped: {progress.stopped}' if progress.stopped else done}")
             return finished
         run.reopen(progress.history)
         if run.config != config:
@@ -153,27 +152,44 @@ class Trainer:
             what = "picture that cannot be read is" if count == 1 else "pictures that cannot be read are"
             self.reporter.note(f"{count} {what} left out, such as {self.data.skipped[0]}")
         self.reporter.begin(config, run.folder, parameters, len(self.data.train), len(self.loader))
-        if progress.epoch < config.epochs:
+        if self._goes_on():
             self._compile()
-        while progress.epoch < config.epochs:
+        for callback in self.callbacks:
+            callback.begin(self)
+        while self._goes_on():
             self._train_epoch()
             self._end_epoch()
         return self._finish(parameters)
+
+    def _goes_on(self) -> bool:
+        return self.progress.epoch < self.config.epochs and self.progress.stopped is None
+
+    def stop(self, why: str) -> None:
+        """Make the epoch that runs the last one."""
+        self.progress.stopped = f"{why} (epoch {self.progress.epoch + 1})"
+
+    @property
+    def judged(self) -> Module:
+        """The model that is evaluated and kept: the average of the weights if there is one."""
+        average = self.step.rules.average
+        return self.model if average is None else average.module
 
     def _compile(self) -> None:
         sizes = batch_sizes(len(self.data.train), self.config.batch_size)
         parts = [part for part in (self.data.validation, self.data.test) if part is not None]
         eval_sizes = set().union(*(batch_sizes(len(part), self.config.eval_batch_size) for part in parts))
-        inputs, _ = self.data.test[0]
-        shape = tuple(inputs.shape)
+        sample = collate_arrays([self.data.test[0]])
 
         def report(done: int, total: int) -> None:
             self.reporter.compiling(done, total)
             if self._flag.signal is not None and threading.current_thread() is threading.main_thread():
-                self._stop()  # what is saved already is where the run stands
+                self._interrupt()  # what is saved already is where the run stands
 
-        transform = self.loader.transform
-        seconds = compile_kernels(self.model, self._make_step, shape, sizes, eval_sizes, report, transform)
+        sizes_of = {"train_sizes": sizes, "eval_sizes": eval_sizes}
+        exact, transform = self.config.exact_batchnorm, self.loader.transform
+        seconds = compile_kernels(
+            self.model, self._make_step, sample, **sizes_of, progress=report, transform=transform, exact_batchnorm=exact
+        )
         self.progress.seconds_compile += seconds
 
     def _train_epoch(self) -> None:
@@ -183,6 +199,7 @@ class Trainer:
         self._next_save, self._next_report = began + (self.config.checkpoint_seconds or float("inf")), began
         self._wake = min(self._next_save, self._next_report)
         every = self.config.checkpoint_steps or self.config.epochs * len(self.loader) + 1
+        self.schedule.see(progress.history)
         self.model.train()
         for inputs, targets in self.loader:
             loss = step(inputs, targets)
@@ -191,6 +208,8 @@ class Trainer:
             count = len(targets)
             progress.loss_sum += loss * count
             progress.samples += count
+            for callback in self.callbacks:
+                callback.step(self, loss)
             now = clock()
             if now >= self._wake or step.number % every == 0 or flag.signal is not None:
                 progress.seconds_training += now - began
@@ -203,7 +222,7 @@ class Trainer:
         config, progress, position = self.config, self.progress, self.loader.position
         if self._flag.signal is not None:
             self._save()
-            self._stop()
+            self._interrupt()
         if save or now >= self._next_save:
             if position < len(self.loader):  # the end of the epoch saves anyhow
                 self._save()
@@ -218,23 +237,15 @@ class Trainer:
     def _end_epoch(self) -> None:
         """Evaluate, write the epoch's line and the checkpoints."""
         progress, config = self.progress, self.config
-        train_loss = progress.loss_sum / progress.samples
-        validation = self._evaluate(self.data.validation) if self.data.validation is not None else None
-        test = self._evaluate(self.data.test)
-        row = {
-            "epoch": progress.epoch + 1,
-            "step": self.step.number,
-            "lr": self.step.last_rate,
-            "train_loss": train_loss,
-            **({"validation_loss": validation.loss, "validation_accuracy": validation.accuracy} if validation else {}),
-            "test_loss": test.loss,
-            "test_accuracy": test.accuracy,
-            "seconds": round(self._session + time.perf_counter() - self._started, 3),
-        }
+        row = self._row()
+        for callback in self.callbacks:
+            callback.epoch(self, row)
         progress.samples_total += progress.samples
-        progress.epoch, progress.loss_sum, progress.samples = progress.epoch + 1, 0.0, 0
         progress.history.append(finite(row))
-        by, loss = ("validation_loss", validation.loss) if validation else ("train_loss", train_loss)
+        if config.early_stopping and epochs_since_best(progress.history) >= config.early_stopping:
+            self.stop(f"no lower {monitored(row)[0].replace('_', ' ')} for {config.early_stopping} epochs")
+        progress.epoch, progress.loss_sum, progress.samples = progress.epoch + 1, 0.0, 0
+        by, loss = monitored(row)
         better = progress.best is None or loss < progress.best["loss"]
         if better:
             progress.best = {"epoch": progress.epoch, "by": by, "loss": loss}
@@ -244,13 +255,35 @@ class Trainer:
             self.run.save_checkpoint("best", checkpoint)
         self.run.append_metrics(row)
         self.reporter.epoch(row)
-        if self._flag.signal is not None and progress.epoch < config.epochs:
-            self._stop()
+        if self._flag.signal is not None and self._goes_on():
+            self._interrupt()
+
+    def _row(self) -> dict[str, Any]:
+        """The line of the epoch that ends: what it came to on every part of the data."""
+        progress = self.progress
+        if self.config.exact_batchnorm:
+            set_exact_batchnorm(self.judged, self.data.train, self.config.batch_size)
+        row = {
+            "epoch": progress.epoch + 1,
+            "step": self.step.number,
+            "lr": self.step.last_rate,
+            "train_loss": progress.loss_sum / progress.samples,
+        }
+        for name in ("validation", "test"):
+            part = getattr(self.data, name)
+            if part is not None:
+                result = evaluate(self.judged, part, self.config.eval_batch_size, self.objective)
+                row[f"{name}_loss"] = result.loss
+                if result.accuracy is not None:
+                    row[f"{name}_accuracy"] = result.accuracy
+        return {**row, "seconds": round(self._session + time.perf_counter() - self._started, 3)}
 
     def _finish(self, parameters: int) -> dict[str, Any]:
         config, progress = self.config, self.progress
         last = progress.history[-1]
-        title = f"{config.model} on {config.dataset}: test accuracy {100 * (last['test_accuracy'] or 0):.2f} %"
+        loss, accuracy = last["test_loss"], last.get("test_accuracy")
+        result = f"test accuracy {100 * accuracy:.2f} %" if accuracy is not None else f"test loss {loss or 0:.4g}"
+        title = f"{short_name(config.model)} on {short_name(config.dataset)}: {result}"
         try:
             curves.draw(progress.history, title, self.run.folder / "curves.png")
         except ImportError as error:
@@ -258,7 +291,8 @@ class Trainer:
         summary = {
             "model": config.model,
             "dataset": config.dataset,
-            "epochs": config.epochs,
+            "epochs": progress.epoch,
+            **({"stopped": progress.stopped} if progress.stopped else {}),
             "parameters": parameters,
             **{key: value for key, value in last.items() if key.endswith(("_loss", "_accuracy"))},
             "best": progress.best,
@@ -275,18 +309,19 @@ class Trainer:
             "train_samples": len(self.data.train),
             "test_samples": len(self.data.test),
         }
+        for callback in self.callbacks:
+            callback.end(self, summary)
         self.run.write_summary(summary)
         self.reporter.end(summary, self.run.folder)
         return summary
 
     # --- parts --------------------------------------------------------------------------------------------------
-    def _make_step(self, model: Any) -> TrainingStep:
+    def _make_step(self, model: Module) -> TrainingStep:
         config = self.config
-        optimizer = build.build_optimizer(config, model.parameters())
-        return TrainingStep(model, optimizer, Schedule(config, len(self.loader)), config.lr, config.label_smoothing)
-
-    def _evaluate(self, part: Any) -> Any:
-        return evaluate(self.model, part, self.config.eval_batch_size)
+        average = AveragedModel(model, config.ema_decay) if config.ema_decay else None
+        rules = Rules(config.accumulate, config.clip_value, config.clip_norm, average)
+        optimizer = build.build_optimizer(config, model)
+        return TrainingStep(model, optimizer, self.schedule, config.lr, self.objective, rules)
 
     def _diverged(self, what: str, step: int) -> DivergedError:
         path = self.run.checkpoint_path("last")
@@ -295,7 +330,7 @@ class Trainer:
             f"{path} keeps the last good state. Start a new run with a learning rate below {self.config.lr}"
         )
 
-    def _stop(self) -> None:
+    def _interrupt(self) -> None:
         number = self._flag.signal
         progress, config = self.progress, self.config
         where = f"epoch {min(progress.epoch + 1, config.epochs)} of {config.epochs}, step {self.step.number}"
@@ -312,32 +347,8 @@ class Trainer:
 
     def _checkpoint(self) -> Checkpoint:
         """The state of the run now, copied."""
-        arrays: dict[str, np.ndarray] = {}
         self.progress.seconds_total = self._session + time.perf_counter() - self._started
-        state = {
-            "numbanet": __version__,
-            "config": self.config.as_dict(),
-            "weights": pack(dict(self.model.state_dict()), "model", arrays),
-            "optimizer": pack(self.step.optimizer.state_dict(), "optimizer", arrays),
-            "schedule": {"step": self.step.number},
-            "loader": self.loader.state_dict(),
-            "random": random.get_state(),
-            "progress": dataclasses.asdict(self.progress),
-        }
-        return Checkpoint(arrays, state)
-
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        state, arrays = checkpoint.state, checkpoint.arrays
-        try:
-            self.model.load_state_dict(unpack(state["weights"], arrays))
-            self.step.optimizer.load_state_dict(unpack(state["optimizer"], arrays))
-            self.step.number = state["schedule"]["step"]
-            self.loader.load_state_dict(state["loader"])
-            random.set_state(state["random"])
-            self.progress = Progress(**state["progress"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"the checkpoint {self.run.checkpoint_path('last')} does not fit: {error}") from None
-        self._session = self.progress.seconds_total
+        return snapshot.take(self)
 
     def _repair_best(self) -> None:
         """Write best.npz if the process was killed between the two checkpoints of an epoch."""
@@ -345,12 +356,3 @@ class Trainer:
         if best is None or best["epoch"] != self.progress.epoch or self.loader.position != 0:
             return
         run.save_checkpoint("best", self._checkpoint())
-
-
-def check_same(run: Run, checkpoint: Checkpoint) -> None:
-    """Raise :class:`CheckpointError` when ``config.toml`` and the checkpoint are not of the same run."""
-    stored, mine = checkpoint.state.get("config", {}), run.config.as_dict()
-    different = [key for key, value in mine.items() if key not in MAY_CHANGE and stored.get(key) != value]
-    if different:
-        listed = ", ".join(f"{key} is {stored.get(key)!r} there and {mine[key]!r} in config.toml" for key in different)
-        raise CheckpointError(f"{run.checkpoint_path('last')} belongs to another run: {listed}")

@@ -149,16 +149,17 @@ def group_norm(x, groups, weight, bias, residual=None, activation=None):
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------
-def cross_entropy(logits, target, reduction="mean", ignore_index=-100, label_smoothing=0.0):
-    losses, counted = [], 0
+def cross_entropy(logits, target, reduction="mean", ignore_index=-100, label_smoothing=0.0, weight=None):
+    weight = np.ones(logits.shape[1]) if weight is None else weight
+    losses, counted = [], 0.0
     for row, label in zip(logits, target, strict=True):
         if label == ignore_index:
             losses.append(0.0)
             continue
-        counted += 1
+        counted += weight[label]
         lse = scipy.special.logsumexp(row)
-        smooth = label_smoothing * (lse - row.mean()) if label_smoothing else 0.0
-        losses.append((1 - label_smoothing) * (lse - row[label]) + smooth)
+        smooth = label_smoothing * (weight * (lse - row)).mean() if label_smoothing else 0.0
+        losses.append((1 - label_smoothing) * weight[label] * (lse - row[label]) + smooth)
     losses = np.array(losses).reshape(len(logits))
     if reduction == "none":
         return losses

@@ -53,6 +53,19 @@ TABLES = {
         [1, (1 + ROOT) / 2, 0.5, (1 - ROOT) / 2, 0, (1 - ROOT) / 2, 0.5, (1 + ROOT) / 2, 1, (1 + ROOT) / 2],
     ),
     "cosine to a minimum": (lambda o: lrs.CosineAnnealingLR(o, T_max=2, eta_min=0.2), [1, 0.6, 0.2, 0.6, 1, 0.6]),
+    "inverse square root": (
+        lambda o: lrs.InverseSquareRootLR(o, warmup=4),
+        [0.25, 0.5, 0.75, 1, math.sqrt(4 / 5), math.sqrt(4 / 6), math.sqrt(4 / 7), ROOT],
+    ),
+    "inverse square root from the first step": (lambda o: lrs.InverseSquareRootLR(o), [1, ROOT, math.sqrt(1 / 3), 0.5]),
+    "one cycle": (
+        lambda o: lrs.OneCycleLR(o, 2.0, 10, pct_start=0.3, anneal_strategy="linear", cycle_momentum=False),
+        [0.08, 1.04, 2, *[2 - k * (2 - 8e-6) / 7 for k in range(1, 7)]],
+    ),
+    "one cycle, cosine": (
+        lambda o: lrs.OneCycleLR(o, 1.0, 7, pct_start=3 / 7, div_factor=2, final_div_factor=5, cycle_momentum=False),
+        [0.5, 0.75, 1, 0.55 + 0.45 * ROOT, 0.55, 0.55 - 0.45 * ROOT],
+    ),
     "lambda": (lambda o: lrs.LambdaLR(o, lambda epoch: 1 / (1 + epoch)), [1, 1 / 2, 1 / 3, 1 / 4]),
     "warm-up, then cosine": (
         lambda o: lrs.SequentialLR(
@@ -102,6 +115,7 @@ def test_values(name):
         lambda o: lrs.LinearLR(o, 0.1, 0.7, 13),
         lambda o: lrs.PolynomialLR(o, 30, 0.9),
         lambda o: lrs.CosineAnnealingLR(o, 17, 1e-3),
+        lambda o: lrs.InverseSquareRootLR(o, 9),
     ],
     ids=lambda make: type(make(make_optimizer())).__name__,
 )
@@ -113,6 +127,53 @@ def test_steps_agree_with_the_formula_in_every_group(make):
         assert scheduler.get_last_lr() == pytest.approx(expected, rel=1e-9, abs=1e-12), epoch
         optimizer.step()
         scheduler.step()
+
+
+def test_one_cycle_turns_the_momentum():
+    momentum_of = {"SGD": lambda group: group["momentum"], "Adam": lambda group: group["betas"][0]}
+    for name, read in momentum_of.items():
+        options = {"momentum": 0.9} if name == "SGD" else {"betas": (0.9, 0.7)}
+        optimizer = getattr(optim, name)([nn.Parameter(nb.ones(1))], lr=1.0, **options)
+        scheduler = lrs.OneCycleLR(optimizer, [1.0], 6, pct_start=0.5, anneal_strategy="linear")
+        group, seen = optimizer.param_groups[0], []
+        for _ in range(6):
+            seen.append(read(group))
+            optimizer.step()
+            if len(seen) < 6:
+                scheduler.step()
+        assert seen == pytest.approx([0.95, 0.9, 0.85, 0.85 + 0.1 / 3, 0.85 + 0.2 / 3, 0.95])
+        with pytest.raises(ValueError, match="Tried to step 7 times. The specified number of total steps is 6"):
+            scheduler.step()
+
+
+def test_plateau():
+    optimizer = make_optimizer(1.0, 0.3)
+    scheduler = lrs.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, threshold=0.1, cooldown=1, min_lr=0.2)
+    rates = []
+    # better; twice not by a tenth: it falls; one to cool down; twice worse: it falls; better while it cools; twice not
+    for metric in (1.0, 0.95, 2.0, 2.0, 2.0, math.nan, 0.5, 0.5, 0.5):
+        scheduler.step(metric)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        assert scheduler.get_last_lr() == rates[-1]
+    one, half, quarter = [1.0, 0.3], [0.5, 0.2], [0.25, 0.2]
+    assert rates == [one, one, half, half, half, quarter, quarter, quarter, [0.2, 0.2]]
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "max", "patience": 0, "threshold_mode": "abs", "threshold": 0.5}])
+def test_plateau_goes_on_from_saved_state(options):
+    metrics = [1.0, 1.0, 2.0, 3.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.3] * 3
+    one, other = make_optimizer(), make_optimizer()
+    alone = lrs.ReduceLROnPlateau(one, **{"patience": 2, **options})
+    again = lrs.ReduceLROnPlateau(other, **{"patience": 2, **options})
+    for metric in metrics[:13]:
+        alone.step(metric)
+    again.load_state_dict(json.loads(json.dumps(alone.state_dict())))
+    other.load_state_dict(one.state_dict())
+    for metric in metrics[13:]:
+        alone.step(metric)
+        again.step(nb.tensor(metric))
+        assert one.param_groups[0]["lr"] == other.param_groups[0]["lr"]
+    assert one.param_groups[0]["lr"] < 0.1
 
 
 def test_functions_of_their_own_for_groups():
@@ -215,6 +276,17 @@ def test_stepping_before_the_optimizer_warns():
         (lambda o: lrs.ConstantLR(o, factor=1.5), ValueError, "factor expected to be between 0 and 1"),
         (lambda o: lrs.LinearLR(o, start_factor=0), ValueError, "Starting multiplicative factor expected"),
         (lambda o: lrs.LinearLR(o, end_factor=-1), ValueError, "Ending multiplicative factor expected to be between"),
+        (lambda o: lrs.InverseSquareRootLR(o, 0), ValueError, "warmup must be positive, but got 0"),
+        (lambda o: lrs.ReduceLROnPlateau(o, factor=1.0), ValueError, "Factor should be < 1.0"),
+        (lambda o: lrs.ReduceLROnPlateau(o, "least"), ValueError, "mode least is unknown"),
+        (lambda o: lrs.ReduceLROnPlateau(o, threshold_mode="no"), ValueError, "threshold mode no is unknown"),
+        (lambda o: lrs.ReduceLROnPlateau(o, min_lr=[1, 2]), ValueError, "expected 1 min_lrs, got 2"),
+        (lambda o: lrs.OneCycleLR(o, 1.0), ValueError, "You must define either total_steps OR"),
+        (lambda o: lrs.OneCycleLR(o, 1.0, 0), ValueError, "Expected positive integer total_steps, but got 0"),
+        (lambda o: lrs.OneCycleLR(o, 1.0, None, 3, -1), ValueError, "Expected positive integer steps_per_epoch"),
+        (lambda o: lrs.OneCycleLR(o, 1.0, 9, pct_start=2.0), ValueError, "between 0 and 1 pct_start, but got 2.0"),
+        (lambda o: lrs.OneCycleLR(o, 1.0, 9, anneal_strategy="no"), ValueError, "instead got no"),
+        (lambda o: lrs.OneCycleLR(o, [1.0, 2.0], 9), ValueError, "expected 1 values for max_lr, got 2"),
         (lambda o: lrs.SequentialLR(o, [], []), ValueError, "expects at least one scheduler"),
         (lambda o: lrs.SequentialLR(o, [3], []), TypeError, "at index 0 should have `optimizer`"),
         (lambda o: lrs.SequentialLR(o, [lrs.StepLR(o, 1)], [1]), ValueError, "one more than the number of milestone"),

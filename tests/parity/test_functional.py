@@ -20,6 +20,16 @@ def functional(name: str, **options):
     return lambda library, *inputs: getattr(library.nn.functional, name)(*inputs, **options)
 
 
+def weighted_cross_entropy(**options):
+    """Cross-entropy of five classes with weights of their own."""
+
+    def call(library, logits, target):
+        weight = library.tensor(np.array([1.0, 2.0, 0.5, 3.0, 0.25])).to(logits.dtype)
+        return library.nn.functional.cross_entropy(logits, target, weight=weight, **options)
+
+    return call
+
+
 CASES = [
     Case("relu", functional("relu"), ((4, 7),)),
     Case("sigmoid", functional("sigmoid"), ((4, 7),)),
@@ -73,6 +83,9 @@ CASES = [
     Case("cross_entropy_sum", functional("cross_entropy", reduction="sum"), ((6, 5), LABELS)),
     Case("cross_entropy_none", functional("cross_entropy", reduction="none"), ((6, 5), LABELS)),
     Case("cross_entropy_ignored", functional("cross_entropy"), ((6, 5), IGNORED)),
+    Case("cross_entropy_weighted", weighted_cross_entropy(), ((6, 5), IGNORED)),
+    Case("cross_entropy_weighted_sum", weighted_cross_entropy(reduction="sum", label_smoothing=0.2), ((6, 5), LABELS)),
+    Case("cross_entropy_weighted_smoothing", weighted_cross_entropy(label_smoothing=0.3), ((6, 5), IGNORED)),
     Case("cross_entropy_smoothing", functional("cross_entropy", label_smoothing=0.1), ((6, 5), LABELS)),
     Case("cross_entropy_smoothing_ignored", functional("cross_entropy", label_smoothing=0.2), ((6, 5), IGNORED)),
     Case("embedding", lambda lib, w: lib.nn.functional.embedding(lib.from_numpy(NUMBERS), w), ((7, 5),)),
@@ -80,6 +93,11 @@ CASES = [
     Case("nll_loss", functional("nll_loss"), ((6, 5), LABELS)),
     Case("nll_loss_sum", functional("nll_loss", reduction="sum"), ((6, 5), LABELS)),
     Case("mse_loss", functional("mse_loss"), ((6, 5), (6, 5))),
+    Case("l1_loss", functional("l1_loss"), ((6, 5), (6, 5))),
+    Case("smooth_l1_loss", functional("smooth_l1_loss", beta=0.5), ((6, 5), (6, 5))),
+    Case("smooth_l1_loss_0", functional("smooth_l1_loss", beta=0.0, reduction="sum"), ((6, 5), (6, 5))),
+    Case("huber_loss", functional("huber_loss", delta=0.5), ((6, 5), (6, 5))),
+    Case("bce_with_logits", functional("binary_cross_entropy_with_logits"), ((6, 5), (6, 5))),
     Case("mse_loss_none", functional("mse_loss", reduction="none"), ((6, 5), (6, 5))),
     Case("mse_loss_sum", functional("mse_loss", reduction="sum"), ((6, 5), (6, 5))),
     Case("pad", functional("pad", pad=(1, 2, 0, 3)), ((2, 3, 4),)),

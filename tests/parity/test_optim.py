@@ -34,6 +34,16 @@ OPTIMISERS = [
 SCHEDULES = {
     "StepLR": lambda lib, optimizer: lib.StepLR(optimizer, step_size=7, gamma=0.5),
     "CosineAnnealingLR": lambda lib, optimizer: lib.CosineAnnealingLR(optimizer, T_max=40, eta_min=1e-4),
+    "OneCycleLR": lambda lib, optimizer: lib.OneCycleLR(optimizer, 0.3, STEPS + 1),
+    "OneCycleLR, three phases": lambda lib, optimizer: lib.OneCycleLR(
+        optimizer,
+        0.3,
+        epochs=3,
+        steps_per_epoch=17,
+        pct_start=0.4,
+        three_phase=True,
+        anneal_strategy="linear",
+    ),
     "LambdaLR": lambda lib, optimizer: lib.LambdaLR(optimizer, lambda epoch: 0.95**epoch),
     "warm-up": lambda lib, optimizer: lib.SequentialLR(
         optimizer,
@@ -116,7 +126,7 @@ def test_clipping(order: float, limit: float) -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_schedule(schedule: str) -> None:
     ours, theirs = make_parameters("float32")
-    mine, other = optim.SGD(ours, lr=0.1), torch.optim.SGD(theirs, lr=0.1)
+    mine, other = optim.SGD(ours, lr=0.1, momentum=0.5), torch.optim.SGD(theirs, lr=0.1, momentum=0.5)
     make = SCHEDULES[schedule]
     our_schedule = make(lr_scheduler, mine)
     their_schedule = make(torch.optim.lr_scheduler, other)
@@ -128,3 +138,17 @@ def test_schedule(schedule: str) -> None:
         our_schedule.step()
         their_schedule.step()
     assert_close(ours, theirs, "float32")
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "max", "patience": 2, "cooldown": 2}, {"threshold_mode": "abs"}])
+def test_plateau(options: dict) -> None:
+    ours, theirs = make_parameters("float32")
+    mine, other = optim.SGD(ours, lr=0.1), torch.optim.SGD(theirs, lr=0.1)
+    options = {"patience": 4, "min_lr": 1e-4, **options}
+    our_schedule = lr_scheduler.ReduceLROnPlateau(mine, **options)
+    their_schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(other, **options)
+    for metric in 1 + 0.1 * np.random.default_rng(0).normal(size=60):
+        our_schedule.step(metric)
+        their_schedule.step(metric)
+        assert mine.param_groups[0]["lr"] == other.param_groups[0]["lr"]
+    assert mine.param_groups[0]["lr"] < 0.02

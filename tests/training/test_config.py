@@ -43,6 +43,28 @@ WRONG = [
     ("backend", "cuda"),
     ("nesterov", 1),
     ("model", 5),
+    ("alpha", 1.0),
+    ("clip_norm", -1),
+    ("clip_value", math.inf),
+    ("ema_decay", 1.0),
+    ("accumulate", 0),
+    ("accumulate", 65),
+    ("loss", "hinge"),
+    ("weights_act", "everywhere"),
+    ("decay_all", "no"),
+    ("early_stopping", -1),
+    ("patience", 1.5),
+    ("power", 0),
+    ("milestones", [3, -1]),
+    ("milestones", [True]),
+    ("milestones", 3),
+    ("milestones", "3"),
+    ("class_weights", [1, 0]),
+    ("class_weights", [1, "2"]),
+    ("class_weights", "balance"),
+    ("callbacks", [1]),
+    ("callbacks", "file.py:make"),
+    ("dataset_options", 3),
     ("model_options", [1]),
     ("model_options", {"width": math.nan}),
     ("model_options", {"nested": {"a": 1}}),
@@ -57,9 +79,9 @@ def test_refuses(name: str, value: object) -> None:
 
 
 def test_message_says_what_is_allowed() -> None:
-    with pytest.raises(ConfigError, match=r"^lr must be a finite number, above 0, not nan$"):
+    with pytest.raises(ConfigError, match=r"^lr must be a finite number, above 0 or auto, not nan$"):
         Config(lr=math.nan)
-    with pytest.raises(ConfigError, match=r"^optimizer must be one of sgd, adam, adamw, not 'sgdd'$"):
+    with pytest.raises(ConfigError, match=r"^optimizer must be one of sgd, rmsprop, adam, adamw, not 'sgdd'$"):
         Config(optimizer="sgdd")
     with pytest.raises(ConfigError, match=r"^threads must be a whole number, 1 or more or auto, not 0$"):
         Config(threads=0)
@@ -104,6 +126,7 @@ def test_toml_holds_every_setting_and_its_meaning() -> None:
     content = tomllib.loads(text)
     assert content.pop("format_version") == 1
     assert set(content) == set(SETTINGS)
+    assert content["lr"] == 0.01, "what was auto has its value"
     for entry in SETTINGS.values():
         assert entry.metadata["help"] in text
 
@@ -142,11 +165,44 @@ def test_what_may_change() -> None:
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name not in MAY_CHANGE])
 def test_every_other_setting_contradicts(name: str) -> None:
     stored = Config(momentum=0.5, backend="numpy")
-    other = {"bool": True, "str": "other", "int": 77, "float": 0.77}.get(str(SETTINGS[name].type), {"a": 1})
-    if SETTINGS[name].metadata["choices"]:
+    kind = str(SETTINGS[name].type)
+    others = {"bool": True, "str": "other", "int": 7, "float": 0.77, "float | None": 0.77}
+    other = others.get(
+        kind, [3.0] if kind.startswith("tuple[float") else ["a"] if kind.startswith("tuple") else {"a": 1}
+    )
+    if kind == "bool":
+        other = not SETTINGS[name].default
+    if SETTINGS[name].metadata["choices"] and kind == "str":
         other = SETTINGS[name].metadata["choices"][1] if name != "schedule" else "step"
     with pytest.raises(ConfigError, match=f"this contradicts the run: {name} is "):
         continued(stored, {name: other})
+
+
+def test_auto_is_what_suits_the_optimizer() -> None:
+    assert (Config(optimizer="sgd").lr, Config(optimizer="adam").lr, Config(lr="auto").lr) == (0.01, 0.001, 0.01)
+    assert (Config().momentum, Config(optimizer="rmsprop").momentum) == (0.9, 0.0)
+    assert Config(optimizer="rmsprop", momentum=0.5).momentum == 0.5
+    epsilons = [Config(optimizer="rmsprop", eps_inside_sqrt=inside).eps for inside in (True, False)]
+    assert (epsilons, Config(optimizer="adam").eps) == ([1e-16, 1e-8], 1e-8)
+
+
+def test_settings_that_contradict_each_other() -> None:
+    for changes, message in (
+        ({"accumulate": 3, "batch_size": 2}, "accumulate 3 parts need a batch_size of as many, not 2"),
+        ({"label_smoothing": 0.1, "loss": "mse"}, "label_smoothing is for the loss cross_entropy, not mse"),
+        ({"class_weights": [1, 2], "loss": "l1"}, "class_weights is for the loss cross_entropy, not l1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            Config(**changes)
+    assert Config(class_weights=[1, 2], loss="l1", weights_act="sampler").class_weights == (1.0, 2.0)
+
+
+def test_a_recipe_for_another_optimizer() -> None:
+    mine = recipe("lenet5", "digits")
+    assert mine == recipe("lenet5", "digits", mine["optimizer"])
+    other = recipe("lenet5", "digits", "adam")
+    assert {"lr", "momentum", "weight_decay", "optimizer"} & set(other) == set()
+    assert other["epochs"] == mine["epochs"]
 
 
 def test_all_contradictions_are_named() -> None:

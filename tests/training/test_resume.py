@@ -22,7 +22,71 @@ from numbanet.training.trainer import Trainer
 from tests.training.conftest import content, small_config
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-CONFIG = small_config(checkpoint_steps=3, validation=0.2, limit=80, epochs=2, optimizer="adam", lr=0.01)
+CONFIG = small_config(
+    checkpoint_steps=3,
+    validation=0.2,
+    limit=80,
+    epochs=2,
+    optimizer="adam",
+    lr=0.01,
+    ema_decay=0.9,
+    accumulate=2,
+    schedule="plateau",
+    patience=0,
+    clip_norm=1.0,
+    early_stopping=9,
+)
+OWN = """
+import numpy as np
+from numbanet import nn, training
+
+def model(num_classes):
+    return nn.Sequential(nn.Conv2d(1, 3, 5, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Dropout(0.3), nn.Flatten(),
+                         nn.Linear(192, num_classes))
+
+def data(seed):
+    random = np.random.default_rng(seed)
+    return [(random.normal(size=(n, 1, 28, 28)), random.integers(0, 3, n)) for n in (65, 20, 20)]
+
+class Noise(training.Callback):
+    # changes a weight after each step by what it remembers; stops when it has seen enough
+    def __init__(self):
+        self.sums, self.steps = np.zeros(3), 0
+
+    def step(self, trainer, loss):
+        self.sums[self.steps % 3] += loss
+        self.steps += 1
+        trainer.model[0].bias.data.add_(float(0.01 * self.sums.max()))
+
+    def epoch(self, trainer, row):
+        row["sum"] = float(self.sums.sum())
+        if self.steps >= 10:
+            trainer.stop("enough")
+
+    def state_dict(self):
+        return {"sums": self.sums, "steps": self.steps}
+
+    def load_state_dict(self, state):
+        self.sums, self.steps = state["sums"].copy(), state["steps"]
+"""
+OF_MY_OWN = {"model": "own.py:model", "dataset": "own.py:data", "callbacks": ["own.py:Noise"], "model_options": {}}
+VARIANTS = {
+    "average, parts, plateau": CONFIG,
+    "own files, exact statistics, a callback that stops": CONFIG.replace(
+        **OF_MY_OWN, validation=0.0, exact_batchnorm=True, epochs=5, optimizer="rmsprop", centered=True, momentum=0.5
+    ),
+    "own files, exact statistics of the running weights": CONFIG.replace(
+        **{**OF_MY_OWN, "callbacks": []},
+        validation=0.0,
+        exact_batchnorm=True,
+        ema_decay=0.0,
+        optimizer="sgd",
+        schedule="one_cycle",
+    ),
+    "drawn samples, stopped early": CONFIG.replace(
+        class_weights="balanced", weights_act="sampler", epochs=6, early_stopping=1, lr=0.3
+    ),
+}
 
 
 def killed(train, moment: int) -> bool:
@@ -95,15 +159,17 @@ def test_killed_again_and_again() -> None:
     Trainer(CONFIG, "alone").fit()
     Trainer(CONFIG, "run")._create()
     lives = 0
-    while killed(lambda: Trainer.resume("run").fit(), 7):
+    while killed(lambda: Trainer.resume("run").fit(), 5):
         lives += 1
     assert lives >= 3
     assert content(Path("run")) == content(Path("alone"))
 
 
-def test_resumed_from_every_step() -> None:
+@pytest.mark.parametrize("name", VARIANTS)
+def test_resumed_from_every_step(name: str) -> None:
     """Whatever a checkpoint in the middle of an epoch must hold, it holds; also with the loader's last batch done."""
-    config = CONFIG.replace(checkpoint_steps=1, epochs=2)
+    Path("own.py").write_text(OWN)
+    config = VARIANTS[name].replace(checkpoint_steps=1)
     seen = []
 
     class Copying(Trainer):
@@ -112,21 +178,26 @@ def test_resumed_from_every_step() -> None:
             seen.append(checkpoint)
             return checkpoint
 
-    Copying(config, "alone").fit()
-    assert [checkpoint.state["schedule"]["step"] for checkpoint in seen] == list(range(1, 9))
+    summary = Copying(config, "alone").fit()
+    steps = summary["steps"] // summary["epochs"]
+    assert [checkpoint.state["schedule"]["step"] for checkpoint in seen] == list(range(1, summary["steps"] + 1))
+    assert ("stopped" in summary) == ("stop" in name)
     for number, checkpoint in enumerate(seen):
         folder = Path(f"run{number}")
         run = Run.create(folder, config, checkpoint)
         best = checkpoint.state["progress"]["best"]
         if best is not None:  # as it lay there at that time
-            run.save_checkpoint("best", seen[4 * best["epoch"] - 1])
+            run.save_checkpoint("best", seen[steps * best["epoch"] - 1])
+        Path("own.py").write_text("a change in the meantime, of which the run folder does not know")
         Trainer.resume(folder).fit()
         assert content(folder) == content(Path("alone"))
+        Path("own.py").write_text(OWN)
 
 
 def killed_at_random(moments: int, backend: str, tmp_path: Path) -> list[int]:
     """A real command, killed by the clock so often, now while it starts, now while it trains: the steps it had done."""
     changes = {"model": "lenet5", "model_options": {}, "limit": 200, "epochs": 5 * moments, "checkpoint_steps": 10}
+    changes |= {"ema_decay": 0.95, "accumulate": 2, "schedule": "plateau", "patience": 1, "clip_value": 0.5}
     (tmp_path / "config.toml").write_text(dumps(small_config(backend=backend, **changes)))
     train = [sys.executable, "-m", "numbanet.cli", "train", "--config", "config.toml", "--out"]
     subprocess.run([*train, "alone"], check=True, capture_output=True)

@@ -13,7 +13,7 @@ import pytest
 
 import numbanet
 from numbanet.training.build import load_data
-from numbanet.training.config import Config
+from numbanet.training.config import SCHEDULES, Config
 from numbanet.training.errors import CheckpointError, ConfigError, DivergedError, Interrupted
 from numbanet.training.evaluation import evaluate
 from numbanet.training.interrupt import InterruptFlag
@@ -143,13 +143,27 @@ def test_best_is_picked_on_the_validation_part() -> None:
     }
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step"])
-def test_every_optimizer_and_schedule_learns(optimizer: str, schedule: str) -> None:
-    config = small_config(optimizer=optimizer, schedule=schedule, lr=0.02 if optimizer == "sgd" else 0.01, epochs=5)
+LEARNS = [
+    *({"schedule": schedule} for schedule in SCHEDULES),
+    *({"optimizer": optimizer, "lr": 0.01, "schedule": "linear"} for optimizer in ("adam", "adamw")),
+    *({"optimizer": "rmsprop", "lr": 0.002, "eps_inside_sqrt": inside, "momentum": "auto"} for inside in (True, False)),
+    {"optimizer": "rmsprop", "lr": 0.001, "centered": True, "momentum": 0.5},
+    {"nesterov": True, "decay_all": False, "weight_decay": 1e-3},
+    {"clip_norm": 1.0, "clip_value": 0.1},
+    {"accumulate": 3, "label_smoothing": 0.1},
+    {"class_weights": "balanced"},
+    {"class_weights": "balanced", "weights_act": "sampler"},
+    *({"loss": loss, "lr": 0.3} for loss in ("bce", "mse", "l1", "smooth_l1", "huber")),
+]
+
+
+@pytest.mark.parametrize("changes", LEARNS, ids=lambda changes: " ".join(map(str, changes.values())))
+def test_it_learns(changes: dict) -> None:
+    config = small_config(**{"lr": 0.02, "epochs": 5, "warmup_epochs": 0.5, **changes})
     Trainer(config, "run").fit()
     rows = Run.open("run").metrics()
     assert rows[-1]["train_loss"] < 0.8 * rows[0]["train_loss"]
+    assert 0 < rows[-1]["test_accuracy"] <= 1
 
 
 def test_default_folders_are_numbered() -> None:

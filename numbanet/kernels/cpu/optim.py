@@ -1,4 +1,4 @@
-"""SGD, Adam and RMSprop: the update of all parameters of a group in one row, in 16 lanes, in one pass over memory."""
+"""SGD, Adam, RMSprop and the average of weights: all parameters of a group in one row, in 16 lanes, in one pass."""
 
 from __future__ import annotations
 
@@ -121,6 +121,20 @@ def rmsprop(start, stop, row, scratch):
     return 0
 
 
+@kernel(Group)
+def average(start, stop, row, scratch):
+    """a = d·a + (1−d)·v."""
+    a = unpack(row, Group)
+    decay, rest = splat(a.numbers[0]), splat(np.float32(1) - a.numbers[0])
+    for task in range(start, stop):
+        at = array_of(a, task)
+        mean, value, end = pointer_of(a, PARAMETER, at), pointer_of(a, GRADIENT, at), end_of(a, at, task)
+        for i in range(begin_of(a, at, task), end, 16):
+            n = end - i
+            store_upto(mean, i, load_upto(mean, i, n) * decay + rest * load_upto(value, i, n), n)
+    return 0
+
+
 def sgd_update(program, parameters, gradients, momentum_buffers, hyper):
     return append_group(program, sgd, (parameters, gradients, momentum_buffers), hyper)
 
@@ -133,4 +147,8 @@ def rmsprop_update(program, parameters, gradients, square_avgs, momentum_buffers
     return append_group(program, rmsprop, (parameters, gradients, square_avgs, momentum_buffers, grad_avgs), hyper)
 
 
-FUNCTIONS = (sgd_update, adam_update, rmsprop_update)
+def average_update(program, averages, values, hyper):
+    return append_group(program, average, (averages, values), hyper)
+
+
+FUNCTIONS = (sgd_update, adam_update, rmsprop_update, average_update)

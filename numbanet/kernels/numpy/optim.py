@@ -64,3 +64,11 @@ def rmsprop_update(parameters, gradients, square_avgs, momentum_buffers, grad_av
             buffer += step
             step = buffer
         parameter -= lr * step
+
+
+@quiet
+def average_update(averages, values, hyper):
+    for average, value in zip(averages, values, strict=True):
+        decay = average.dtype.type(hyper[0])
+        average *= decay
+        average += (1 - decay) * value

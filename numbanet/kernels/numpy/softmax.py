@@ -39,46 +39,46 @@ def _counted(target, classes, ignore_index):
     return counts, np.where(counts, target, 0)
 
 
+def _shares(counts, chosen, weight, dtype):
+    """How much each row counts: the weight of its class."""
+    return np.where(counts, 1 if weight is None else weight[chosen], 0).astype(dtype)
+
+
 @quiet
-def cross_entropy(out, logsumexp, logits, target, reduction, ignore_index, label_smoothing):
+def cross_entropy(out, logsumexp, logits, target, weight, reduction, ignore_index, label_smoothing):
     counts, chosen = _counted(target, logits.shape[1], ignore_index)
     highest = logits.max(axis=1)
     # an infinite maximum would make inf − inf of it
     shift = np.where(np.isfinite(highest), highest, 0)
     logsumexp[...] = shift + np.log(np.exp(logits - shift[:, None]).sum(axis=1))
     picked = np.take_along_axis(logits, chosen[:, None], axis=1)[:, 0]
-    loss = logsumexp - picked
+    shares = _shares(counts, chosen, weight, logits.dtype)
+    loss = logsumexp - picked if weight is None else shares * (logsumexp - picked)
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss + label_smoothing * (logsumexp - logits.mean(axis=1))
+        distances = logsumexp[:, None] - logits
+        uniform = (distances if weight is None else distances * weight).mean(axis=1)
+        loss = (1 - label_smoothing) * loss + label_smoothing * uniform
     loss = np.where(counts, loss, 0).astype(logits.dtype)
     if reduction == "none":
         out[...] = loss
     elif reduction == "sum":
         out[...] = loss.sum()
     else:
-        out[...] = loss.sum() / logits.dtype.type(np.count_nonzero(counts))
+        out[...] = loss.sum() / shares.sum()
 
 
 @quiet
-def cross_entropy_backward(out, grad, logits, logsumexp, target, reduction, ignore_index, label_smoothing):
+def cross_entropy_backward(out, grad, logits, logsumexp, target, weight, reduction, ignore_index, label_smoothing):
     rows, classes = logits.shape
     counts, chosen = _counted(target, classes, ignore_index)
-    scale = (
-        np.broadcast_to(grad, (rows,)) if reduction != "mean" else grad / logits.dtype.type(np.count_nonzero(counts))
-    )
+    shares = _shares(counts, chosen, weight, logits.dtype)
+    scale = grad / shares.sum() if reduction == "mean" else grad
+    hot, uniform = (logits.dtype.type(value) for value in (1 - label_smoothing, label_smoothing / classes))
     np.exp(logits - logsumexp[:, None], out=out)
-    out -= logits.dtype.type(label_smoothing / classes)
-    out[np.arange(rows), chosen] -= logits.dtype.type(1 - label_smoothing)
+    if weight is not None:
+        out *= (hot * shares + uniform * weight.sum())[:, None]
+        uniform = uniform * weight
+    out -= uniform
+    out[np.arange(rows), chosen] -= hot if weight is None else hot * shares
     out *= np.broadcast_to(scale, (rows,))[:, None]
     out[~counts] = 0
-
-
-@quiet
-def mse_loss(out, x, y, reduction):
-    squares = np.square(x - y)
-    np.copyto(out, squares if reduction == "none" else squares.mean() if reduction == "mean" else squares.sum())
-
-
-@quiet
-def mse_loss_backward(out, grad, x, y, reduction):
-    np.multiply(2 * (x - y), grad / x.size if reduction == "mean" else grad, out=out)

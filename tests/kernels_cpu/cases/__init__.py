@@ -9,7 +9,7 @@ from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS
 from tests.kernels_cpu.cases.gradients import WEIGHT_GRADIENTS
 from tests.kernels_cpu.cases.locals import LOCALS
 from tests.kernels_cpu.cases.lookups import LOOKUPS
-from tests.kernels_cpu.cases.losses import SQUARED_ERRORS
+from tests.kernels_cpu.cases.losses import POINTWISE_LOSSES
 from tests.kernels_cpu.cases.norms import NORMS
 from tests.kernels_cpu.cases.others import OPTIMISERS
 from tests.kernels_cpu.cases.pointwise import POINTWISE
@@ -34,7 +34,7 @@ for _case in (
     *RECURRENT,
     *SOFTMAX,
     *ATTENTION,
-    *SQUARED_ERRORS,
+    *POINTWISE_LOSSES,
     *OPTIMISERS,
     *RANDOM_NUMBERS,
     *AUGMENTATIONS,

@@ -63,6 +63,10 @@ def _optimisers():
                 _parameters("buffer", shapes) if momentum else (), means, np.array(values, np.float32),
             )  # fmt: skip
             yield Case(f"rmsprop_update {name}{kind}", "rmsprop_update", args, (0, 2, 3, 4), relative(16, 1))
+    for kind, shapes in (("", SHAPES_OF_PARAMETERS), (", many elements", ((9 * CHUNK + 1,), (33,)))):
+        values = tuple(with_specials(array) for array in _parameters("value", shapes))
+        args = (_parameters("average", shapes), values, np.array((0.9,), np.float32))
+        yield Case(f"average_update{kind}", "average_update", args, (0,), relative(4, 1))
     mean = np.arange(1, 20, dtype=np.float32)
     args = ((0 * mean,), (mean,), (0.5 * mean**2,), (), (mean,), np.array((1, 1, 1e-2, 0, 0, 0), np.float32))
     yield Case("rmsprop_update centered, a variance rounded below 0", "rmsprop_update", args, (0, 2, 4), relative(4))

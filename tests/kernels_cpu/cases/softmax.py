@@ -61,6 +61,9 @@ def _losses():
     for rows, columns, reduction, smoothing in itertools.product((1, 37), (3, 21), ("none", "sum", "mean"), (0.0, 0.1)):
         name = f"{rows} x {columns}, {reduction}, smoothing {smoothing}"
         yield from _loss(name, _rows(name, rows, columns), reduction, smoothing)
+        weight = 0.2 + np.abs(random("weights of classes", columns))
+        if rows > 1:
+            yield from _loss(f"weighted, {name}", _rows(name, rows, columns), reduction, smoothing, weight)
     yield from _loss("many rows", _rows("many rows", 2000, 10), "mean", 0.0)
     long = _rows("vocabulary", 5, 3 * BLOCK + 77)
     long[0, 2 * BLOCK + 5], long[1, 7], long[2, : BLOCK + 9] = 40, 40, -np.inf
@@ -72,12 +75,12 @@ def _losses():
     yield from _loss("NaN and infinities", odd, "none", 0.0)
 
 
-def _loss(name, logits, reduction, smoothing):
+def _loss(name, logits, reduction, smoothing, weight=None):
     rows, columns = logits.shape
     target = np.random.default_rng(3).integers(0, columns, rows)
     target[3::7] = -100
     out = unset(rows) if reduction == "none" else unset()
-    options = (target, reduction, -100, smoothing)
+    options = (target, weight, reduction, -100, smoothing)
     tolerance = relative(1 + np.sqrt(rows) / 4, 20)
     args = (out, unset(rows), logits, *options)
     yield Case(f"cross_entropy {name}", "cross_entropy", args, (0, 1), tolerance)

@@ -6,12 +6,17 @@ import numpy as np
 import scipy.special
 
 from numbanet.nn import functional as F
-from numbanet.ops import indexing, loss
+from numbanet.ops import indexing, loss, pointwise_loss
 from tests.ops import oracles
 from tests.ops.row import Row
 from tests.ops.samples import SIZES, given, integers, normal
 
 CLASSES = [(1, 1), (7, 10), (130, 10), (3, 517), (33, 17)]
+
+
+def _weights(logits):
+    """A weight a class, from 0.5 to 2.5."""
+    return logits.new_tensor(0.5 + np.arange(logits.shape[1]) % 3, logits.dtype)
 
 
 def _entropy_rows():
@@ -28,18 +33,44 @@ def _entropy_rows():
                     size=lambda x, t, k=settings: oracles.cross_entropy(x, t, **k) + 2 * np.abs(x).max(),
                     refuses_twice="twice",
                 )
-
-
-def _square_rows():
-    for reduction, total in (("mean", np.mean), ("sum", np.sum), ("none", lambda x: x)):
         yield Row(
-            f"mse_loss {reduction}",
-            [loss.Mse, loss.MseBackward],
-            lambda x, y, r=reduction: F.mse_loss(x, y, reduction=r),
-            lambda x, y, t=total: np.asarray(t(np.square(x - y))),
-            [[normal(*s), normal(*s)] for s in SIZES],
-            twice=True,
+            f"cross_entropy {reduction}, weighted",
+            [loss.CrossEntropy, loss.CrossEntropyBackward],
+            lambda x, t, r=reduction: F.cross_entropy(x, t, _weights(x), 1, r, 0.1),
+            lambda x, t, r=reduction: oracles.cross_entropy(x, t, r, 1, 0.1, 0.5 + np.arange(x.shape[1]) % 3),
+            [[normal(n, c, scale=3), integers(0, c, n)] for n, c in CLASSES if c > 1],
+            size=lambda x, t, r=reduction: 3 * len(x) * (4 * np.abs(x).max() + np.log(x.shape[1])),
+            refuses_twice="twice",
         )
+
+
+def _pointwise(kind, x, y, beta=0.7):
+    d = x - y
+    if kind == "binary_cross_entropy_with_logits":
+        return np.logaddexp(0, x) - x * y
+    inside, outside = d**2 / 2, np.abs(d) - beta / 2
+    return {
+        "mse_loss": d**2,
+        "l1_loss": np.abs(d),
+        "smooth_l1_loss": np.where(np.abs(d) < beta, inside / beta, outside),
+        "huber_loss": np.where(np.abs(d) < beta, inside, beta * outside),
+    }[kind]
+
+
+def _pointwise_rows():
+    options = {"smooth_l1_loss": {"beta": 0.7}, "huber_loss": {"delta": 0.7}}
+    for kind in pointwise_loss.NAMES.values():
+        function, keywords = getattr(F, kind), options.get(kind, {})
+        for reduction, total in (("mean", np.mean), ("sum", np.sum), ("none", lambda x: x)):
+            yield Row(
+                f"{kind} {reduction}",
+                [pointwise_loss.PointwiseLoss, pointwise_loss.PointwiseLossBackward],
+                lambda x, y, f=function, k=keywords, r=reduction: f(x, y, reduction=r, **k),
+                lambda x, y, k=kind, t=total: np.asarray(t(_pointwise(k, x, y))),
+                [[normal(*s), normal(*s)] for s in SIZES],
+                twice=True,
+                size=lambda x, y, t=total: np.asarray(t(2 * np.abs(x * y) + np.abs(x) + np.abs(y) + x**2 + y**2 + 1)),
+            )
 
 
 ROWS = [
@@ -89,7 +120,7 @@ ROWS = [
         tolerance=64,
     ),
     *_entropy_rows(),
-    *_square_rows(),
+    *_pointwise_rows(),
     Row(
         "cross_entropy of infinite logits",
         [loss.CrossEntropy],
@@ -105,14 +136,6 @@ ROWS = [
         lambda x, t: oracles.cross_entropy(x, t, ignore_index=1),
         [[normal(7, 10), integers(0, 10, 7)]],
         size=lambda x, t: np.abs(x).max() * 2,
-        twice=True,
-    ),
-    Row(
-        "mse_loss",
-        [loss.Mse, loss.MseBackward],
-        F.mse_loss,
-        lambda x, y: np.mean((x - y) ** 2),
-        [[normal(7, 3), normal(7, 3)]],
         twice=True,
     ),
 ]

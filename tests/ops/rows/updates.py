@@ -100,6 +100,28 @@ def _optimiser_rows():
         )
 
 
+def _average(decay):
+    def function(a, v):
+        a = a.detach().clone()
+        optim.average_update([a], [v], a.new_tensor([decay], a.dtype))
+        return a
+
+    return function
+
+
+def _average_rows():
+    for decay in (0.9, 0.0):
+        yield Row(
+            f"average_update {decay}",
+            [optim.AverageUpdate],
+            _average(decay),
+            lambda a, v, d=decay: d * a + (1 - d) * v,
+            [[normal(*s), normal(*s)] for s in _PARAMETERS],
+            differentiable=False,
+            size=lambda a, v: abs(a) + abs(v),
+        )
+
+
 def _random(kind, *settings):
     return lambda x: autograd.apply_inplace(kind(*settings), x.detach().clone())
 
@@ -191,4 +213,4 @@ def _clip_rows():
     )
 
 
-ROWS = [*_clip_rows(), *_optimiser_rows(), *_random_rows(), *_dropout_rows()]
+ROWS = [*_clip_rows(), *_optimiser_rows(), *_average_rows(), *_random_rows(), *_dropout_rows()]

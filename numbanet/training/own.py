@@ -1,0 +1,111 @@
+"""A user's own models, data sets and callbacks: a function in a file, named as ``path/file.py:function``.
+
+A run folder keeps a copy of each such file (``model.py``, ``dataset.py``, ``callback-0.py``, …), which is what a run
+that goes on and every command on the folder use: the user's file may change in the meantime. Running them means to
+run that code, so open only run folders whose code you trust.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numbanet.training.config import Config
+from numbanet.training.errors import ConfigError
+
+
+def is_function(name: str) -> bool:
+    """Whether a name is that of a function in a file, such as ``net.py:make``."""
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def short_name(name: str) -> str:
+    """What to call a model or a data set in a folder's name: ``nets/net.py:make`` is net-make."""
+    if not is_function(name):
+        from numbanet import datasets  # the command line asks for names alone more often than for these
+
+        return datasets.short_name(name)
+    path, _, function = name.rpartition(":")
+    return f"{Path(path).stem}-{function}"
+
+
+def own_files(config: Config) -> dict[str, Path]:
+    """The user's files that a run needs, by the name that their copies have in the run folder."""
+    named = {"model": config.model, "dataset": config.dataset}
+    named |= {f"callback-{number}": name for number, name in enumerate(config.callbacks)}
+    return {f"{kind}.py": Path(name.rpartition(":")[0]) for kind, name in named.items() if is_function(name)}
+
+
+def own_function(kind: str, name: str, folder: Path | None = None) -> Callable[..., Any]:
+    """The function that ``name`` says; ``folder`` is the run folder whose copy comes first.
+
+    Raises :class:`ConfigError` when there is no such file or function, or the file cannot be imported.
+    """
+    place, _, function = name.rpartition(":")
+    original = Path(place)
+    copy = folder / f"{kind}.py" if folder is not None else original
+    path = copy if copy.is_file() else original
+    if not path.is_file():
+        raise ConfigError(f"{kind} {name}: there is no file {path}")
+    module = _import(kind, path, original)
+    found = getattr(module, function, None)
+    if not callable(found):
+        known = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
+        close = difflib.get_close_matches(function, known, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(f"{kind} {name}: {path} has no function {function!r}{hint}")
+    return found
+
+
+def call_own(kind: str, name: str, function: Callable[..., Any], offered: dict[str, Any], wanted: dict) -> Any:
+    """``function`` with those of the ``offered`` arguments that it takes, and all of the ``wanted`` ones.
+
+    Raises :class:`ConfigError` for an argument that it does not take, and for whatever it raises.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    names = [parameter.name for parameter in parameters]
+    for argument in wanted:
+        if argument not in names and not takes_all:
+            raise ConfigError(
+                f"{kind} {name}: it takes no argument {argument!r}; it takes: {', '.join(names) or 'none'}"
+            )
+    given = {key: value for key, value in offered.items() if key in names or takes_all}
+    with _told(kind, name):
+        return function(**{**given, **wanted})
+
+
+def _import(kind: str, path: Path, original: Path) -> Any:
+    name = f"numbanet_own_{kind.replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    module = importlib.util.module_from_spec(spec)
+    # modules beside the user's file can be imported by it
+    beside = str(original.resolve().parent)
+    sys.modules[name] = module  # classes find their module by name, for example to be copied
+    sys.path.insert(0, beside)
+    try:
+        with _told(kind, str(path)):
+            spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(beside)
+    return module
+
+
+@contextmanager
+def _told(kind: str, name: str) -> Iterator[None]:
+    """Inside, whatever the user's code raises becomes a ConfigError that says where."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        raise ConfigError(f"{kind} {name} failed with {type(error).__name__}: {error} ({where})") from error
