@@ -7,7 +7,6 @@ processor, the lanes and the check mode. An edited helper therefore never leaves
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import hashlib
@@ -67,6 +66,13 @@ def _make_private(folder: Path) -> bool:
         return False
 
 
+IMPORTS = re.compile(
+    rf"^[ \t]*from ({re.escape(PACKAGE)}[\w.]*) import (\([^)]*\)|[^\n]*)|^[ \t]*import ({re.escape(PACKAGE)}[\w.]*)",
+    re.M,
+)
+"""Imports of kernel modules. Parsing the sources would take most of a second of every start."""
+
+
 @functools.cache
 def _source(module: str) -> tuple[bytes, tuple[str, ...]]:
     """The source of a kernel module and the kernel modules that it imports."""
@@ -74,12 +80,8 @@ def _source(module: str) -> tuple[bytes, tuple[str, ...]]:
     file = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
     text = file.read_bytes()
     found = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
-            found.append(node.module)
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names if alias.name.startswith(PACKAGE)]
+    for package, names, plain in IMPORTS.findall(text.decode()):
+        found += [plain or package, *(f"{package}.{name}" for name in re.findall(r"\w+", names))]
     # The package itself holds no kernel, but its lazy imports would make every kernel hang on every other.
     return text, tuple(name for name in found if name != PACKAGE and _is_module(name))
 
