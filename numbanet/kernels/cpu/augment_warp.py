@@ -105,6 +105,18 @@ def is_whole(places, j, height, width):
 
 
 @device_function
+def inside_between(places, height, width, count):
+    """From which to before which of ``count`` pixels the places are whole: they run along a straight line, so those
+    that lie inside follow each other."""
+    begin, end = 0, count
+    while begin < end and not is_whole(places, begin, height, width):
+        begin += 1
+    while begin < end and not is_whole(places, end - 1, height, width):
+        end -= 1
+    return begin, end
+
+
+@device_function
 def copy_nearest(p, out, x, places):
     """A line of one channel: the nearest pixels, or fill."""
     for j in range(p.width):
@@ -186,15 +198,11 @@ def warp_between_pixels(start, stop, row, scratch):
             continue
         for i in range(p.height):
             find_places(places, m, i, p, True)
-            begin = 0  # places run along a straight line, so those that lie inside follow each other
-            while begin < p.width and not is_whole(places, begin, p.height - 1, p.width - 1):
-                begin += 1
-            end = begin
-            while end < p.width and is_whole(places, end, p.height - 1, p.width - 1):
-                end += 1
+            begin, end = inside_between(places, p.height - 1, p.width - 1, p.width)
             for channel in range(p.channels):
                 plane, line = x + channel * area, out + (channel * area + i * p.width)
-                mix_at_edges(p, line, plane, places, begin, end)
+                if end - begin < p.width:
+                    mix_at_edges(p, line, plane, places, begin, end)
                 mix_inside(p, line, plane, places, begin, end)
     return 0
 
