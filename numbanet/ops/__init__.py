@@ -1,62 +1,37 @@
 """Operations: shapes, kernels and gradients, one small class each.
 
-``OPS`` lists all of them; the tests demand a row in their table for each.
+``OPS`` lists all of them; the tests demand a row in their table for each. Only who asks for it imports them all: a module
+of operations is imported by the functions and layers that use it.
 """
 
 from __future__ import annotations
 
-from numbanet.ops import (
-    attention,
-    binary,
-    clip,
-    conv,
-    embedding,
-    indexing,
-    local,
-    loss,
-    matmul,
-    norm,
-    norm_samples,
-    optim,
-    pointwise,
-    pointwise_loss,
-    pool,
-    random,
-    recurrent,
-    reduce,
-    shape,
-    transfer,
-)
+import importlib
+import pkgutil
+
 from numbanet.ops.base import Op, Spec, ViewOp
 
 _ABSTRACT = {"Op", "ViewOp", "Unary", "UnaryBackward", "Binary", "Reduce", "_Update", "_RandomFill", "_ChangeAll"}
 
-OPS: list[type[Op]] = [
-    kind
-    for module in (
-        pointwise,
-        binary,
-        reduce,
-        shape,
-        indexing,
-        embedding,
-        matmul,
-        attention,
-        conv,
-        local,
-        pool,
-        norm,
-        norm_samples,
-        recurrent,
-        loss,
-        pointwise_loss,
-        optim,
-        clip,
-        random,
-        transfer,
-    )
-    for name, kind in vars(module).items()
-    if isinstance(kind, type) and issubclass(kind, Op) and kind.__module__ == module.__name__ and name not in _ABSTRACT
-]
 
-__all__ = ["OPS", "Op", "Spec", "ViewOp"]
+def _all_ops() -> list[type[Op]]:
+    modules = [importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
+    return [
+        kind
+        for module in modules
+        for name, kind in vars(module).items()
+        if isinstance(kind, type)
+        and issubclass(kind, Op)
+        and kind.__module__ == module.__name__
+        and name not in _ABSTRACT
+    ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "OPS":
+        globals()["OPS"] = _all_ops()
+        return globals()["OPS"]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["Op", "Spec", "ViewOp"]
