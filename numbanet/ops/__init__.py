@@ -1,7 +1,7 @@
 """Operations: shapes, kernels and gradients, one small class each.
 
-``OPS`` lists all of them; the tests demand a row in their table for each. Only who asks for it imports them all: a module
-of operations is imported by the functions and layers that use it.
+``OPS`` lists all of them; the tests demand a row in their table for each. Only who asks for it imports them all: the
+functions and layers import the modules that they use.
 """
 
 from __future__ import annotations
