@@ -444,6 +444,11 @@ def attention_backward(
     """Gradients of attention for query, key and value, from grad and out (b, h, m, e); weights are computed again."""
 
 
+@declare(writes=("before", "lengths"))
+def advance(out, before, lengths):
+    """before = lengths, lengths += m, and out (b, m) = before + 0 … m − 1: the places of m new tokens; all int64."""
+
+
 @declare()
 def append_rows(out, x, lengths):
     """out[i, :, lengths[i] : lengths[i] + m] = x[i] for out (b, r, n, d), x (b, m, r, d) and lengths (b,) int64.

@@ -98,8 +98,8 @@ class GPT(nn.Module):
 
     def _next(self, tokens: Tensor, state: GenerationState) -> Tensor:
         """What of a step is the same however long the texts are: it may be recorded and replayed."""
-        state.progress.advance(tokens.shape[1])
-        x = self.positions(self.tokens(tokens), state.progress.before)
+        places = state.progress.advance(tokens.shape[1])
+        x = self.positions(self.tokens(tokens), places)
         x = self.blocks(x, caches=state.caches)[:, -1]
         return F.linear(x, self.tokens.weight)
 

@@ -77,9 +77,9 @@ class TransformerModel(nn.Module):
         x = self._embedded(self.source, source, None)
         return self.transformer.encoder(x, src_key_padding_mask=hidden)
 
-    def _embedded(self, embedding: nn.Embedding, tokens: Tensor, first: Tensor | None) -> Tensor:
+    def _embedded(self, embedding: nn.Embedding, tokens: Tensor, places: Tensor | None) -> Tensor:
         check_tokens("transformer", tokens)
-        return self.dropout(self.positions(embedding(tokens) * self.scale, first))
+        return self.dropout(self.positions(embedding(tokens) * self.scale, places))
 
     # --- generation ---
     def start(self, source: Tensor) -> GenerationState:
@@ -105,8 +105,8 @@ class TransformerModel(nn.Module):
 
     def _next(self, tokens: Tensor, state: GenerationState) -> Tensor:
         """What of a step is the same however long the texts are: it may be recorded and replayed."""
-        state.progress.advance(tokens.shape[1])
-        x = self._embedded(self.target, tokens, state.progress.before)
+        places = state.progress.advance(tokens.shape[1])
+        x = self._embedded(self.target, tokens, places)
         x = self.transformer.decoder(x, state.memory, memory_key_padding_mask=state.hidden, caches=state.caches)
         return F.linear(x[:, -1], self.target.weight)
 

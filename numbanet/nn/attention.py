@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from numbanet.autograd import apply
 from numbanet.creation import cat, empty, zeros
 from numbanet.nn import functional as F
 from numbanet.nn import init
@@ -13,7 +14,7 @@ from numbanet.nn._attention import drawn_dropout
 from numbanet.nn.linear import Linear
 from numbanet.nn.module import Module
 from numbanet.nn.parameter import Parameter
-from numbanet.ops.attention import append_rows, attention, attention_weights, drop_factors
+from numbanet.ops.attention import Advance, append_rows, attention, attention_weights, drop_factors
 from numbanet.ops.base import BOOL
 from numbanet.ops.random import Dropout
 from numbanet.tensor import Tensor
@@ -37,10 +38,10 @@ class Progress:
             )
         self.longest += count
 
-    def advance(self, count: int) -> None:
-        """The step with these tokens begins: in place, so that a recorded step may be replayed."""
-        self.before.copy_(self.lengths)
-        self.lengths.add_(count)
+    def advance(self, count: int) -> Tensor:
+        """The step with these tokens begins; their places (b, count). It works in place, so a recorded step may be
+        replayed."""
+        return apply(Advance(count), self.before, self.lengths)
 
     def select(self, rows: Tensor) -> None:
         """Go on with these texts (their numbers)."""
@@ -68,14 +69,15 @@ class KeyValueCache:
 
 
 class FixedKeyValues:
-    """The keys and values of a memory that does not change, as the encoder's while a decoder writes; made once."""
+    """The keys and values of a memory that does not change, as the encoder's while a decoder writes, and the mask of
+    its padding: made once, by the first step."""
 
     pairs: Tensor | None = None
+    mask: Tensor | None = None
 
     def select(self, rows: Tensor) -> None:
         """Go on with these texts (their numbers)."""
-        if self.pairs is not None:
-            self.pairs = self.pairs[rows]
+        self.pairs, self.mask = (None if one is None else one[rows] for one in (self.pairs, self.mask))
 
 
 class MultiheadAttention(Module):
@@ -168,7 +170,12 @@ class MultiheadAttention(Module):
         causal, lengths = ("start" if is_causal else None), None
         if isinstance(cache, KeyValueCache):
             causal, lengths = "end", cache.progress.lengths
-        mask = self._mask(None if is_causal else attn_mask, key_padding_mask, query, tensors[-1].shape[1])
+        if isinstance(cache, FixedKeyValues) and cache.mask is not None:
+            mask = cache.mask
+        else:
+            mask = self._mask(None if is_causal else attn_mask, key_padding_mask, query, tensors[-1].shape[1])
+        if isinstance(cache, FixedKeyValues):
+            cache.mask = mask
         output, weights = self._attend(tensors, mask, lengths, causal, need_weights)
         output = self.out_proj(output.reshape((*output.shape[:2], self.embed_dim)))
         if weights is not None and average_attn_weights:

@@ -37,8 +37,8 @@ class _Positions(Module):
         """The vectors of all positions (max_len, embedding_dim)."""
         raise NotImplementedError
 
-    def forward(self, input: Tensor, first: Tensor | None = None) -> Tensor:
-        """input + the vectors of positions 0, 1, …, or with ``first`` (b,) int64 of those from there on, a text each.
+    def forward(self, input: Tensor, places: Tensor | None = None) -> Tensor:
+        """input + the vectors of positions 0, 1, …, or of ``places`` (b, t) int64.
 
         ValueError for a sequence that is longer than max_len."""
         length = input.shape[1 if self.batch_first else 0]
@@ -47,9 +47,8 @@ class _Positions(Module):
                 f"a sequence of {length} tokens is longer than the {self.max_len} positions that there are; "
                 "cut it, or build the module with a larger max_len"
             )
-        if first is not None:
-            positions = first.unsqueeze(1) + first.new_arange(length)
-            rows = F.embedding(positions, self.table())
+        if places is not None:
+            rows = F.embedding(places, self.table())
             return input + (rows if self.batch_first else rows.transpose(0, 1))
         rows = self.table()[:length]
         return input + (rows if self.batch_first else rows.unsqueeze(1))

@@ -228,6 +228,24 @@ class AppendRows(Op):
         program.append_rows(cache.view((batch, rows * heads, capacity, size)), x, lengths)
 
 
+@dataclass(slots=True, eq=False)
+class Advance(Op):
+    """places (b, count) = lengths + 0 … count − 1, those of new tokens; before = lengths and then lengths += count, in
+    place. Inputs: before and lengths (b,) int64. No gradient."""
+
+    differentiable: ClassVar[bool] = False
+    mutates: ClassVar = (0, 1)
+    count: int
+
+    def infer(self, before, lengths):
+        if not before.dtype == lengths.dtype == INT64 or before.shape != lengths.shape or before.ndim != 1:
+            raise RuntimeError(f"advance needs two int64 tensors of shape (b,), got {before} and {lengths}")
+        return Spec((before.shape[0], self.count), INT64)
+
+    def forward(self, program, out, before, lengths):
+        program.advance(out, before, lengths)
+
+
 def append_rows(cache: Tensor, x: Tensor, lengths: Tensor) -> None:
     """Write keys and values behind those that are there; see AppendRows."""
     apply_mutating(AppendRows(), cache, x, lengths)

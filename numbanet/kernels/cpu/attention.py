@@ -115,4 +115,9 @@ def append_rows(program, out, x, lengths):
     return reason
 
 
-FUNCTIONS = (attention, attention_backward, append_rows)
+def advance(program, out, before, lengths):
+    batch, count = out.shape
+    program.append(few.advance_lengths, batch, few.Advance(out, before, lengths, count), chunk=batch)
+
+
+FUNCTIONS = (attention, attention_backward, append_rows, advance)

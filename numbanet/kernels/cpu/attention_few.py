@@ -32,6 +32,15 @@ class Append(NamedTuple):
     count: I64_FIELD
 
 
+class Advance(NamedTuple):
+    """Arguments of advance_lengths."""
+
+    out: INT64
+    before: INT64
+    lengths: INT64
+    count: I64_FIELD
+
+
 def scratch_size(keys: int, depth: int, width: int) -> int:
     """float32 of scratch memory for heads of this size."""
     return keys + depth + width + 5 * 32
@@ -107,4 +116,17 @@ def append_rows(start, stop, row, scratch):
             out = p.out + (task * p.capacity + length + i) * p.size
             for c in range(0, p.size, 16):
                 store_upto(out, c, load_upto(x, c, p.size - c), p.size - c)
+    return 0
+
+
+@kernel(Advance)
+def advance_lengths(start, stop, row, scratch):
+    """A task is a text."""
+    p = unpack(row, Advance)
+    for i in range(start, stop):
+        length = p.lengths[i]
+        p.before[i] = length
+        p.lengths[i] = length + p.count
+        for k in range(p.count):
+            p.out[i * p.count + k] = length + k
     return 0

@@ -89,6 +89,8 @@ def _appends():
         lengths = np.array([0, capacity - 1, capacity, 2])
         args = (random("cache", 4, rows, capacity, size), random("new", 4, count, rows, size), lengths)
         yield Case(f"append_rows {count} of {size}", "append_rows", args)
+        args = (unset(4, count, dtype=np.int64), unset(4, dtype=np.int64), lengths)
+        yield Case(f"advance by {count}", "advance", args, (0, 1, 2))
 
 
 ATTENTION = [

@@ -6,11 +6,12 @@ import itertools
 
 import numpy as np
 
+from numbanet import autograd
 from numbanet.nn import functional as F
 from numbanet.ops import attention
 from tests.ops import oracles
 from tests.ops.row import Row
-from tests.ops.samples import bools, given, normal
+from tests.ops.samples import bools, given, integers, normal
 
 BOTH = [attention.Attention, attention.AttentionBackward]
 SHAPES = [(1, 1, 1, 1, 1, 1), (2, 3, 7, 7, 16, 16), (1, 2, 13, 30, 5, 3), (1, 1, 100, 101, 17, 2), (2, 1, 3, 97, 8, 8)]
@@ -131,7 +132,17 @@ def _append_oracle(cache, x):
     return cache
 
 
+def _advanced(lengths):
+    before, lengths = lengths.zeros_like(), lengths.clone()
+    places = autograd.apply(attention.Advance(3), before, lengths)
+    return before, lengths, places
+
+
 ROWS = [
+    Row(
+        "advance", [attention.Advance], _advanced, lambda n: (n, n + 3, n[:, None] + np.arange(3)),
+        [[integers(0, 50, 5)], [integers(0, 50, 1)]], differentiable=False,
+    ),
     Row(
         "append_rows", [attention.AppendRows], _appended, _append_oracle,
         [[normal(3, 2, 2, 7, 5), normal(3, 2, 2, 2, 5)], [normal(3, 2, 1, 6, 17), normal(3, 1, 2, 1, 17)]],
