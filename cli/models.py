@@ -43,7 +43,6 @@ def show(name: str, model_options: dict[str, Any] | None) -> None:
     """
     from numbanet import models
     from numbanet.training.errors import ConfigError, unknown_name
-    from numbanet.training.recipes import list_recipes, recipe
 
     if name not in models.list_models():
         raise ConfigError(unknown_name("model", name, models.list_models()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def draw(confusion: np.ndarray, classes: Sequence[str], title: str, path: Path) 
     axes.set_xticks(ticks, names, fontsize=size, rotation=90 if turned else 0)
     axes.set_yticks(ticks, names, fontsize=size)
     axes.set(xlabel="taken for", ylabel="class")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(textwrap.fill(title, int(13 * side)), fontsize=10)
     if count <= MOST_NUMBERS:
         for row, column in np.argwhere(confusion > 0):
             colour = "white" if shares[row, column] > 0.5 else "black"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import tomllib
 from pathlib import Path
@@ -21,15 +22,26 @@ def recipe(model: str, dataset: str, optimizer: str | None = None) -> dict[str, 
     With another ``optimizer`` than the recipe's, what the recipe says of its own is left out: a learning rate of SGD
     is none of Adam.
     """
-    of_model = _recipes().get(model, {})
-    settings = dict(of_model.get(dataset, of_model.get(ANY, {})))
+    settings = dict(_named(recipes_of(model), dataset))
     if optimizer is not None and settings.get("optimizer", SETTINGS["optimizer"].default) != optimizer:
         settings = {key: value for key, value in settings.items() if key not in ("optimizer", *OF_OPTIMIZERS)}
     return settings
 
 
+def recipes_of(model: str) -> dict[str, dict[str, Any]]:
+    """The recipes of a model by data set (or pattern of data sets): its own, else those of the pattern that it fits."""
+    return _named(_recipes(), model)
+
+
+def _named(table: dict[str, dict], name: str) -> dict[str, Any]:
+    """What stands under a name, else under the first pattern that it fits, else under "any"."""
+    if name in table:
+        return table[name]
+    return next((entry for pattern, entry in table.items() if fnmatch.fnmatchcase(name, pattern)), table.get(ANY, {}))
+
+
 def list_recipes() -> list[tuple[str, str]]:
-    """All (model, dataset) pairs with a recipe of their own; "any" stands for every other data set."""
+    """All (model, dataset) pairs with a recipe, either of them perhaps a pattern; "any" is every other data set."""
     return [(model, dataset) for model, of_model in _recipes().items() for dataset in of_model]
 
 

@@ -114,6 +114,74 @@ def test_predict(command, trained) -> None:
     assert sum(float(share) for share in re.findall(rf"({NUMBER}) %\)", everything)) == pytest.approx(100, abs=0.6)
 
 
+def test_predict_takes_folders(command, trained) -> None:
+    images = datasets.load("digits").test.images
+    Path("pictures/deeper").mkdir(parents=True)
+    for name in ("pictures/b.png", "pictures/a.PNG", "pictures/deeper/c.png"):
+        Image.fromarray(images[0, 0]).save(name)
+    Path("pictures/notes.txt").write_text("no picture")
+    result = command("predict", "run", "pictures", "pictures/b.png", "--top", "1")
+    assert (result.code, result.err) == (0, "")
+    names = [line.partition(": ")[0] for line in result.out.splitlines()]
+    assert names == ["pictures/a.PNG", "pictures/b.png", "pictures/deeper/c.png", "pictures/b.png"]
+    Path("pictures/broken.png").write_bytes(b"\x89PNG and no more")
+    result = command("predict", "run", "pictures")
+    assert (result.code, result.out) == (2, "")
+    assert "pictures/broken.png" in result.err
+    result = command("predict", "run", "pictures", "--skip-corrupt")
+    assert result.code == 0
+    first, *rest = result.out.splitlines()
+    assert first == "note: 1 picture left out that cannot be read, such as pictures/broken.png"
+    assert len(rest) == 3
+    Path("empty").mkdir()
+    result = command("predict", "run", "empty")
+    assert result.code == 2
+    assert "the folder empty holds no pictures" in result.err
+
+
+def test_evaluate_shows_classes_and_draws(command, trained) -> None:
+    result = command("evaluate", "run")
+    lines = result.out.splitlines()
+    assert lines[3].split() == ["class", "samples", "recall", "precision", "F1"]
+    header = next(number for number, line in enumerate(lines) if line.startswith("class \\ taken for"))
+    matrix = np.array([[int(word) for word in line.split()[1:]] for line in lines[header + 1 : header + 11]])
+    assert matrix.sum() == 80
+    assert f"accuracy {100 * np.trace(matrix) / 80:.2f} %" in lines[1]
+    for digit, line in enumerate(lines[4:14]):
+        name, samples, recall, *_ = line.split()
+        assert (name, int(samples)) == (str(digit), matrix[digit].sum())
+        assert recall == f"{100 * matrix[digit, digit] / matrix[digit].sum():.2f}"
+    assert lines[-1] == f"drawn: {Path('run') / 'confusion.png'}"
+    with Image.open("run/confusion.png") as picture:
+        assert min(picture.size) > 400
+    result = command("evaluate", "run", "--part", "train", "--checkpoint", "best", "--plot", "mine.png")
+    assert "on 80 train samples of digits" in result.out
+    assert Path("mine.png").exists()
+    command("evaluate", "run", "--part", "train", "--checkpoint", "best")
+    assert Path("run/confusion-best-train.png").exists()
+
+
+def test_a_model_and_data_of_ones_own(command) -> None:
+    Path("mine.py").write_text(
+        "import numpy as np\nfrom numbanet import nn\n"
+        "def net(num_classes): return nn.Linear(3, num_classes)\n"
+        "def data(n=60):\n    x = np.random.default_rng(0).normal(size=(n, 3))\n"
+        "    return (x[: n // 2], x[: n // 2].sum(1)), (x[n // 2 :], x[n // 2 :].sum(1))\n"
+    )
+    train = ["train", "mine.py:net", "--dataset", "mine.py:data", "--backend", "numpy", "--batch-size", "10"]
+    result = command(*train, "--loss", "mse", "--dataset-option", "n=80", "--epochs", "2")
+    assert (result.code, result.err) == (0, "")
+    assert re.search(r"^epoch 1/2  train loss \S+  test loss \S+  \d", result.out, re.MULTILINE)
+    assert "test loss" in result.out.splitlines()[-1]
+    result = command("evaluate", "runs/mine-net-mine-data")
+    assert result.code == 0
+    assert re.search(r"\nloss \d+\.\d+\n$", result.out)
+    assert command("train", "mine.py:net", "--dataset", "mine.py:data", "--resume").code == 0
+    result = command("predict", "runs/mine-net-mine-data", "x.png")
+    assert result.code == 2
+    assert "was not trained on pictures, but on inputs (3,)" in result.err
+
+
 def test_models(command) -> None:
     listed = command("models").out
     assert listed == command("models", "list").out

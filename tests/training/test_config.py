@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from numbanet import models
 from numbanet.training import toml
 from numbanet.training.config import MAY_CHANGE, SETTINGS, Config, continued
 from numbanet.training.errors import ConfigError
@@ -219,6 +220,12 @@ def test_recipes_are_valid_and_override_defaults() -> None:
         assert {key: getattr(config, key) for key in settings} == settings
     assert recipe("lenet5", "cifar10") == recipe("lenet5", "any") != {}
     assert recipe("nothing", "digits") == {}
+    assert recipe("resnet56", "cifar100") == recipe("resnet*", "cifar*") != recipe("resnet56", "digits")
+    assert recipe("resnet50", "cifar10") == recipe("resnet50", "any") != recipe("resnet*", "any")
+    assert recipe("resnet110", "cifar10")["warmup_epochs"] == 1.0
+    for model in models.list_models():
+        if models.model_info(model).kind == "pictures":
+            assert recipe(model, "cifar10"), f"{model} has no recipe"
     assert Config.from_dict({"lr": 0.5}, {"lr": 0.1, "epochs": 3}) == Config(lr=0.5, epochs=3)
 
 
