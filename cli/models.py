@@ -43,6 +43,7 @@ def show(name: str, model_options: dict[str, Any] | None) -> None:
     """
     from numbanet import models
     from numbanet.training.errors import ConfigError, unknown_name
+    from numbanet.training.recipes import recipes_of
 
     if name not in models.list_models():
         raise ConfigError(unknown_name("model", name, models.list_models()))
@@ -56,10 +57,9 @@ def show(name: str, model_options: dict[str, Any] | None) -> None:
     click.echo(f"source: {info.source}")
     click.echo("options: " + ", ".join(f"{key} {value}" for key, value in options.items()) + "\n")
     click.echo(_layers(model, models.example(info, options)))
-    for of_model, dataset in list_recipes():
-        if of_model == name:
-            settings = ", ".join(f"{key} {value}" for key, value in recipe(of_model, dataset).items())
-            click.echo(f"\nrecipe for {'other data' if dataset == 'any' else dataset}: {settings}")
+    for dataset, recipe in recipes_of(name).items():
+        settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
+        click.echo(f"\nrecipe for {'other data' if dataset == 'any' else dataset}: {settings}")
 
 
 def _layers(model: Any, samples: tuple[Any, ...]) -> str:

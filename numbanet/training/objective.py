@@ -74,7 +74,8 @@ class Objective:
     def _compared(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs and targets of one shape, for a pointwise loss."""
         if _are_classes(targets):
-            return outputs, F.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+            # F.one_hot looks at the numbers, which mean nothing while kernels are only noted; data sets check labels
+            return outputs, (targets.unsqueeze(1) == targets.new_arange(outputs.shape[1])).to(outputs.dtype)
         if outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1:
             outputs = outputs.squeeze(-1)
         if outputs.shape != targets.shape:

@@ -42,8 +42,19 @@ print(*ready())
         {"model": "lenet5", "model_options": {}},
         {"model": "lenet5", "model_options": {"activation": "tanh", "pool": "avg"}, "optimizer": "adam"},
         {"optimizer": "adamw", "validation": 0.1, "label_smoothing": 0.1},
+        {
+            "optimizer": "rmsprop",
+            "class_weights": "balanced",
+            "accumulate": 3,
+            "ema_decay": 0.9,
+            "clip_norm": 1.0,
+            "clip_value": 0.1,
+            "decay_all": False,
+            "weight_decay": 0.01,
+        },
+        {"loss": "smooth_l1"},
     ],
-    ids=["lenet5", "lenet5 of 1998", "mlp"],
+    ids=["lenet5", "lenet5 of 1998", "mlp", "mlp with everything", "mlp, another loss"],
 )
 def test_nothing_is_loaded_after_the_first_step(tmp_path, changes: dict) -> None:
     config = small_config(backend="cpu", epochs=2, limit=83, eval_batch_size=40, **changes)
