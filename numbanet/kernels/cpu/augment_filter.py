@@ -8,8 +8,10 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.augment_common import REFLECT, bytes_contiguous, chunk_of, folded, rounded
-from numbanet.kernels.cpu.kernel import kernel
+from numbanet.kernels.cpu.kernel import device_function, kernel
+from numbanet.kernels.cpu.simd.lanes import load_bytes, store_bytes
 from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
+from numbanet.kernels.cpu.simd.vector import load, rint, splat, store, to_float, to_int
 
 ONE, ZERO, PART = np.float32(1), np.float32(0), np.float32(1 / 32)
 
@@ -37,13 +39,46 @@ class Sobel(NamedTuple):
     width: I64_FIELD
 
 
+@device_function
+def down_columns(line, x, weights, i, p):
+    """Row i of a plane, each column weighted with its neighbours above and below."""
+    radius, whole = p.taps // 2, p.width // 16 * 16
+    for j in range(0, whole, 16):
+        total = splat(ZERO)
+        for k in range(p.taps):
+            above = x + folded(i + k - radius, p.height, REFLECT) * p.width
+            total = total + to_float(load_bytes(above, j, j + 8)) * splat(weights[k])
+        store(line, j, total)
+    for j in range(whole, p.width):
+        rest = ZERO
+        for k in range(p.taps):
+            above = x + folded(i + k - radius, p.height, REFLECT) * p.width
+            rest = rest + np.float32(above[j]) * weights[k]
+        line[j] = rest
+
+
+@device_function
+def along_line(out, line, weights, p):
+    """Each pixel of a line weighted with its neighbours; ``line`` begins with the reflected ones."""
+    whole = p.width // 16 * 16
+    for j in range(0, whole, 16):
+        total = splat(ZERO)
+        for k in range(p.taps):
+            total = total + load(line, j + k) * splat(weights[k])
+        store_bytes(out, j, j + 8, to_int(rint(total)))
+    for j in range(whole, p.width):
+        rest = ZERO
+        for k in range(p.taps):
+            rest = rest + line[j + k] * weights[k]
+        out[j] = np.uint8(np.int32(rounded(rest)))
+
+
 @kernel(Blur)
 def blur_planes(start, stop, row, scratch):
     """Down the columns into a line with reflected ends, then along it; a task is a plane."""
     p = unpack(row, Blur)
     radius = p.taps // 2
     line = workspace(row, scratch)
-    total = line + (p.width + 2 * radius)
     for plane in range(start, stop):
         weights = p.weights + plane // p.channels * p.taps
         x, out = p.x + plane * p.height * p.width, p.out + plane * p.height * p.width
@@ -52,27 +87,11 @@ def blur_planes(start, stop, row, scratch):
                 out[i] = x[i]
             continue
         for i in range(p.height):
-            for k in range(p.taps):
-                above, weight = x + folded(i + k - radius, p.height, REFLECT) * p.width, weights[k]
-                if k == 0:
-                    for j in range(p.width):
-                        line[radius + j] = np.float32(above[j]) * weight
-                else:
-                    for j in range(p.width):
-                        line[radius + j] = line[radius + j] + np.float32(above[j]) * weight
+            down_columns(line + radius, x, weights, i, p)
             for j in range(radius):
                 line[j] = line[radius + folded(j - radius, p.width, REFLECT)]
                 line[radius + p.width + j] = line[radius + folded(p.width + j, p.width, REFLECT)]
-            for k in range(p.taps):
-                shifted, weight = line + k, weights[k]
-                if k == 0:
-                    for j in range(p.width):
-                        total[j] = shifted[j] * weight
-                else:
-                    for j in range(p.width):
-                        total[j] = total[j] + shifted[j] * weight
-            for j in range(p.width):
-                out[i * p.width + j] = np.uint8(np.int32(rounded(total[j])))
+            along_line(out + i * p.width, line, weights, p)
     return 0
 
 
@@ -106,7 +125,7 @@ def blur_pictures(program, out, x, weights):
         n, channels, height, width = x.shape
         taps = weights.shape[1]
         args = Blur(out, x, weights, taps, channels, height, width)
-        chunk, scratch = chunk_of(height * width), 2 * width + taps
+        chunk, scratch = chunk_of(height * width), width + taps
         program.append(blur_planes, n * channels, args, chunk=chunk, scratch=scratch)
     return reason
 

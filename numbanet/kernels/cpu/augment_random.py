@@ -10,10 +10,20 @@ import numpy as np
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of
 from numbanet.kernels.cpu.kernel import kernel
+from numbanet.kernels.cpu.simd.lanes import load_bytes, store_bytes
 from numbanet.kernels.cpu.simd.philox import box_muller, random_words, unit
 from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
 from numbanet.kernels.cpu.simd.tails import store_upto
-from numbanet.kernels.cpu.simd.vector import every_second, interleave, splat, store
+from numbanet.kernels.cpu.simd.vector import (
+    every_second,
+    interleave,
+    load,
+    select,
+    splat,
+    store,
+    to_float,
+    to_int,
+)
 
 ZERO, MOST = np.float32(0), np.float32(255)
 BLOCK = 1024
@@ -82,8 +92,13 @@ def add_noise(start, stop, row, scratch):
                 x, y = box_muller(unit(every_second(first, second, 0)), unit(every_second(first, second, 1)))
                 store(noise, i, shift + scale * interleave(x, y, 0))
                 store(noise, i + 16, shift + scale * interleave(x, y, 1))
-            pixels = p.pictures + (n * p.size + begin)
-            for i in range(count):
+            pixels, whole = p.pictures + (n * p.size + begin), count // 16 * 16
+            for i in range(0, whole, 16):
+                values = load_bytes(pixels, i, i + 8) + to_int(load(noise, i))
+                values = select(values < splat(np.int32(0)), splat(np.int32(0)), values)
+                values = select(values > splat(np.int32(255)), splat(np.int32(255)), values)
+                store_bytes(pixels, i, i + 8, values)
+            for i in range(whole, count):
                 value = np.int32(pixels[i]) + np.int32(noise[i])
                 pixels[i] = np.uint8(min(max(value, np.int32(0)), np.int32(255)))
     return 0
@@ -96,7 +111,10 @@ def convert_planes(start, stop, row, scratch):
     for plane in range(start, stop):
         x, out = p.x + plane * p.area, p.out + plane * p.area
         scale, shift = p.scale[plane % p.channels], p.shift[plane % p.channels]
-        for i in range(p.area):
+        whole, scales, shifts = p.area // 16 * 16, splat(scale), splat(shift)
+        for i in range(0, whole, 16):
+            store(out, i, to_float(load_bytes(x, i, i + 8)) * scales + shifts)
+        for i in range(whole, p.area):
             out[i] = np.float32(x[i]) * scale + shift
     return 0
 
