@@ -9,7 +9,9 @@ import numpy as np
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
 from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of
 from numbanet.kernels.cpu.kernel import device_function, kernel
+from numbanet.kernels.cpu.simd.lanes import load_bytes, store_bytes
 from numbanet.kernels.cpu.simd.pointers import F64, INT64, U8
+from numbanet.kernels.cpu.simd.vector import lane_sum, select, splat, to_float, to_int
 
 RED, GREEN, BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 ZERO, ONE, MOST = np.float32(0), np.float32(1), np.float32(255)
@@ -55,6 +57,31 @@ def whole(x):
     return np.float32(np.int32(x))
 
 
+@device_function
+def pixels(x, i):
+    """Sixteen bytes as float32."""
+    return to_float(load_bytes(x, i, i + 8))
+
+
+@device_function
+def greys(r, g, b):
+    """The brightness of sixteen colours."""
+    return r * splat(RED) + g * splat(GREEN) + b * splat(BLUE)
+
+
+@device_function
+def wholes(x):
+    """Sixteen float32 without their fractions."""
+    return to_float(to_int(x))
+
+
+@device_function
+def put_bytes(x, i, values):
+    """Sixteen float32 cut off into bytes."""
+    values = select(values < splat(ZERO), splat(ZERO), values)
+    store_bytes(x, i, i + 8, to_int(select(values > splat(MOST), splat(MOST), values)))
+
+
 @kernel(Grey)
 def make_grey(start, stop, row, scratch):
     """All channels become the brightness; a task is a picture."""
@@ -63,7 +90,13 @@ def make_grey(start, stop, row, scratch):
         if p.chosen[n] != 0:
             r = p.pictures + n * 3 * p.area
             g, b = r + p.area, r + 2 * p.area
-            for i in range(p.area):
+            whole_area = p.area // 16 * 16
+            for i in range(0, whole_area, 16):
+                values = greys(pixels(r, i), pixels(g, i), pixels(b, i))
+                put_bytes(r, i, values)
+                put_bytes(g, i, values)
+                put_bytes(b, i, values)
+            for i in range(whole_area, p.area):
                 value = np.uint8(np.int32(grey(r[i], g[i], b[i])))
                 r[i] = value
                 g[i] = value
@@ -72,9 +105,13 @@ def make_grey(start, stop, row, scratch):
 
 
 @device_function
-def change_brightness(x, size, factor):
-    for i in range(size):
-        x[i] = byte(np.float32(x[i]) * factor)
+def blend(x, size, factor, rest):
+    """x · factor + rest."""
+    whole_size = size // 16 * 16
+    for i in range(0, whole_size, 16):
+        put_bytes(x, i, pixels(x, i) * splat(factor) + splat(rest))
+    for i in range(whole_size, size):
+        x[i] = byte(np.float32(x[i]) * factor + rest)
 
 
 @device_function
@@ -82,20 +119,30 @@ def change_contrast(x, channels, area, factor, complement):
     """Away from the mean brightness."""
     total = np.int64(0)
     if channels == 3:
-        for i in range(area):
+        whole_area = area // 16 * 16
+        for i in range(0, whole_area, 16):
+            values = greys(pixels(x, i), pixels(x, area + i), pixels(x, 2 * area + i))
+            total += np.int64(lane_sum(wholes(values)))  # below 2¹², so exact
+        for i in range(whole_area, area):
             total += np.int64(np.int32(grey(x[i], x[area + i], x[2 * area + i])))
     else:
         for i in range(area):
             total += np.int64(x[i])
     rest = np.float32(np.float64(total) / np.float64(area)) * complement
-    for i in range(channels * area):
-        x[i] = byte(np.float32(x[i]) * factor + rest)
+    blend(x, channels * area, factor, rest)
 
 
 @device_function
 def change_saturation(x, area, factor, complement):
     """Away from grey."""
-    for i in range(area):
+    whole_area = area // 16 * 16
+    for i in range(0, whole_area, 16):
+        reds, greens, blues = pixels(x, i), pixels(x, area + i), pixels(x, 2 * area + i)
+        rests = wholes(greys(reds, greens, blues)) * splat(complement)
+        put_bytes(x, i, reds * splat(factor) + rests)
+        put_bytes(x, area + i, greens * splat(factor) + rests)
+        put_bytes(x, 2 * area + i, blues * splat(factor) + rests)
+    for i in range(whole_area, area):
         r, g, b = x[i], x[area + i], x[2 * area + i]
         rest = whole(grey(r, g, b)) * complement
         x[i] = byte(np.float32(r) * factor + rest)
@@ -143,7 +190,7 @@ def jitter_colours(start, stop, row, scratch):
             given = p.factors[4 * n + max(change, 0)]
             factor, complement = np.float32(given), np.float32(np.float64(1) - given)
             if change == BRIGHTNESS:
-                change_brightness(x, size, factor)
+                blend(x, size, factor, ZERO)
             elif change == CONTRAST:
                 change_contrast(x, p.channels, p.area, factor, complement)
             elif change == SATURATION and p.channels == 3:
