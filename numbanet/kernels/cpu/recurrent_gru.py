@@ -170,7 +170,7 @@ def gru_steps_backward(start, stop, row, scratch):
         clear(dgates, tile_rows(p) * (p.gate_row + (1 if after else 2) * p.state_row))
         for r in range(count):
             fetch(states + r * p.state_row, row_or_null(p.grad_h, (first + r) * size), size)
-        for step in range(p.steps - 1, -1, -1):
+        for step in range(p.end - 1, p.begin - 1, -1):
             t = time_of(p, step)
             active = any_counts(p, t, first, count)
             for r in range(count):

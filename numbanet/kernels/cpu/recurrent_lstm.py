@@ -136,7 +136,7 @@ def lstm_steps_backward(start, stop, row, scratch):
             at = (first + r) * p.hidden
             fetch(states + r * p.state_row, row_or_null(p.grad_h, at), p.hidden)
             fetch(cells + r * p.state_row, row_or_null(p.grad_c, at), p.hidden)
-        for step in range(p.steps - 1, -1, -1):
+        for step in range(p.end - 1, p.begin - 1, -1):
             t = time_of(p, step)
             for r in range(count):
                 b = first + r

@@ -97,7 +97,7 @@ def rnn_steps_backward(start, stop, row, scratch):
         clear(dgates, tile_rows(p) * (p.gate_row + p.state_row))
         for r in range(count):
             fetch(states + r * p.state_row, row_or_null(p.grad_h, (first + r) * p.hidden), p.hidden)
-        for step in range(p.steps - 1, -1, -1):
+        for step in range(p.end - 1, p.begin - 1, -1):
             t = time_of(p, step)
             for r in range(count):
                 line = t * p.batch + first + r

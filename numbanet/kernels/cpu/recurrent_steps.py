@@ -54,7 +54,7 @@ class BackSteps(NamedTuple):
     """A walk backward. ``dgates`` (t, b, gates · h) is the gradient before the gates' functions, ``previous`` (t, b, h)
     the states before each step: what the products for the weights take, 0 in rows that do not count.
 
-    ``dgates_row`` is from one row of dgates to the next."""
+    It goes through the steps end − 1 … begin; ``dgates_row`` is from one row of dgates to the next."""
 
     h0_out: F32
     c0_out: F32
@@ -72,6 +72,8 @@ class BackSteps(NamedTuple):
     packed_n: F32
     lengths: INT64
     steps: I64_FIELD
+    begin: I64_FIELD
+    end: I64_FIELD
     batch: I64_FIELD
     hidden: I64_FIELD
     rows: I64_FIELD

@@ -23,6 +23,7 @@ SHAPES = {
     "two blocks of a sum": ((2, 9, 3, 259), None),
 }
 SMALL_TASKS = (("recurrent", "SCRATCH", 1),)
+PARTS = (("recurrent", "PART", 1), ("recurrent", "MOST_PARTS", 3))
 BOTH = ("bias_ih", "bias_hh")
 
 
@@ -62,7 +63,7 @@ def _forward(
 ) -> Case:
     args = (*_outputs(mode, shape), *_inputs(name, mode, shape, lengths, biases).values())
     title = f"recurrent {mode} {name}{' reverse' if reverse else ''}, {len(biases)} biases"
-    title += " in small tasks" if patches else ""
+    title += ", cut" if patches else ""
     return Case(title, "recurrent", (*args, mode, reverse), tuple(range(5)), _bound(64), patches=patches)
 
 
@@ -82,7 +83,7 @@ def _backward(
     rest = [inputs[one] for one in ("x", "h0", "c0", "weight_ih", "weight_hh", "lengths")]
     title = f"recurrent_backward {mode} {name}{' reverse' if reverse else ''}, {wanted} from {given}"
     return Case(
-        f"{title}{' in small tasks' if patches else ''}", "recurrent_backward",
+        f"{title}{', cut' if patches else ''}", "recurrent_backward",
         (*outs, *grads, out, gates, cells, *rest, mode, reverse), tuple(range(7)), _bound(256), patches=patches,
     )  # fmt: skip
 
@@ -104,7 +105,8 @@ def _cases():
         yield _backward("few rows", mode, shape, lengths, True, ("x", "bias_ih"), ("grad_h",))
         shape, lengths = SHAPES["falling lengths"]
         yield _forward("falling lengths", mode, shape, lengths, False, BOTH, SMALL_TASKS)
-        yield _backward("falling lengths", mode, shape, lengths, True, ALL, GRADS, SMALL_TASKS)
+        yield _backward("falling lengths", mode, shape, lengths, True, ALL, GRADS, (*SMALL_TASKS, *PARTS))
+        yield _backward("rows of tiles", mode, *SHAPES["rows of tiles"], False, ALL, GRADS[:1], PARTS)
 
 
 RECURRENT = list(_cases())
