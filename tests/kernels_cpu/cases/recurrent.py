@@ -81,7 +81,8 @@ def _backward(
         for kind, like in (("grad", out), ("grad_h", h_n), ("grad_c", c_n))
     ]
     rest = [inputs[one] for one in ("x", "h0", "c0", "weight_ih", "weight_hh", "lengths")]
-    title = f"recurrent_backward {mode} {name}{' reverse' if reverse else ''}, {wanted} from {given}"
+    kind = "all" if wanted is ALL else " ".join(wanted)
+    title = f"recurrent_backward {mode} {name}{' reverse' if reverse else ''}, {kind} from {len(given)}"
     return Case(
         f"{title}{', cut' if patches else ''}", "recurrent_backward",
         (*outs, *grads, out, gates, cells, *rest, mode, reverse), tuple(range(7)), _bound(256), patches=patches,
