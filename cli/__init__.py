@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Loss and accuracy of a trained model on test data.",
     "predict": "What a trained model sees in pictures.",
     "export": "Write the weights of a trained model for PyTorch or NumPy.",
+    "inspect": "Draw what a trained model looks like inside.",
     "models": "Models that can be trained.",
     "datasets": "Data sets to train on.",
     "info": "Versions, processor, threads, and which kernels each back end has.",

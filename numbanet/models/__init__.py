@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from numbanet.models._parts import ACTIVATIONS
 from numbanet.models._recurrent import RecurrentState
 from numbanet.models.alexnet import AlexNet, alexnet, alexnet_small
 from numbanet.models.gpt import GPT, GenerationState, gpt
@@ -41,6 +42,7 @@ from numbanet.models.transformer import TransformerModel, transformer
 from numbanet.models.transformer_classifier import TransformerClassifier, transformer_classifier
 
 __all__ = [
+    "ACTIVATIONS",
     "GPT",
     "KINDS",
     "MLP",

@@ -206,7 +206,7 @@ CASES = {
     # run folders and checkpoints
     **{
         f"{what}, {verb}": Case(f"{verb} run {'a.png' if verb == 'predict' else ''}", message, prepare)
-        for verb in ("evaluate", "predict", "export", "train --resume --out")
+        for verb in ("evaluate", "predict", "export", "inspect", "train --resume --out")
         for what, message, prepare in (
             ("no checkpoint", "the run folder run has no checkpoint last.npz", without_checkpoint),
             ("no config", "run is not a run folder", without_config),
@@ -218,6 +218,8 @@ CASES = {
         )
         if (what, verb) != ("no config", "predict")
     },
+    "inspect into a file": Case("inspect run --out run/config.toml", "cannot make the folder run/config.toml"),
+    "inspect a missing picture": Case("inspect run --picture a.png", "there is no file a.png"),
     "export format": Case("export run --format onnx", "--format.*'onnx'.*'npz', 'torch'"),
     "export to no folder": Case("export run --out none/x.npz", "cannot write none/x.npz: no folder none"),
     "export to a folder": Case("export run --out run", "cannot write run: it is a folder"),

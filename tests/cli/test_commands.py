@@ -230,6 +230,27 @@ def test_export(command, trained, backend) -> None:
     assert command("export", "run", "--checkpoint", "best").out.startswith("lenet5 of run/best.npz")
 
 
+@pytest.mark.parametrize("model", ["lenet5", "mlp", "resnet20"])
+def test_inspect(command, model) -> None:
+    assert command("train", model, *SMALL, "--limit", "40", "--out", "run").code == 0
+    Image.fromarray(datasets.load("digits").test.images[3, 0]).save("three.png")
+    for arguments, folder in (
+        ([], Path("run", "inspect")),
+        (["--picture", "three.png", "--out", "there"], Path("there")),
+    ):
+        result = command("inspect", "run", "--backend", "numpy", *arguments)
+        assert (result.code, result.err) == (0, "")
+        names = [re.match(r"(no )?(\S+\.png): ", line).group(2) for line in result.out.splitlines()]
+        drawn = ["curves.png", "filters.png", "activations.png", "histograms.png", "receptive_fields.png"]
+        assert [Path(name).name for name in names] == drawn
+        missing = ["activations.png", "receptive_fields.png"] if model == "mlp" else []
+        assert sorted(path.name for path in folder.iterdir()) == sorted(set(drawn) - set(missing))
+        for path in folder.iterdir():
+            pixels = np.asarray(Image.open(path).convert("L"))
+            assert pixels.shape[0] > 100
+            assert pixels.std() > 5, f"{path} is empty"
+
+
 def test_datasets(command) -> None:
     listed = command("datasets").out
     assert listed == command("datasets", "list").out
