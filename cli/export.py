@@ -36,6 +36,7 @@ def command(run: str, format_: str, checkpoint: str, out: str | None, **options:
     from numbanet.cli.console import plural
     from numbanet.training import build
     from numbanet.training.errors import RunError
+    from numbanet.training.own import short_name
     from numbanet.training.restore import load_model
 
     build.use_machine(opened.config.replace(**given(options)))
@@ -46,7 +47,7 @@ def command(run: str, format_: str, checkpoint: str, out: str | None, **options:
     weights = model.state_dict()
     interop.save_weights(weights, path, format_)
     click.echo(
-        f"{opened.config.model} of {opened.checkpoint_path(checkpoint)} "
+        f"{short_name(opened.config.model)} of {opened.checkpoint_path(checkpoint)} "
         f"({plural(state.state['progress']['epoch'], 'epoch')}): {plural(len(weights), 'tensor')}, "
         f"{sum(value.numel() for value in weights.values()):,} numbers, in {path}"
     )

@@ -28,22 +28,17 @@ def command(run: str, checkpoint: str, picture: str | None, out: str | None, **o
     opened = Run.open(run)
     config = opened.config.replace(**given(options))
 
-    import numbanet
-    from numbanet.data import DataLoader, Normalise, read_pictures
+    from numbanet.data import DataLoader
     from numbanet.training import build, curves, drawings
     from numbanet.training.errors import RunError
+    from numbanet.training.own import short_name
     from numbanet.training.restore import load_model
 
     build.check_names(config)
     config = build.use_machine(config)
     model, _ = load_model(opened, checkpoint)
-    data = build.load_data(config)
-    info = data.info
-    if picture is None:
-        pixels = data.test.as_bytes()[0][0]
-    else:
-        pixels = read_pictures(picture, info.shape, info.style)[0]
-    normalised = numbanet.from_numpy(Normalise(info.mean, info.std)(pixels[None]))
+    data = build.load_data(config, opened.folder)
+    pixels, normalised = _picture(picture, data)
     inputs, targets = next(iter(DataLoader(data.train, batch_size=min(SAMPLES, len(data.train)))))
 
     folder = opened.folder / "inspect" if out is None else Path(out)
@@ -51,14 +46,41 @@ def command(run: str, checkpoint: str, picture: str | None, out: str | None, **o
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot make the folder {folder}: {(error.strerror or str(error)).lower()}") from None
-    rows = opened.metrics()
-    curves.draw(rows, f"{config.model} on {config.dataset}", folder / "curves.png")
+    rows, shape = opened.metrics(), tuple(data.info.shape)
+    curves.draw(rows, f"{short_name(config.model)} on {short_name(config.dataset)}", folder / "curves.png")
+    loss = build.build_objective(config, data)
     drawn = {
-        "curves.png": f"loss and error of {len(rows)} epochs",
-        "filters.png": drawings.draw_filters(model, info.shape, folder / "filters.png"),
-        "activations.png": drawings.draw_activations(model, normalised, folder / "activations.png"),
-        "histograms.png": drawings.draw_histograms(model, inputs, targets, folder / "histograms.png"),
-        "receptive_fields.png": drawings.draw_receptive_fields(model, pixels, folder / "receptive_fields.png"),
+        "curves.png": f"loss and error of {len(rows)} {'epoch' if len(rows) == 1 else 'epochs'}",
+        "filters.png": drawings.draw_filters(model, shape, folder / "filters.png"),
+        "histograms.png": drawings.draw_histograms(model, loss, inputs, targets, folder / "histograms.png"),
     }
+    if pixels is not None:
+        drawn["activations.png"] = drawings.draw_activations(model, normalised, folder / "activations.png")
+        drawn["receptive_fields.png"] = drawings.draw_receptive_fields(model, pixels, folder / "receptive_fields.png")
     for name, text in drawn.items():
-        click.echo(f"{folder / name}: {text}" if text else f"no {name}: {config.model} has nothing to draw there")
+        click.echo(f"{folder / name}: {text}" if text else f"no {name}: the model has nothing to draw there")
+
+
+def _picture(name: str | None, data: Any) -> tuple[Any, Any]:
+    """A picture as bytes (c, h, w) and as the network takes it; the first test picture unless there is a ``name``.
+
+    (None, None) for data that are no pictures.
+    """
+    import numpy as np
+
+    import numbanet
+    from numbanet.data import Normalise, read_pictures
+    from numbanet.training.errors import ConfigError
+
+    info = data.info
+    if info.mean is None or len(info.shape) != 3:
+        if name is not None:
+            raise ConfigError(f"the run's data are no pictures, so {name} cannot be shown to its model")
+        return None, None
+    if name is not None:
+        pixels = read_pictures(name, info.shape, info.style)[0]
+        return pixels, numbanet.from_numpy(Normalise(info.mean, info.std)(pixels[None]))
+    normalised = data.test[0][0].numpy()
+    by_channel = (slice(None), None, None)
+    shares = normalised * np.asarray(info.std)[by_channel] + np.asarray(info.mean)[by_channel]
+    return np.clip(shares * 255 + 0.5, 0, 255).astype(np.uint8), numbanet.from_numpy(normalised[None])

@@ -1,4 +1,4 @@
-"""What a trained network looks like inside, as pictures: filters, activation maps, histograms, receptive fields (L7)."""
+"""What a trained network looks like inside, as pictures: filters, activation maps, histograms, receptive fields."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from numbanet import models
 from numbanet.autograd import no_grad
 from numbanet.nn import Conv2d, LocallyConnected2d, Module
-from numbanet.nn import functional as F
 from numbanet.tensor import Tensor
 from numbanet.training.files import replacing
+from numbanet.training.objective import Objective
 
 MOST_FILTERS, MOST_LAYERS, MOST_MAPS, MOST_NAMES = 64, 8, 12, 40
 
 
-def draw_filters(model: Module, shape: tuple[int, int, int], path: Path) -> str | None:
+def draw_filters(model: Module, shape: tuple[int, ...], path: Path) -> str | None:
     """The weights of the first layer as pictures: of three channels in colour, of others a row of grey ones each.
 
     A fully connected first layer has pictures of the input's ``shape``. Returns what was drawn, or None if there is no
@@ -30,7 +30,7 @@ def draw_filters(model: Module, shape: tuple[int, int, int], path: Path) -> str 
     name, layer = found
     weights = next(iter(layer.filters())).detach().numpy()
     if weights.ndim == 2:
-        if weights.shape[1] != np.prod(shape):
+        if len(shape) != 3 or weights.shape[1] != np.prod(shape):
             return None
         weights = weights.reshape(-1, *shape)
     weights = weights[:MOST_FILTERS]
@@ -95,13 +95,13 @@ def _activation_maps(model: Module, picture: Tensor) -> list[tuple[str, np.ndarr
     return maps
 
 
-def draw_histograms(model: Module, inputs: Tensor, targets: Tensor, path: Path) -> str:
-    """A row a layer: how the sizes of its weights, and of the gradients of a batch's loss, are spread.
+def draw_histograms(model: Module, loss: Objective, inputs: Tensor, targets: Tensor, path: Path) -> str:
+    """A row a layer: how the sizes of its weights, and of the gradients of a batch's ``loss``, are spread.
 
     The columns are powers of ten, the colour is a bin's share of the fullest bin, the mark the median.
     """
     model.zero_grad()
-    F.cross_entropy(model(inputs), targets).backward()
+    loss(model(inputs), targets).backward()
     layers = [(name, one) for name, one in model.named_parameters() if one.ndim > 1]
     figure = _figure("sizes of weights and of gradients by layer", 11, max(2.5, 1.2 + 0.16 * min(len(layers), 80)))
     panels = figure.subplots(1, 2, sharey=True)

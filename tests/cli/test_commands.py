@@ -241,7 +241,7 @@ def test_inspect(command, model) -> None:
         result = command("inspect", "run", "--backend", "numpy", *arguments)
         assert (result.code, result.err) == (0, "")
         names = [re.match(r"(no )?(\S+\.png): ", line).group(2) for line in result.out.splitlines()]
-        drawn = ["curves.png", "filters.png", "activations.png", "histograms.png", "receptive_fields.png"]
+        drawn = ["curves.png", "filters.png", "histograms.png", "activations.png", "receptive_fields.png"]
         assert [Path(name).name for name in names] == drawn
         missing = ["activations.png", "receptive_fields.png"] if model == "mlp" else []
         assert sorted(path.name for path in folder.iterdir()) == sorted(set(drawn) - set(missing))
