@@ -159,9 +159,45 @@ def channel_of_hue(sector, value, chroma):
 
 
 @device_function
+def channels_of_hue(sector, value, chroma):
+    """One channel of sixteen colours, as float32 from 0 to 255.999."""
+    k = select(sector >= splat(SIX), sector - splat(SIX), sector)
+    rest = splat(FOUR) - k
+    part = select(k < rest, k, rest)
+    part = select(part < splat(ONE), part, splat(ONE))
+    part = select(part > splat(ZERO), part, splat(ZERO))
+    return (value - chroma * part) * splat(TO_BYTE)
+
+
+@device_function
+def turn_sixteen(x, area, i, shift):
+    """The hues of sixteen colours turned."""
+    most, one, zero = splat(MOST), splat(ONE), splat(ZERO)
+    r, g, b = pixels(x, i) / most, pixels(x, area + i) / most, pixels(x, 2 * area + i) / most
+    value = select(r > g, r, g)
+    value = select(value > b, value, b)
+    least = select(r < g, r, g)
+    chroma = value - select(least < b, least, b)
+    divisor = select(chroma > zero, chroma, one)
+    hue = (r - g) / divisor + splat(FOUR)
+    hue = select(value == g, (b - r) / divisor + splat(TWO), hue)
+    hue = select(value == r, (g - b) / divisor, hue)
+    turn = hue * splat(SIXTH) + splat(shift)
+    turn = select(turn < zero, turn + one, turn)
+    turn = select(turn >= one, turn - one, turn)
+    sector = turn * splat(SIX)
+    put_bytes(x, i, channels_of_hue(sector + splat(FIVE), value, chroma))
+    put_bytes(x, area + i, channels_of_hue(sector + splat(THREE), value, chroma))
+    put_bytes(x, 2 * area + i, channels_of_hue(sector + one, value, chroma))
+
+
+@device_function
 def change_hue(x, area, shift):
     """Turned around the circle of colours by a share of it, from −½ to ½."""
-    for i in range(area):
+    whole_area = area // 16 * 16
+    for i in range(0, whole_area, 16):
+        turn_sixteen(x, area, i, shift)
+    for i in range(whole_area, area):
         r, g, b = np.float32(x[i]) / MOST, np.float32(x[area + i]) / MOST, np.float32(x[2 * area + i]) / MOST
         value = max(max(r, g), b)
         chroma = value - min(min(r, g), b)
