@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
-from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of
+from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of, nearest_bits
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import load_bytes, store_bytes
+from numbanet.kernels.cpu.simd.masks import floor
 from numbanet.kernels.cpu.simd.pointers import F64, INT64, U8
-from numbanet.kernels.cpu.simd.vector import lane_sum, select, splat, to_float, to_int
+from numbanet.kernels.cpu.simd.vector import lane_sum, select, splat, to_float
 
 RED, GREEN, BLUE = np.float32(0.2989), np.float32(0.587), np.float32(0.114)
 ZERO, ONE, MOST = np.float32(0), np.float32(1), np.float32(255)
@@ -72,14 +73,14 @@ def greys(r, g, b):
 @device_function
 def wholes(x):
     """Sixteen float32 without their fractions."""
-    return to_float(to_int(x))
+    return floor(x)
 
 
 @device_function
 def put_bytes(x, i, values):
     """Sixteen float32 cut off into bytes."""
     values = select(values < splat(ZERO), splat(ZERO), values)
-    store_bytes(x, i, i + 8, to_int(select(values > splat(MOST), splat(MOST), values)))
+    store_bytes(x, i, i + 8, nearest_bits(floor(select(values > splat(MOST), splat(MOST), values))))
 
 
 @kernel(Grey)

@@ -6,6 +6,7 @@ import numpy as np
 
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu.kernel import device_function
+from numbanet.kernels.cpu.simd.vector import as_int_bits, splat
 
 BYTES = np.dtype(np.uint8)
 CHUNK_BYTES = 1 << 14
@@ -19,6 +20,12 @@ ROUNDING = np.float32(12582912)  # 1.5 · 2²³: what is left of x + it is the n
 def rounded(x):
     """The nearest integer of a float32 below 2²², ties to even, as float32."""
     return (x + ROUNDING) - ROUNDING
+
+
+@device_function
+def nearest_bits(x):
+    """Sixteen lanes whose lowest byte is that of the nearest integer of float32 below 2²² (``to_int`` is not fast)."""
+    return as_int_bits(x + splat(ROUNDING))
 
 
 @device_function

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
-from numbanet.kernels.cpu.augment_common import REFLECT, bytes_contiguous, chunk_of, folded, rounded
+from numbanet.kernels.cpu.augment_common import REFLECT, bytes_contiguous, chunk_of, folded, nearest_bits, rounded
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import load_bytes, store_bytes
 from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
-from numbanet.kernels.cpu.simd.vector import load, rint, splat, store, to_float, to_int
+from numbanet.kernels.cpu.simd.vector import load, splat, store, to_float
 
 ONE, ZERO, PART = np.float32(1), np.float32(0), np.float32(1 / 32)
 
@@ -65,7 +65,7 @@ def along_line(out, line, weights, p):
         total = splat(ZERO)
         for k in range(p.taps):
             total = total + load(line, j + k) * splat(weights[k])
-        store_bytes(out, j, j + 8, to_int(rint(total)))
+        store_bytes(out, j, j + 8, nearest_bits(total))
     for j in range(whole, p.width):
         rest = ZERO
         for k in range(p.taps):
