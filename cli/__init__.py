@@ -23,6 +23,7 @@ COMMANDS = {
     "export": "Write the weights of a trained model for PyTorch or NumPy.",
     "inspect": "Draw what a trained model looks like inside.",
     "models": "Models that can be trained.",
+    "plan": "What a model's training step and inference do, level by level, and the memory they need.",
     "datasets": "Data sets to train on.",
     "info": "Versions, processor, threads, and which kernels each back end has.",
     "cache": "Compiled kernels that are kept between runs.",

@@ -351,3 +351,47 @@ def test_more_threads_than_the_layer_has():
     finally:
         threads.set_num_threads(before)
     assert (product.numpy().tobytes(), picture.numpy().tobytes()) == expected
+
+
+# --- one region for all levels ---------------------------------------------------------------------------------------
+def chain_of(levels: int, tasks: int):
+    """A finished table of levels that add one to what the level before wrote."""
+    run, chain = BACKEND.program(), [array(tasks) for _ in range(levels + 1)]
+    for x, out in itertools.pairwise(chain):
+        append_add(run, out, x, tasks)
+    return run, run.finished_table(), chain
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 50])
+def test_one_region_does_all_levels(thread_counts, tasks):
+    run, table, chain = chain_of(200, tasks)
+    for time in range(1, 4):
+        chain[0].numpy()[...] = time
+        replay.replay(table, 0, 200, run.scratch, True, True)
+        np.testing.assert_array_equal(chain[-1].numpy(), time + 200)
+    assert replay._failures < replay.MOST_FAILURES
+
+
+def test_one_region_stops_after_a_failure(thread_counts):
+    run, out = BACKEND.program(), [array(9) for _ in range(3)]
+    for n, x in enumerate(out):
+        run.append(fail_at, 9, Row(x, x, None, None, None)._replace(n=4 if n == 1 else -1))
+    table = run.finished_table()
+    replay.replay(table, 0, 3, 0, True, True)
+    assert list(table.status[:3]) == [1, 1, 3 | 4 << 8]
+    assert out[2].numpy().sum() == 0
+
+
+def test_a_layer_that_does_not_run_all_threads_at_once(monkeypatch):
+    """The handshake fails; a region a level does the work, and after some failures nobody asks any more."""
+    run, table, chain = chain_of(20, 8)
+    asked = []
+    monkeypatch.setattr(replay, "_failures", 0)
+    monkeypatch.setattr(replay.threads, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(replay.layer, "layer_threads", lambda: 2)
+    monkeypatch.setattr(replay.driver.ONE_REGION, "_dispatcher", lambda *arguments: bool(asked.append(1)))
+    for _ in range(6):
+        chain[-1].numpy()[...] = 0
+        replay.replay(table, 0, 20, run.scratch, True, True)
+        np.testing.assert_array_equal(chain[-1].numpy(), 20)
+    assert len(asked) == replay.MOST_FAILURES

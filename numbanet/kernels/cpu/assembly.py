@@ -143,7 +143,7 @@ class CpuReplay:
         table, program = self._table, self._program
         for part in self._parts:
             if type(part) is tuple:
-                replay(table, part[0], part[1], program.scratch, part[2])
+                replay(table, part[0], part[1], program.scratch, part[2], part[1] > 1)
                 if table.status[0] or program.is_checked:
                     program.report()
             else:
@@ -182,4 +182,9 @@ def _joined(order: list, table: Any) -> list:
         else:
             parts.append([level, 1])
         level += 1
-    return [(*part, table.is_parallel(*part)) if type(part) is list else part for part in parts]
+    return [(*part, _needs_threads(table, *part)) if type(part) is list else part for part in parts]
+
+
+def _needs_threads(table: Any, first: int, count: int) -> bool:
+    """Whether any of these levels is more than one chunk of tasks."""
+    return any(table.is_parallel(level, 1) for level in range(first, first + count))

@@ -79,8 +79,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def replay(table: Table, first_level: int, levels: int, scratch: int, parallel: bool) -> None:
-    """Run some levels; ``scratch`` float32 are lent to each thread. The table's status says what went wrong."""
+MOST_FAILURES = 3
+"""Handshakes that fail, one after the other, before this process goes back to a region a level."""
+_failures = 0 if hasattr(os, "sched_yield") else MOST_FAILURES
+
+
+def _in_one_region(arguments: tuple[int, ...]) -> bool:
+    """Whether all was done in one region; counts how often the layer did not run all threads at once."""
+    global _failures
+    if _failures >= MOST_FAILURES or arguments[4] > layer.layer_threads():
+        return False
+    done = driver.ONE_REGION.run(*arguments)
+    _failures = 0 if done else _failures + 1
+    return done
+
+
+def replay(table: Table, first_level: int, levels: int, scratch: int, parallel: bool, one_region: bool = False) -> None:
+    """Run some levels; ``scratch`` float32 are lent to each thread. The table's status says what went wrong.
+
+    With ``one_region`` the threads stay together from the first level to the last, where the layer allows."""
     words, rows, starts, counters, status = table.addresses
     starts += first_level * 8
     bytes_each = (scratch * 4 + 63) // 64 * 64
@@ -91,8 +108,10 @@ def replay(table: Table, first_level: int, levels: int, scratch: int, parallel: 
             if state.layer_threads != count:
                 numba.set_num_threads(min(count, layer.layer_threads()))
                 state.layer_threads = count
-            memory_begin = state.scratch_for(bytes_each * count)
-            run(words, rows, starts, levels, count, memory_begin, bytes_each, counters, status)
+            memory_begin = state.scratch_for(bytes_each * count + driver.SYNC_BYTES) + driver.SYNC_BYTES
+            arguments = (words, rows, starts, levels, count, memory_begin, bytes_each, counters, status)
+            if not (one_region and _in_one_region(arguments)):
+                run(*arguments)
         finally:
             _parallel_lock.release()
     else:

@@ -1,0 +1,117 @@
+"""Plans to look at: of a function that nothing is computed of, as rows of a table, and as a drawing's source."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from numbanet.graph.capture import record
+from numbanet.graph.compare import settle
+from numbanet.graph.errors import GraphError
+from numbanet.graph.lower import Call
+from numbanet.graph.plan import Plan, make_plan, used_buffers
+from numbanet.graph.structure import flatten
+from numbanet.graph.trace import CONSTANT, EXTERNAL, GRADIENT_IN, INPUT, OUTLIVING
+from numbanet.graph.watch import Watch
+from numbanet.tensor import Tensor
+
+
+def plan_of(function: Callable, *args: Any, recordings: int = 4) -> Plan:
+    """The plan that the compiled function would have for these arguments.
+
+    Where the back end can, the kernels do not run: the function is called for what it would do. Raises GraphError, as
+    a compiled function does."""
+    arguments: list[Tensor] = []
+    flatten(args, arguments)
+    backend = arguments[0]._array.storage.backend
+    idle = backend.recording() if hasattr(backend, "recording") else contextlib.nullcontext()
+    before = None
+    with idle:
+        for _ in range(recordings):
+            _, trace = record(function, args, {}, arguments, Watch(function))
+            if before is not None and settle(before, trace) is None:
+                break
+            before = trace
+        else:
+            raise GraphError("the function does something else with each call, so it has no plan")
+    return make_plan(trace, backend)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A call of the plan. ``last``: its last level; ``nbytes``: what it reads and writes."""
+
+    level: int
+    last: int
+    call: Call
+    shape: tuple[int, ...]
+    nbytes: int
+
+    @property
+    def name(self) -> str:
+        return self.call.name
+
+    @property
+    def path(self) -> str:
+        """The module it belongs to, marked if it is of the backward pass."""
+        node = self.call.node
+        return f"{node.path} (backward)" if node.is_backward else node.path
+
+
+def lines_of(plan: Plan) -> list[Line]:
+    """The calls by level, in the order of the recording within one."""
+    lines = []
+    for call in plan.calls:
+        nbytes = sum(array.size * array.dtype.itemsize for array in (*call.reads, *call.writes))
+        last = call.level + max(1, len(call.piece.levels)) - 1
+        lines.append(Line(call.level, last, call, call.writes[0].shape if call.writes else (), nbytes))
+    return sorted(lines, key=lambda line: line.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes that a replay works with. ``peak`` is all of them: nothing else is allocated."""
+
+    arena: int
+    temporary: int  # what the arena's buffers would take side by side
+    outside: int  # parameters, optimiser state, statistics, constants
+    inputs: int
+    outliving: int  # results and gradients
+
+    @property
+    def peak(self) -> int:
+        return self.arena + self.outside + self.inputs + self.outliving
+
+
+def memory_of(plan: Plan) -> Memory:
+    """What the plan needs, known before it runs."""
+    by_kind: dict[str, int] = {}
+    for buffer in used_buffers(plan.calls):
+        by_kind[buffer.kind] = by_kind.get(buffer.kind, 0) + buffer.nbytes
+    return Memory(
+        plan.arena_bytes,
+        sum(lifetime.nbytes for _, _, lifetime in plan.arena),
+        sum(by_kind.get(kind, 0) for kind in (EXTERNAL, CONSTANT, GRADIENT_IN)),
+        by_kind.get(INPUT, 0),
+        sum(by_kind.get(kind, 0) for kind in OUTLIVING),
+    )
+
+
+def dot_source(plan: Plan) -> str:
+    """The plan in Graphviz's language: a box a call, a rank a level, an edge where one reads what another wrote."""
+    text = ["digraph plan {", "  rankdir=TB; node [shape=box, fontname=Helvetica];"]
+    writers: dict[int, list[int]] = {}
+    ranks: dict[int, list[str]] = {}
+    for number, call in enumerate(plan.calls):
+        where = call.node.path or call.node.name
+        shape = "x".join(map(str, call.writes[0].shape)) if call.writes else ""
+        text.append(f'  n{number} [label="{call.name}\\n{where}\\n{shape}"];')
+        ranks.setdefault(call.level, []).append(f"n{number}")
+        sources = {writer for array in call.reads for writer in writers.get(id(array.storage), ())}
+        text += [f"  n{source} -> n{number};" for source in sorted(sources - {number})]
+        for array in call.writes:
+            writers[id(array.storage)] = [number]
+    text += [f"  {{ rank=same; {'; '.join(names)}; }}" for _, names in sorted(ranks.items())]
+    return "\n".join([*text, "}", ""])
