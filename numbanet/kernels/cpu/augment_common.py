@@ -9,6 +9,7 @@ from numbanet.kernels.cpu.kernel import device_function
 from numbanet.kernels.cpu.simd.vector import as_int_bits, splat
 
 BYTES = np.dtype(np.uint8)
+ROUNDING_BITS = np.int32(0x4B400000)
 CHUNK_BYTES = 1 << 14
 """Bytes of pictures that a thread claims at once, at least."""
 BORDERS = ("constant", "edge", "reflect", "symmetric")
@@ -26,6 +27,12 @@ def rounded(x):
 def nearest_bits(x):
     """Sixteen lanes whose lowest byte is that of the nearest integer of float32 below 2²² (``to_int`` is not fast)."""
     return as_int_bits(x + splat(ROUNDING))
+
+
+@device_function
+def as_whole(x):
+    """Sixteen whole float32 as int32; those beyond ±2²² stay beyond on their side."""
+    return nearest_bits(x) - splat(ROUNDING_BITS)
 
 
 @device_function

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
-from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of
+from numbanet.kernels.cpu.augment_common import as_whole, bytes_contiguous, chunk_of
 from numbanet.kernels.cpu.kernel import kernel
 from numbanet.kernels.cpu.simd.lanes import load_bytes, store_bytes
+from numbanet.kernels.cpu.simd.masks import floor, magnitude, with_sign
 from numbanet.kernels.cpu.simd.philox import box_muller, random_words, unit
 from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
 from numbanet.kernels.cpu.simd.tails import store_upto
@@ -22,7 +23,6 @@ from numbanet.kernels.cpu.simd.vector import (
     splat,
     store,
     to_float,
-    to_int,
 )
 
 ZERO, MOST = np.float32(0), np.float32(255)
@@ -94,7 +94,8 @@ def add_noise(start, stop, row, scratch):
                 store(noise, i + 16, shift + scale * interleave(x, y, 1))
             pixels, whole = p.pictures + (n * p.size + begin), count // 16 * 16
             for i in range(0, whole, 16):
-                values = load_bytes(pixels, i, i + 8) + to_int(load(noise, i))
+                cut = with_sign(floor(magnitude(load(noise, i))), load(noise, i))
+                values = load_bytes(pixels, i, i + 8) + as_whole(cut)
                 values = select(values < splat(np.int32(0)), splat(np.int32(0)), values)
                 values = select(values > splat(np.int32(255)), splat(np.int32(255)), values)
                 store_bytes(pixels, i, i + 8, values)

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
-from numbanet.kernels.cpu.augment_common import bytes_contiguous, chunk_of, rounded
+from numbanet.kernels.cpu.augment_common import as_whole, bytes_contiguous, chunk_of, rounded
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import as_ints
 from numbanet.kernels.cpu.simd.masks import floor
 from numbanet.kernels.cpu.simd.pointers import F32, I32, INT64, U8
-from numbanet.kernels.cpu.simd.vector import lane_index, rint, splat, store, to_float, to_int
+from numbanet.kernels.cpu.simd.vector import lane_index, rint, splat, store, to_float
 
 ONE, HALF, ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 
@@ -85,7 +85,7 @@ def find_places(places, m, i, p, weighted):
         along = to_float(lane_index() + splat(np.int32(j))) - splat(middle_x)
         x, y = a * along + column0, d * along + row0
         left, top = (floor(x), floor(y)) if weighted else (rint(x), rint(y))
-        row, column = to_int(top), to_int(left)
+        row, column = as_whole(top), as_whole(left)
         store(places.row, j, row)
         store(places.column, j, column)
         store(places.offset, j, row * width + column)
