@@ -94,6 +94,24 @@ def test_levels_depend_on_earlier_levels_only(backend, network):
             assert first > last
 
 
+def test_a_write_waits_for_the_reads_before_it(backend):
+    """In place: write after read, and write after write, with nothing else between the calls."""
+
+    def function(x):
+        a = x + 0
+        b = a * 2
+        a.add_(1)
+        a.fill_(3)
+        return a, b
+
+    compiled = nb.compile(function)
+    for _ in range(2):
+        compiled(nb.ones(3))
+    levels = [call.level for call in compiled.plans[0].calls]
+    assert levels == [0, 1, 2, 3]
+    assert [one.tolist() for one in compiled(nb.ones(3))] == [[3] * 3, [2] * 3]
+
+
 def touched(call) -> list[tuple[int, set[int], bool]]:
     """(storage, addresses of elements, whether they are written)."""
     found = []
