@@ -196,7 +196,7 @@ def test_resumed_from_every_step(name: str) -> None:
 
 def killed_at_random(moments: int, backend: str, tmp_path: Path) -> list[int]:
     """A real command, killed by the clock so often, now while it starts, now while it trains: the steps it had done."""
-    changes = {"model": "lenet5", "model_options": {}, "limit": 200, "epochs": 5 * moments, "checkpoint_steps": 10}
+    changes = {"model": "lenet5", "model_options": {}, "limit": 200, "epochs": 8 * moments, "checkpoint_steps": 10}
     changes |= {"ema_decay": 0.95, "accumulate": 2, "schedule": "plateau", "patience": 1, "clip_value": 0.5}
     (tmp_path / "config.toml").write_text(dumps(small_config(backend=backend, **changes)))
     train = [sys.executable, "-m", "numbanet.cli", "train", "--config", "config.toml", "--out"]
