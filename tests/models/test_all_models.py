@@ -107,8 +107,8 @@ def test_learns_and_travels(backend, name, tmp_path):
     model = small(name)
     x, y = batch(name)
     losses = train(model, x, y)
-    # Batch norm makes the gradient grow with depth where there are no shortcuts (row L22): at the start of plain110 a step
-    # of length 1e-5 along it already leads elsewhere, so there the loss is only asked to be a number.
+    # Batch norm makes the gradient grow with depth where there are no shortcuts (row L22): at the start of plain110 a
+    # step of length 1e-5 along it already leads elsewhere, so there the loss is only asked to be a number.
     assert losses[-1] < losses[0] or (name == "plain110" and np.isfinite(losses).all())
     model.eval()
     expected = model(x).detach().numpy()
