@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numbanet.tensor import Tensor
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SumOfSquares(Op):
     """Σ x² over all elements of all inputs, of any shapes and one dtype; the result has shape ()."""
 
@@ -27,7 +27,7 @@ class SumOfSquares(Op):
         program.sum_of_squares(out, arrays)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _ChangeAll(Op):
     """Inputs: count tensors, which are changed, and a number of shape ()."""
 
@@ -46,7 +46,7 @@ class _ChangeAll(Op):
         return ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ScaleAll(_ChangeAll):
     """x ← x · factor for all tensors; factor 1 touches nothing."""
 
@@ -54,7 +54,7 @@ class ScaleAll(_ChangeAll):
         program.scale_all(arrays[:-1], arrays[-1])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class ClampAll(_ChangeAll):
     """x ← min(max(x, −limit), limit) for all tensors; a NaN stays."""
 

@@ -9,7 +9,7 @@ from numbanet.autograd import apply
 from numbanet.ops.base import INT64, Op, Spec, require_float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Embedding(Op):
     """y (…, d) = weight[indices], weight (v, d), indices (…) int64 in 0 … v − 1, else IndexError.
 
@@ -33,7 +33,7 @@ class Embedding(Op):
         return apply(EmbeddingBackward(self.padding_idx, node.shapes[0][0]), grad, node.input(1)), None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class EmbeddingBackward(Op):
     """∂weight (rows, d) of Embedding from ∂y and the indices. Its gradient: the lookup, 0 where padding_idx stands."""
 

@@ -21,7 +21,7 @@ def _named(names: Sequence[str], values: Sequence) -> dict:
     return dict(zip(names, values, strict=True))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class GroupNorm(Op):
     """(y, statistics): y = activation((x − μ)·ρ·weight + bias + residual), ρ = 1/√(σ² + eps); statistics (2, n·groups).
 
@@ -117,7 +117,7 @@ class GroupNorm(Op):
         }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class GroupNormBackward(Op):
     """The gradients of GroupNorm that ``wanted`` names, of x, residual, weight and bias in this order.
 
@@ -143,7 +143,7 @@ class GroupNormBackward(Op):
         )  # fmt: skip
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LayerNorm(Op):
     """(y, statistics): y = (x − μ)·ρ·weight + bias, ρ = 1/√(σ² + eps); statistics (2, rows) = μ, ρ.
 
@@ -206,7 +206,7 @@ class LayerNorm(Op):
         return tuple([grads[name] if need else None for name, need in needs.items()])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LayerNormBackward(Op):
     """The gradients of LayerNorm that ``wanted`` names, of x, weight and bias in this order, from ∂y, x, statistics
     and, with_weight, weight. It has no gradient of its own: LayerNorm puts its gradient together from other ops where
