@@ -43,7 +43,7 @@ class WindowDataset(Dataset):
 class SequenceDataset(Dataset):
     """Sequences of different lengths, each with a label: ``dataset[i]`` is (tokens (length,), label).
 
-    A batch is (tokens (n, longest), lengths (n,), labels (n,)) int64; ``padding`` stands behind the end.
+    A batch is ((tokens (n, longest), lengths (n,)), labels (n,)) int64; ``padding`` stands behind the end.
     """
 
     in_memory = True
@@ -60,15 +60,15 @@ class SequenceDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.int64]:
         return self.sequences[index], self.labels[index]
 
-    def get_batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def get_batch(self, indices: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
         chosen = [self.sequences[index] for index in indices.tolist()]
-        return pad(chosen, self.padding), self.lengths[indices], self.labels[indices]
+        return (pad(chosen, self.padding), self.lengths[indices]), self.labels[indices]
 
 
 class PairDataset(Dataset):
     """Pairs of sequences, such as a sentence and its translation: ``dataset[i]`` is (source, target).
 
-    A batch is (source (n, S), source lengths (n,), inputs (n, T), targets (n, T)) int64. The decoder's inputs are the
+    A batch is ((source (n, S), source lengths (n,), inputs (n, T)), targets (n, T)) int64. The decoder's inputs are the
     target after ``begin``, its targets the target before ``end``; behind the end stand ``padding`` and −100, which
     counts for nothing.
     """
@@ -91,15 +91,13 @@ class PairDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.sources[index], self.targets[index]
 
-    def get_batch(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
+    def get_batch(self, indices: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         numbers = indices.tolist()
+        source = pad([self.sources[number] for number in numbers], self.padding)
         targets = [self.targets[number] for number in numbers]
-        return (
-            pad([self.sources[number] for number in numbers], self.padding),
-            self.lengths[indices],
-            pad([np.concatenate(([self.begin], target)) for target in targets], self.padding),
-            pad([np.concatenate((target, [self.end])) for target in targets], IGNORED),
-        )
+        inputs = pad([np.concatenate(([self.begin], target)) for target in targets], self.padding)
+        wanted = pad([np.concatenate((target, [self.end])) for target in targets], IGNORED)
+        return (source, self.lengths[indices], inputs), wanted
 
 
 def pad(sequences: Sequence[np.ndarray], value: int) -> np.ndarray:

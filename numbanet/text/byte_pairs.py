@@ -44,13 +44,16 @@ class BytePairTokenizer(Tokenizer):
     Args:
         merges: pairs of tokens in their printable form, in the order in which they were learned.
         specials: the special tokens; text never becomes one of them.
+        lower: whether upper case becomes lower case first.
     """
 
     kind = "byte-pairs"
 
-    def __init__(self, merges: Sequence[tuple[str, str]], specials: Sequence[str] = SPECIALS) -> None:
+    def __init__(
+        self, merges: Sequence[tuple[str, str]], specials: Sequence[str] = SPECIALS, lower: bool = False
+    ) -> None:
         self.merges = [tuple(pair) for pair in merges]
-        super().__init__(Vocabulary([*_PRINTABLE, *(left + right for left, right in self.merges)], specials))
+        super().__init__(Vocabulary([*_PRINTABLE, *(left + right for left, right in self.merges)], specials), lower)
         self._first_byte = len(specials)
         vocabulary, first = self.vocabulary, len(specials) + 256
         for left, right in self.merges:
@@ -61,7 +64,9 @@ class BytePairTokenizer(Tokenizer):
         self._pieces: dict[str, list[int]] = {}
 
     @classmethod
-    def train(cls, text: str, size: int = 8192, specials: Sequence[str] = SPECIALS) -> BytePairTokenizer:
+    def train(
+        cls, text: str, size: int = 8192, specials: Sequence[str] = SPECIALS, lower: bool = False
+    ) -> BytePairTokenizer:
         """Learn merges from ``text`` until the vocabulary has ``size`` tokens or no pair comes twice.
 
         Raises:
@@ -69,19 +74,19 @@ class BytePairTokenizer(Tokenizer):
         """
         if size < 256 + len(specials):
             raise ValueError(f"byte pairs need a vocabulary of at least {256 + len(specials)} tokens, not {size}")
-        pieces = Counter(_PIECES.findall(text))
+        pieces = Counter(_PIECES.findall(text.lower() if lower else text))
         counts = {tuple(_utf8(piece)): count for piece, count in pieces.items()}
         tokens = list(_PRINTABLE)
         merges = []
         for left, right in learn_merges(counts, size - 256 - len(specials)):
             merges.append((tokens[left], tokens[right]))
             tokens.append(tokens[left] + tokens[right])
-        return cls(merges, specials)
+        return cls(merges, specials, lower)
 
     def encode(self, text: str) -> np.ndarray:
         ids: list[int] = []
         known = self._pieces
-        for piece in _PIECES.findall(text):
+        for piece in _PIECES.findall(text.lower() if self.lower else text):
             numbers = known.get(piece)
             if numbers is None:
                 if len(known) >= _KEPT_PIECES:
@@ -134,7 +139,7 @@ class BytePairTokenizer(Tokenizer):
         merges = [tuple(line.split(" ")) for line in content["merges"]]
         if any(len(pair) != 2 for pair in merges):
             raise ValueError("a merge is two tokens with a space between them")
-        return cls(merges, content["specials"])
+        return cls(merges, content["specials"], content["lower"])
 
 
 def _utf8(piece: str) -> bytes:

@@ -15,12 +15,12 @@ class CharacterTokenizer(Tokenizer):
     unit = "character"
 
     @classmethod
-    def train(cls, text: str, specials: Sequence[str] = (UNKNOWN,)) -> CharacterTokenizer:
+    def train(cls, text: str, specials: Sequence[str] = (UNKNOWN,), lower: bool = False) -> CharacterTokenizer:
         """The tokenizer that knows the characters of ``text``."""
-        return cls(Vocabulary(sorted(set(text)), specials))
+        return cls(Vocabulary(sorted(set(text.lower() if lower else text)), specials), lower)
 
     def tokens(self, text: str) -> list[str]:
-        return list(text)
+        return list(text.lower() if self.lower else text)
 
     def join(self, tokens: list[str]) -> str:
         return "".join(tokens)

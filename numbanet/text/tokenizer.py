@@ -20,15 +20,16 @@ FORMAT_VERSION = 1
 class Tokenizer:
     """The base class: a :class:`Vocabulary`, and how a text is cut into its tokens and put together again.
 
-    Subclasses write :meth:`tokens`, :meth:`join`, :meth:`settings` and, as class attributes, :attr:`kind` and
-    :attr:`unit`, what the file and the messages call them.
+    With ``lower`` upper case becomes lower case first. Subclasses write :meth:`tokens`, :meth:`join` and, as class
+    attributes, :attr:`kind` and :attr:`unit`, what the file and the messages call them.
     """
 
     kind = ""
     unit = "token"
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, lower: bool = False) -> None:
         self.vocabulary = vocabulary
+        self.lower = lower
 
     def __len__(self) -> int:
         """The size of the vocabulary."""
@@ -44,7 +45,7 @@ class Tokenizer:
 
     def settings(self) -> dict[str, Any]:
         """What the constructor takes besides the tokens, for the file."""
-        return {}
+        return {"lower": self.lower}
 
     def encode(self, text: str) -> np.ndarray:
         """The numbers (int64) of the tokens of a text."""

@@ -31,8 +31,7 @@ class WordTokenizer(Tokenizer):
     unit = "word"
 
     def __init__(self, vocabulary: Vocabulary, lower: bool = False, spaces: bool = False) -> None:
-        super().__init__(vocabulary)
-        self.lower = lower
+        super().__init__(vocabulary, lower)
         self.spaces = spaces
 
     @classmethod
@@ -57,7 +56,7 @@ class WordTokenizer(Tokenizer):
         return text if self.spaces else _OPENING.sub(r"\1", _CLOSING.sub(r"\1", text))
 
     def settings(self) -> dict[str, bool]:
-        return {"lower": self.lower, "spaces": self.spaces}
+        return {**super().settings(), "spaces": self.spaces}
 
 
 def split_words(text: str, lower: bool = False, spaces: bool = False) -> list[str]:

@@ -15,6 +15,8 @@ from numbanet.kernels.backend import BACKENDS
 from numbanet.training.errors import ConfigError, unknown_name
 from numbanet.training.settings import AUTO, checked, described, setting
 
+TOKENIZERS = ("auto", "characters", "words", "spaces", "byte-pairs")
+REVERSED = ("none", "source", "target")
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 SCHEDULES = (
     *("constant", "step", "multistep", "exponential", "polynomial", "linear", "cosine", "inverse_sqrt"),
@@ -47,6 +49,17 @@ class Config:
     data_dir: str = setting("", "folder with the data; empty: NUMBANET_DATA, else the user's cache")
     image_size: int = setting(0, "side to which the pictures of a folder are brought; 0: they are of one size", low=0)
     skip_corrupt: bool = setting(False, "leave out pictures of a folder that cannot be read, and count them")
+    text: str = setting("", "text file to train a language model on, in the place of a data set")
+    pairs: str = setting("", "file with a source, a tab and a target in each line to train a translator on")
+    tokenizer: str = setting("auto", "what tokens of a text are; auto: what suits the data set", choices=TOKENIZERS)
+    vocabulary: int = setting(10_000, "most tokens of a vocabulary of words or byte pairs", low=2)
+    min_count: int = setting(1, "how often a word must come to be in the vocabulary", low=1)
+    lower: bool = setting(False, "upper case becomes lower case")
+    reverse: str = setting("none", "whose tokens stand in reverse order (translation)", choices=REVERSED)
+    sequence_length: int = setting(64, "tokens a window of a text, or most tokens of a sentence", low=1)
+    epoch_steps: int = setting(
+        0, "steps an epoch of a language model that draws windows; 0: as many tokens as the text has", low=0
+    )
     limit: int = setting(0, "use this many training and test samples only, picked by the seed; 0: all", low=0)
     validation: float = setting(
         0.0, "share of the training data held out, by the seed, to pick best.npz", low=0, below=1

@@ -26,10 +26,12 @@ from numbanet.text.byte_pairs_training import learn_merges
 TEXT = "the cat sat on the mat; the other cat sat on the hat.\nThe end\n"
 TOKENIZERS = {
     "characters": CharacterTokenizer.train(TEXT),
+    "characters, lower": CharacterTokenizer.train(TEXT, lower=True),
     "words": WordTokenizer.train(TEXT),
     "words, lower": WordTokenizer.train(TEXT, ("<unk>", "<eos>"), lower=True, min_count=2),
     "words, spaces": WordTokenizer.train(TEXT, spaces=True, max_size=9),
     "byte-pairs": BytePairTokenizer.train(TEXT, 280),
+    "byte-pairs, lower": BytePairTokenizer.train(TEXT, 280, lower=True),
     "byte-pairs, no specials": BytePairTokenizer.train(TEXT, 270, ()),
 }
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))
@@ -55,6 +57,13 @@ def test_known_text_comes_back(name):
     assert tokenizer.decode(ids) == TEXT
     assert tokenizer.encode("").tolist() == []
     assert len(tokenizer) == len(tokenizer.vocabulary)
+
+
+@pytest.mark.parametrize("name", [name for name in TOKENIZERS if "lower" in name])
+def test_lower_case(name):
+    tokenizer = TOKENIZERS[name]
+    np.testing.assert_array_equal(tokenizer.encode("THE Cat"), tokenizer.encode("the cat"))
+    assert tokenizer.decode(tokenizer.encode("THE CAT")) == "the cat"
 
 
 def test_special_tokens_are_silent():

@@ -1,0 +1,86 @@
+"""Classifiers of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from numbanet.data import BucketSampler, DataLoader, SequenceDataset
+from numbanet.nn import Module
+from numbanet.tensor import Tensor
+from numbanet.text import PADDING, UNKNOWN, TextError, Tokenizer
+from numbanet.training.build import Data
+from numbanet.training.errors import ConfigError
+from numbanet.training.tasks.task import TextTask
+
+# texts of one batch of a loader: the model is called with tokens and lengths
+Batch = tuple[tuple[Tensor, Tensor], Tensor]
+
+
+class ClassificationTask(TextTask):
+    """The class of a text: ``model(tokens (n, T), lengths (n,)) -> logits (n, classes)``.
+
+    Batches are of about the same length. Training texts longer than ``sequence_length`` tokens are cut.
+    """
+
+    specials = (PADDING, UNKNOWN)
+
+    def train_tokenizers(self) -> dict[str, Tokenizer]:
+        return {"tokenizer": self._train_tokenizer("\n".join(text for text, _ in self.splits.train))}
+
+    def load(self) -> Data:
+        splits, config = self.splits, self.config
+        if config.validation and splits.validation is not None:
+            raise ConfigError(f"validation {config.validation}: {config.dataset} has a validation part of its own")
+        parts = {name: self._part(name, getattr(splits, name)) for name in ("train", "validation", "test")}
+        return Data(info=self.info, **parts)
+
+    def _part(self, name: str, samples: list[tuple[str, int]] | None) -> SequenceDataset | None:
+        if samples is None:
+            return None
+        samples = samples[: self.config.limit or None]
+        most, sequences = self.config.sequence_length, []
+        for number, (text, _) in enumerate(samples):
+            ids = self.tokenizers["tokenizer"].encode(text)
+            if not len(ids):
+                raise ConfigError(f"{self.config.dataset}: {name} text {number + 1} has no tokens: {text!r}")
+            sequences.append(ids)
+        longer = sum(len(ids) > most for ids in sequences)
+        if longer:
+            self.notes.append(f"{longer} of {len(sequences)} {name} texts are cut after {most} tokens")
+        vocabulary = self.tokenizers["tokenizer"].vocabulary
+        return SequenceDataset([ids[:most] for ids in sequences], [label for _, label in samples], vocabulary.padding)
+
+    def model_arguments(self) -> dict[str, Any]:
+        tokenizer = self.tokenizers["tokenizer"]
+        return {
+            "vocab_size": len(tokenizer),
+            "num_classes": len(self.info.classes),
+            "max_length": self.config.sequence_length,
+            "padding_idx": tokenizer.vocabulary.padding,
+        }
+
+    def loader(self, model: Module) -> DataLoader:
+        train, config = self.data.train, self.config
+        sampler = BucketSampler(train.lengths, config.batch_size, seed=config.seed)
+        return DataLoader(train, batch_sampler=sampler)
+
+    def batches(self, model: Module, part: SequenceDataset) -> Iterator[Batch]:
+        yield from DataLoader(part, batch_sampler=BucketSampler(part.lengths, self.config.batch_size, shuffle=False))
+
+    def encode(self, texts: list[str]) -> SequenceDataset:
+        """Texts to be classified.
+
+        Raises:
+            TextError: a text has no tokens, or more than the model takes; it is named by its number.
+        """
+        sequences, most = [], self.config.sequence_length
+        for number, text in enumerate(texts, start=1):
+            ids = self.tokenizers["tokenizer"].encode(text)
+            if not 0 < len(ids) <= most:
+                raise TextError(f"text {number} has {len(ids)} tokens; the model takes 1 to {most}")
+            sequences.append(ids)
+        padding = self.tokenizers["tokenizer"].vocabulary.padding
+        return SequenceDataset(sequences, np.zeros(len(sequences)), padding)

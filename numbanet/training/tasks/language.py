@@ -1,0 +1,123 @@
+"""Language models: the next token of a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from numbanet.creation import from_numpy
+from numbanet.data import DataLoader, StreamSampler, WindowDataset, WindowSampler
+from numbanet.data.sequences import IGNORED
+from numbanet.nn import Module
+from numbanet.tensor import Tensor
+from numbanet.text import UNKNOWN, Tokenizer
+from numbanet.training.build import Data
+from numbanet.training.errors import ConfigError
+from numbanet.training.tasks.forward import CarriedState, Forward, Windows
+from numbanet.training.tasks.task import TextTask
+from numbanet.training.tasks.tokens import TokenEvaluation
+
+
+class LanguageTask(TextTask):
+    """Predict every token of a text from those before it.
+
+    Models whose state may be carried (``carries_state``) walk through the text in as many streams as a batch has
+    rows, window by window; others see windows that begin anywhere. The last tenth of the training text is held out with
+    ``validation`` 0.1; samples are windows.
+    """
+
+    specials = (UNKNOWN,)
+
+    def train_tokenizers(self) -> dict[str, Tokenizer]:
+        return {"tokenizer": self._train_tokenizer(self._texts()[0])}
+
+    def _texts(self) -> tuple[str, str | None, str]:
+        """Training, validation and test text."""
+        train, validation = self.splits.train, self.splits.validation
+        if self.config.validation:
+            cut = len(train) - round(len(train) * self.config.validation)
+            train, validation = train[:cut], train[cut:]
+        return train, validation, self.splits.test
+
+    def load(self) -> Data:
+        parts = {}
+        for name, text in zip(("train", "validation", "test"), self._texts(), strict=True):
+            parts[name] = None if text is None else self._windows(f"{name} text of {self.config.dataset}", text)
+        return Data(info=replace(self.info, n_train=len(parts["train"]), n_test=len(parts["test"])), **parts)
+
+    def _windows(self, what: str, text: str) -> WindowDataset:
+        length, limit = self.config.sequence_length, self.config.limit
+        ids = self.tokenizers["tokenizer"].encode(text)
+        if limit:
+            ids = ids[: limit * length + 1]
+        if len(ids) <= length:
+            raise ConfigError(
+                f"the {what} has {len(ids)} tokens, fewer than a window of {length} and its next token: "
+                "use a smaller --sequence-length or a longer text"
+            )
+        return WindowDataset(ids, length)
+
+    def model_arguments(self) -> dict[str, Any]:
+        return {"vocab_size": len(self.tokenizers["tokenizer"]), "max_length": self.config.sequence_length}
+
+    def loader(self, model: Module) -> DataLoader:
+        config, train = self.config, self.data.train
+        size, length = len(train.tokens), config.sequence_length
+        if carries_state(model) and config.epoch_steps:
+            raise ConfigError(f"epoch_steps: an epoch of {config.model} is the whole text, whose state it carries")
+        try:
+            if carries_state(model):
+                sampler = StreamSampler(size, length, config.batch_size)
+            else:
+                sampler = WindowSampler(size, length, config.batch_size, config.seed, config.epoch_steps or None)
+        except ValueError as error:
+            raise ConfigError(f"{error}; use a smaller --batch-size or --sequence-length") from None
+        return DataLoader(train, batch_sampler=sampler)
+
+    def forward(self, model: Module) -> Forward:
+        return CarriedState(model) if carries_state(model) else Windows(model)
+
+    def batches(self, model: Module, part: WindowDataset) -> Iterator[tuple[Tensor, Tensor]]:
+        rows, length = self.config.batch_size, self.config.sequence_length
+        for inputs, targets in whole_text(part.tokens, length, rows, streams=carries_state(model)):
+            yield from_numpy(inputs), from_numpy(targets)
+
+    def evaluate(self, model: Module, part: WindowDataset) -> TokenEvaluation:
+        """Loss of each token of the part but the first, and the bits that a character takes."""
+        result = super().evaluate(model, part)
+        tokenizer = self.tokenizers["tokenizer"]
+        characters = len(tokenizer.decode(part.tokens[1:]))
+        bits = result.loss * result.targets / math.log(2) / max(1, characters)
+        return replace(result, extra={"bits_per_character": bits})
+
+    def unknown_share(self, part: WindowDataset) -> float:
+        """The share of tokens of a part that are not in the vocabulary."""
+        return float((part.tokens == self.tokenizers["tokenizer"].vocabulary.unknown).mean())
+
+
+def carries_state(model: Module) -> bool:
+    """Whether a language model's state may go on from one window of a text to the next."""
+    return bool(getattr(model, "carries_state", False))
+
+
+def whole_text(ids: np.ndarray, length: int, rows: int, streams: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each token of a text but the first as a target once, in batches (rows, length) of one shape.
+
+    With ``streams`` a row goes on in the next batch where it ended; else windows follow each other row by row. What
+    is left over at the ends is filled with targets that count for nothing.
+    """
+    count = len(ids) - 1
+    lines = rows if streams else -(-count // length)
+    width = -(-count // (lines * length)) * length
+    lines = -(-lines // rows) * rows
+    inputs, targets = np.zeros(lines * width, np.int64), np.full(lines * width, IGNORED, np.int64)
+    inputs[:count], targets[:count] = ids[:-1], ids[1:]
+    inputs, targets = inputs.reshape(lines, width), targets.reshape(lines, width)
+    for first in range(0, lines, rows):
+        for start in range(0, width, length):
+            part = np.s_[first : first + rows, start : start + length]
+            yield np.ascontiguousarray(inputs[part]), np.ascontiguousarray(targets[part])

@@ -1,0 +1,128 @@
+"""Task: what is learned from a data set, and everything that follows from it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numbanet
+from numbanet import datasets, models
+from numbanet.data import DataLoader
+from numbanet.datasets import TextInfo, TextSplits
+from numbanet.nn import Module
+from numbanet.tensor import Tensor
+from numbanet.text import SPECIALS, BytePairTokenizer, CharacterTokenizer, Tokenizer, WordTokenizer, load_tokenizer
+from numbanet.training.build import Data
+from numbanet.training.config import Config
+from numbanet.training.errors import ConfigError
+from numbanet.training.tasks.forward import Forward
+from numbanet.training.tasks.tokens import TokenEvaluation, TokenObjective, evaluate_tokens
+
+
+class TextTask:
+    """What is learned from a data set of texts: its batches, model, loss and measures.
+
+    Args:
+        config: the settings.
+        folder: the run folder that keeps the tokenizers; None to make them of the training data.
+
+    Data are read when they are first asked for, so that a model can be used without them.
+    """
+
+    #: names of the tokenizers, which are those of their files in the run folder
+    names: tuple[str, ...] = ("tokenizer",)
+    specials: tuple[str, ...] = SPECIALS
+
+    def __init__(self, config: Config, folder: Path | None = None) -> None:
+        self.config = config
+        self.info: TextInfo = datasets.dataset_info(config.dataset)
+        self.notes: list[str] = []
+        if folder is None:
+            self.tokenizers = self.train_tokenizers()
+        else:
+            self.tokenizers = {name: load_tokenizer(folder / f"{name}.json") for name in self.names}
+
+    # --- what subclasses write ---------------------------------------------------------------------------------------
+    def train_tokenizers(self) -> dict[str, Tokenizer]:
+        """The tokenizers, made of the training texts."""
+        raise NotImplementedError
+
+    def load(self) -> Data:
+        """The parts of the data as data sets of token numbers."""
+        raise NotImplementedError
+
+    def model_arguments(self) -> dict[str, Any]:
+        """What fits a registered model to the data."""
+        raise NotImplementedError
+
+    def loader(self, model: Module) -> DataLoader:
+        """The batches of training: (inputs, targets)."""
+        raise NotImplementedError
+
+    def batches(self, model: Module, part: Any) -> Iterable[tuple[Any, Tensor]]:
+        """The batches of a part of the data, for evaluation."""
+        raise NotImplementedError
+
+    # --- what they have in common ------------------------------------------------------------------------------------
+    @functools.cached_property
+    def splits(self) -> TextSplits:
+        """The texts, as they are read."""
+        config, options = self.config, {}
+        if config.dataset in ("text", "pairs"):
+            options["file"] = getattr(config, config.dataset)
+        elif config.dataset in ("copy", "reverse", "adding"):
+            options["length"] = config.sequence_length
+        return datasets.load(config.dataset, data_dir=config.data_dir or None, **options)
+
+    @functools.cached_property
+    def data(self) -> Data:
+        """The data as the run uses them."""
+        return self.load()
+
+    def files(self) -> dict[str, str]:
+        """The files that a run folder keeps for the task, by name."""
+        return {f"{name}.json": tokenizer.dumps() for name, tokenizer in self.tokenizers.items()}
+
+    def build_model(self) -> Module:
+        """The model of the config with the seed's initial weights.
+
+        Raises:
+            ConfigError: the model is for another kind of data, or refuses an option.
+        """
+        config = self.config
+        offered = {name: value for name, value in self.model_arguments().items() if value is not None}
+        known = models.model_info(config.model).options
+        numbanet.manual_seed(config.seed)
+        try:
+            fitting = {name: value for name, value in offered.items() if name in known}
+            return models.create_model(config.model, **{**fitting, **config.model_options})
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"the model {config.model} cannot be made for {config.dataset}: {error}") from None
+
+    def objective(self) -> TokenObjective:
+        """What is minimised."""
+        return TokenObjective(self.config.label_smoothing)
+
+    def forward(self, model: Module) -> Forward:
+        """From inputs to logits by a model; one for training, and one each time a part is evaluated."""
+        return Forward(model)
+
+    def evaluate(self, model: Module, part: Any) -> TokenEvaluation:
+        """Loss and measures of a model on a part of the data."""
+        return evaluate_tokens(model, self.forward(model), self.batches(model, part), self.objective())
+
+    def _train_tokenizer(self, text: str) -> Tokenizer:
+        """The tokenizer that the settings name, made of a text."""
+        config = self.config
+        kind = self.info.tokenizer if config.tokenizer == "auto" else config.tokenizer
+        if kind == "characters":
+            return CharacterTokenizer.train(text, self.specials, config.lower)
+        if kind == "byte-pairs":
+            try:
+                return BytePairTokenizer.train(text, config.vocabulary, self.specials, config.lower)
+            except ValueError as error:
+                raise ConfigError(f"vocabulary {config.vocabulary}: {error}") from None
+        spaces = kind == "spaces"
+        return WordTokenizer.train(text, self.specials, config.min_count, config.vocabulary, config.lower, spaces)

@@ -1,0 +1,153 @@
+"""Translation: a sequence from a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from numbanet.autograd import no_grad
+from numbanet.creation import from_numpy
+from numbanet.data import BucketSampler, DataLoader, PairDataset
+from numbanet.data.sequences import pad
+from numbanet.nn import Module
+from numbanet.tensor import Tensor
+from numbanet.text import Hypothesis, TextError, Tokenizer, beam_search
+from numbanet.training.build import Data
+from numbanet.training.errors import ConfigError
+from numbanet.training.tasks.task import TextTask
+
+# the model is called with source tokens, source lengths and the decoder's inputs
+Batch = tuple[tuple[Tensor, Tensor, Tensor], Tensor]
+
+_ROWS = 64  # sentences that are translated side by side
+
+
+class TranslationTask(TextTask):
+    """A target sequence from a source sequence.
+
+    ``model(source (n, S), lengths (n,), inputs (n, T)) -> logits (n, T, V)``; for decoding
+    ``model.encode(source, lengths) -> state``, ``model.step(tokens (n, 1), state) -> (logits (n, 1, V), state)`` and
+    ``model.reorder(state, rows) -> state``. With the setting ``reverse`` the tokens of the source or of the target
+    stand in reverse order. Training pairs with more than ``sequence_length`` tokens on a side are left out.
+    """
+
+    names = ("source", "target")
+
+    def train_tokenizers(self) -> dict[str, Tokenizer]:
+        sides = zip(*self.splits.train, strict=True)
+        return {name: self._train_tokenizer("\n".join(texts)) for name, texts in zip(self.names, sides, strict=True)}
+
+    def load(self) -> Data:
+        splits, config = self.splits, self.config
+        if config.validation and splits.validation is not None:
+            raise ConfigError(f"validation {config.validation}: {config.dataset} has a validation part of its own")
+        parts = {name: self._part(name, getattr(splits, name)) for name in ("train", "validation", "test")}
+        return Data(info=self.info, **parts)
+
+    def _part(self, name: str, pairs: list[tuple[str, str]] | None) -> PairDataset | None:
+        if pairs is None:
+            return None
+        config, sources, targets = self.config, [], []
+        most, pairs = config.sequence_length, pairs[: config.limit or None]
+        for source, target in pairs:
+            source_ids, target_ids = self._ids("source", source), self._ids("target", target)
+            if 0 < len(source_ids) <= most and len(target_ids) < most:  # the target has its end, too
+                sources.append(source_ids)
+                targets.append(target_ids)
+        if len(sources) < len(pairs):
+            out = len(pairs) - len(sources)
+            self.notes.append(f"{out} of {len(pairs)} {name} pairs have more than {most} tokens and are left out")
+        if not sources:
+            raise ConfigError(f"no {name} pair of {config.dataset} has at most {most} tokens; raise --sequence-length")
+        vocabulary = self.tokenizers["target"].vocabulary
+        return PairDataset(sources, targets, vocabulary.padding, vocabulary.begin, vocabulary.end)
+
+    def _ids(self, side: str, text: str) -> np.ndarray:
+        ids = self.tokenizers[side].encode(text)
+        return ids[::-1].copy() if self.config.reverse == side else ids
+
+    def model_arguments(self) -> dict[str, Any]:
+        return {
+            "source_vocab_size": len(self.tokenizers["source"]),
+            "target_vocab_size": len(self.tokenizers["target"]),
+            "max_length": self.config.sequence_length,
+            "padding_idx": self.tokenizers["target"].vocabulary.padding,
+        }
+
+    def loader(self, model: Module) -> DataLoader:
+        train, config = self.data.train, self.config
+        return DataLoader(train, batch_sampler=BucketSampler(_sizes(train), config.batch_size, seed=config.seed))
+
+    def batches(self, model: Module, part: PairDataset) -> Iterator[Batch]:
+        sampler = BucketSampler(_sizes(part), self.config.batch_size, shuffle=False)
+        yield from DataLoader(part, batch_sampler=sampler)
+
+    # --- decoding ------------------------------------------------------------------------------------------------
+    def translate(self, model: Module, texts: list[str], beams: int = 1, length_penalty: float = 0.6) -> list[str]:
+        """The translations of texts, in their order; one beam takes the most probable token again and again.
+
+        Raises:
+            TextError: a text has no tokens, or more than the model takes; it is named by its number.
+        """
+        found = self.decode(model, self.encode(texts), beams, length_penalty)
+        return [self.text_of(answer.tokens) for answer in found]
+
+    def encode(self, texts: list[str]) -> list[np.ndarray]:
+        """The tokens of source texts; raises as :meth:`translate`."""
+        sources, most = [], self.config.sequence_length
+        for number, text in enumerate(texts, start=1):
+            ids = self._ids("source", text)
+            if not 0 < len(ids) <= most:
+                raise TextError(f"line {number} has {len(ids)} tokens; the model takes 1 to {most}")
+            sources.append(ids)
+        return sources
+
+    def decode(
+        self, model: Module, sources: list[np.ndarray], beams: int = 1, length_penalty: float = 0.6
+    ) -> list[Hypothesis]:
+        """The best target of each source, sources of about the same length side by side."""
+        vocabulary = self.tokenizers["target"].vocabulary
+        order = np.argsort([-len(ids) for ids in sources], kind="stable")
+        found: dict[int, Hypothesis] = {}
+        for first in range(0, len(order), _ROWS):
+            chosen = order[first : first + _ROWS].tolist()
+            lengths = np.array([len(sources[number]) for number in chosen], np.int64)
+            rows = pad([sources[number] for number in chosen], vocabulary.padding)
+            with no_grad():
+                answers = beam_search(
+                    lambda tokens, state: _step(model, tokens, state),
+                    model.encode(from_numpy(rows), from_numpy(lengths)),
+                    model.reorder,
+                    vocabulary.begin,
+                    vocabulary.end,
+                    len(chosen),
+                    min(self.config.sequence_length, 2 * int(lengths.max()) + 20),
+                    beams=beams,
+                    length_penalty=length_penalty if beams > 1 else 0.0,
+                    forbidden=(vocabulary.padding, vocabulary.begin, vocabulary.unknown),
+                )
+            found |= {number: best[0] for number, best in zip(chosen, answers, strict=True)}
+        return [found[number] for number in range(len(sources))]
+
+    def text_of(self, ids: list[int]) -> str:
+        """The text of target tokens."""
+        return self.tokenizers["target"].decode(self._in_order(ids))
+
+    def tokens_of(self, ids: list[int]) -> str:
+        """Target tokens with spaces between them."""
+        return " ".join(self.tokenizers["target"].vocabulary.decode(self._in_order(ids)))
+
+    def _in_order(self, ids: list[int]) -> list[int]:
+        return ids[::-1] if self.config.reverse == "target" else ids
+
+
+def _step(model: Module, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+    logits, state = model.step(from_numpy(tokens), state)
+    return logits[:, -1].numpy(), state
+
+
+def _sizes(part: PairDataset) -> np.ndarray:
+    """What pairs are sorted by: the longer target first, then the longer source."""
+    return part.target_lengths * 10_000 + part.lengths

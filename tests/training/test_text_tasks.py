@@ -1,0 +1,237 @@
+"""Tasks on text: their batches, what is evaluated, decoding; with the smallest models."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet import optim
+from numbanet.data.sequences import IGNORED
+from numbanet.text import TextError
+from numbanet.training.errors import ConfigError
+from numbanet.training.tasks import text_task
+from numbanet.training.tasks.language import whole_text
+from numbanet.training.tasks.naive_bayes import naive_bayes_accuracy
+from tests.training.conftest import small_config
+from tests.training.tiny_text import tiny_models  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("tiny_models")
+
+SENTENCES = ["a good film", "bad , bad film", "good good", "so bad", "what a good and good film it was"]
+
+
+def sst2(folder: Path = Path("data")) -> str:
+    """A data set like sst2 in a folder."""
+    folder.mkdir()
+    lines = "".join(f"{int('good' in text)} {text}\n" for text in SENTENCES * 8)
+    for name in ("train", "dev", "test"):
+        (folder / f"{name}.txt").write_text(lines)
+    return str(folder)
+
+
+def pairs() -> str:
+    """Numbers in words and digits."""
+    words = ["one", "two", "three"]
+    lines = [f"{words[a]} {words[b]}\t{a + 1} {b + 1}\n" for a in range(3) for b in range(3)]
+    Path("pairs.tsv").write_text("".join(lines * 6))
+    return "pairs.tsv"
+
+
+def task_of(changes: dict, **settings):
+    common = {"model_options": {}, "limit": 0, "batch_size": 4}
+    return text_task(small_config(**{**common, **settings, **changes}))
+
+
+def language(**changes):
+    Path("a.txt").write_text("the cat sat on the mat, the dog sat on the log. " * 40)
+    return task_of(changes, model="tiny_recurrent", dataset="text", text="a.txt", sequence_length=8)
+
+
+def classification(**changes):
+    return task_of(changes, model="tiny_classifier", dataset="sst2", data_dir=sst2())
+
+
+def translation(**changes):
+    return task_of(changes, model="tiny_translator", dataset="pairs", pairs=pairs(), sequence_length=12)
+
+
+def test_pictures_have_no_text_task():
+    assert text_task(small_config()) is None
+
+
+# --- a whole text --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(("count", "length", "rows"), [(100, 7, 3), (22, 7, 3), (9, 8, 1), (9, 8, 20), (257, 16, 4)])
+def test_every_token_but_the_first_is_a_target_once(count, length, rows, streams):
+    ids = np.arange(count)
+    batches = list(whole_text(ids, length, rows, streams))
+    assert {inputs.shape for inputs, _ in batches} == {(rows, length)}
+    counted = np.concatenate([targets[targets != IGNORED] for _, targets in batches])
+    assert sorted(counted) == list(range(1, count))
+    for inputs, targets in batches:
+        shown = targets != IGNORED
+        np.testing.assert_array_equal(targets[shown], inputs[shown] + 1)
+    if streams:
+        for (_, before), (after, wanted) in zip(batches, batches[1:], strict=False):  # noqa: RUF007
+            goes_on = (wanted[:, 0] != IGNORED) & (before[:, -1] != IGNORED)
+            np.testing.assert_array_equal(after[goes_on, 0], before[goes_on, -1])
+
+
+# --- language ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ["tiny_recurrent", "tiny_windows"])
+def test_language_evaluation_is_the_mean_over_the_text(model):
+    task = language(model=model)
+    network = task.build_model().eval()
+    part = task.data.test
+    result = task.evaluate(network, part)
+    assert result.targets == len(part.tokens) - 1
+    losses = []
+    rows, carried = whole_text(part.tokens, 8, 4, streams=model == "tiny_recurrent"), None
+    for inputs, targets in rows:
+        logits, state = network(numbanet.from_numpy(inputs), carried)
+        carried = state if model == "tiny_recurrent" else None
+        shares = logits.detach().numpy().astype(np.float64)
+        shares = shares - np.log(np.exp(shares).sum(-1, keepdims=True))
+        losses += [-shares[i, t, targets[i, t]] for i, t in zip(*np.nonzero(targets != IGNORED), strict=True)]
+    assert result.loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert result.perplexity == pytest.approx(math.exp(result.loss))
+    assert result.extra["bits_per_character"] == pytest.approx(result.loss / math.log(2))
+
+
+def test_a_state_is_carried_from_window_to_window():
+    task = language()
+    network = task.build_model().eval()
+    forward = task.forward(network)
+    windows = [inputs for inputs, _ in task.loader(network)][:3]
+    by_parts = [forward(window).detach().numpy() for window in windows]
+    at_once = network(numbanet.cat(windows, 1))[0].detach().numpy()
+    np.testing.assert_allclose(np.concatenate(by_parts, 1), at_once, atol=1e-6)
+    assert not any(tensor.requires_grad for tensor in forward.state)
+    forward.begin_epoch()
+    np.testing.assert_array_equal(forward(windows[0]).detach().numpy(), by_parts[0])
+
+
+def test_language_data():
+    task = language(validation=0.25, limit=0)
+    whole = task.splits.train
+    ids = task.tokenizers["tokenizer"].encode(whole)
+    np.testing.assert_array_equal(
+        np.concatenate([task.data.train.tokens, task.data.validation.tokens]), ids, "the end is held out"
+    )
+    assert task.files().keys() == {"tokenizer.json"}
+    assert len(language(limit=3).data.train.tokens) == 25
+    assert len(language(model="tiny_windows", epoch_steps=7).loader(None)) == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sequence_length": 5000}, "the train text of text has 1728 tokens, fewer than a window of 5000"),
+        ({"sequence_length": 500}, "the test text of text has 192 tokens, fewer than a window of 500"),
+        ({"batch_size": 500}, "500 streams of windows of 8 tokens need a text of 4001 tokens"),
+        ({"epoch_steps": 3}, "an epoch of tiny_recurrent is the whole text, whose state it carries"),
+        ({"tokenizer": "byte-pairs", "vocabulary": 100}, "vocabulary 100: byte pairs need .* at least 257 tokens"),
+        ({"model_options": {"widht": 3}}, "tiny_recurrent cannot be made for text: .*no option 'widht'"),
+    ],
+)
+def test_language_mistakes(changes, message):
+    def prepare() -> None:
+        task = language(**changes)
+        task.loader(task.build_model())
+        _ = task.data
+
+    with pytest.raises(ConfigError, match=message):
+        prepare()
+
+
+# --- classification ------------------------------------------------------------------------------------------------
+def test_classification():
+    task = classification()
+    assert len(task.data.train) == 40
+    network = task.build_model()
+    for (tokens, lengths), labels in task.loader(network):
+        assert tokens.shape == (len(labels), lengths.numpy().max())
+        assert network(tokens, lengths).shape == (len(labels), 2)
+    result = task.evaluate(network, task.data.test)
+    assert result.targets == 40
+    assert 0 <= result.accuracy <= 1
+    assert task.info.classes == ("negative", "positive")
+
+
+def test_long_texts_are_cut_and_said():
+    task = classification(sequence_length=3)
+    assert max(task.data.train.lengths) == 3
+    assert task.notes[0] == "16 of 40 train texts are cut after 3 tokens"
+    with pytest.raises(TextError, match="text 2 has 4 tokens; the model takes 1 to 3"):
+        task.encode(["a film", "so bad a film"])
+    with pytest.raises(TextError, match="text 1 has 0 tokens"):
+        task.encode([" "])
+
+
+def test_validation_twice():
+    with pytest.raises(ConfigError, match="sst2 has a validation part of its own"):
+        _ = classification(validation=0.1).data
+
+
+def test_naive_bayes():
+    """By hand: token 1 is found in 2 of 2 texts of class 1 and in none of class 0."""
+    train = [np.array([1, 2]), np.array([1, 1]), np.array([0, 2])]
+    labels = np.array([1, 1, 0])
+    test, wanted = [np.array([1]), np.array([0]), np.array([2, 0])], np.array([1, 0, 0])
+    assert naive_bayes_accuracy(train, labels, test, wanted, 3) == 1.0
+    assert naive_bayes_accuracy(train, labels, test, 1 - wanted, 3) == 0.0
+
+
+# --- translation ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("reverse", ["none", "source", "target"])
+def test_translation_batches(reverse):
+    task = translation(reverse=reverse)
+    network = task.build_model()
+    source, target = task.tokenizers["source"], task.tokenizers["target"]
+    for (rows, lengths, inputs), wanted in task.loader(network):
+        assert network(rows, lengths, inputs).shape == (*wanted.shape, len(target))
+        for row, length, begun, ended in zip(*(part.numpy() for part in (rows, lengths, inputs, wanted)), strict=True):
+            words = source.vocabulary.decode(row[:length])
+            numbers = target.vocabulary.decode(ended[ended != IGNORED])
+            assert numbers.pop() == "<eos>"
+            assert target.vocabulary.decode(begun[: len(numbers) + 1]) == ["<bos>", *numbers]
+            spelled = [{"one": "1", "two": "2", "three": "3"}[word] for word in words]
+            assert numbers == (spelled[::-1] if reverse != "none" else spelled)
+
+
+@pytest.mark.parametrize("reverse", ["none", "source", "target"])
+def test_translation_is_learned_and_decoded(reverse):
+    task = translation(reverse=reverse)
+    network, objective = task.build_model(), task.objective()
+    optimizer, forward = optim.Adam(network.parameters(), lr=0.03), task.forward(network)
+    for _ in range(12):
+        for inputs, targets in task.loader(network):
+            optimizer.zero_grad()
+            objective(forward(inputs), targets).backward()
+            optimizer.step()
+    network.eval()
+    texts, wanted = zip(*sorted(set(task.splits.train)), strict=True)
+    for beams in (1, 3):
+        assert task.translate(network, list(texts), beams) == list(wanted)
+    assert task.evaluate(network, task.data.test).accuracy > 0.95
+
+
+def test_long_pairs_are_left_out_and_said():
+    Path("long.tsv").write_text("one\t1\n" * 20 + "one one one one\t1\none\t1 1 1 1\n" + "two\t2\n" * 20)
+    task = translation(pairs="long.tsv", sequence_length=3)
+    assert max(task.data.train.lengths) == 1
+    left_out = sum(int(note.split()[0]) for note in task.notes)
+    assert left_out == 2
+    with pytest.raises(TextError, match="line 2 has 4 tokens; the model takes 1 to 3"):
+        task.translate(task.build_model(), ["one", "one one one one"])
+    with pytest.raises(TextError, match="line 1 has 0 tokens"):
+        task.translate(task.build_model(), [""])
+
+
+def test_every_pair_too_long():
+    with pytest.raises(ConfigError, match="no train pair of pairs has at most 1 tokens; raise --sequence-length"):
+        _ = translation(sequence_length=1).data
