@@ -68,7 +68,7 @@ class SequenceDataset(Dataset):
 class PairDataset(Dataset):
     """Pairs of sequences, such as a sentence and its translation: ``dataset[i]`` is (source, target).
 
-    A batch is ((source (n, S), source lengths (n,), inputs (n, T)), targets (n, T)) int64. The decoder's inputs are the
+    A batch is ((source (n, S), inputs (n, T)), targets (n, T)) int64. The decoder's inputs are the
     target after ``begin``, its targets the target before ``end``; behind the end stand ``padding`` and −100, which
     counts for nothing.
     """
@@ -97,7 +97,7 @@ class PairDataset(Dataset):
         targets = [self.targets[number] for number in numbers]
         inputs = pad([np.concatenate(([self.begin], target)) for target in targets], self.padding)
         wanted = pad([np.concatenate((target, [self.end])) for target in targets], IGNORED)
-        return (source, self.lengths[indices], inputs), wanted
+        return (source, inputs), wanted
 
 
 def pad(sequences: Sequence[np.ndarray], value: int) -> np.ndarray:

@@ -157,9 +157,9 @@ def test_sequences():
 
 def test_pairs():
     dataset = PairDataset([np.array([5, 6, 7]), np.array([8])], [np.array([4]), np.array([3, 4])], 0, 1, 2)
-    (source, lengths, inputs), targets = dataset.get_batch(np.array([0, 1]))
+    (source, inputs), targets = dataset.get_batch(np.array([0, 1]))
     assert source.tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert lengths.tolist() == [3, 1]
+    assert dataset.lengths.tolist() == [3, 1]
     assert inputs.tolist() == [[1, 4, 0], [1, 3, 4]]
     assert targets.tolist() == [[4, 2, IGNORED], [3, 4, 2]]
     assert dataset.target_lengths.tolist() == [2, 3]

@@ -14,6 +14,7 @@ from numbanet.data.sequences import IGNORED
 from numbanet.text import TextError
 from numbanet.training.errors import ConfigError
 from numbanet.training.tasks import text_task
+from numbanet.training.tasks.generation import continued_texts
 from numbanet.training.tasks.language import whole_text
 from numbanet.training.tasks.naive_bayes import naive_bayes_accuracy
 from tests.training.conftest import small_config
@@ -92,8 +93,10 @@ def test_language_evaluation_is_the_mean_over_the_text(model):
     losses = []
     rows, carried = whole_text(part.tokens, 8, 4, streams=model == "tiny_recurrent"), None
     for inputs, targets in rows:
-        logits, state = network(numbanet.from_numpy(inputs), carried)
-        carried = state if model == "tiny_recurrent" else None
+        if model == "tiny_recurrent":
+            logits, carried = network(numbanet.from_numpy(inputs), carried)
+        else:
+            logits = network(numbanet.from_numpy(inputs))
         shares = logits.detach().numpy().astype(np.float64)
         shares = shares - np.log(np.exp(shares).sum(-1, keepdims=True))
         losses += [-shares[i, t, targets[i, t]] for i, t in zip(*np.nonzero(targets != IGNORED), strict=True)]
@@ -124,7 +127,12 @@ def test_language_data():
     )
     assert task.files().keys() == {"tokenizer.json"}
     assert len(language(limit=3).data.train.tokens) == 25
-    assert len(language(model="tiny_windows", epoch_steps=7).loader(None)) == 7
+    assert _steps(language(model="tiny_windows", epoch_steps=7)) == 7
+    assert _steps(language(model="tiny_windows")) == 54
+
+
+def _steps(task) -> int:
+    return len(task.loader(task.build_model()))
 
 
 @pytest.mark.parametrize(
@@ -192,10 +200,10 @@ def test_translation_batches(reverse):
     task = translation(reverse=reverse)
     network = task.build_model()
     source, target = task.tokenizers["source"], task.tokenizers["target"]
-    for (rows, lengths, inputs), wanted in task.loader(network):
-        assert network(rows, lengths, inputs).shape == (*wanted.shape, len(target))
-        for row, length, begun, ended in zip(*(part.numpy() for part in (rows, lengths, inputs, wanted)), strict=True):
-            words = source.vocabulary.decode(row[:length])
+    for (rows, inputs), wanted in task.loader(network):
+        assert network(rows, inputs).shape == (*wanted.shape, len(target))
+        for row, begun, ended in zip(*(part.numpy() for part in (rows, inputs, wanted)), strict=True):
+            words = source.vocabulary.decode(row[row != source.vocabulary.padding])
             numbers = target.vocabulary.decode(ended[ended != IGNORED])
             assert numbers.pop() == "<eos>"
             assert target.vocabulary.decode(begun[: len(numbers) + 1]) == ["<bos>", *numbers]
@@ -226,12 +234,54 @@ def test_long_pairs_are_left_out_and_said():
     assert max(task.data.train.lengths) == 1
     left_out = sum(int(note.split()[0]) for note in task.notes)
     assert left_out == 2
-    with pytest.raises(TextError, match="line 2 has 4 tokens; the model takes 1 to 3"):
+    with pytest.raises(TextError, match="line 2 has 4 tokens; the model takes at most 3"):
         task.translate(task.build_model(), ["one", "one one one one"])
-    with pytest.raises(TextError, match="line 1 has 0 tokens"):
-        task.translate(task.build_model(), [""])
+    assert task.translate(task.build_model(), ["", " "]) == ["", ""]
 
 
 def test_every_pair_too_long():
     with pytest.raises(ConfigError, match="no train pair of pairs has at most 1 tokens; raise --sequence-length"):
         _ = translation(sequence_length=1).data
+
+
+# --- generation ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ["tiny_recurrent", "tiny_windows"])
+def test_generation_sees_what_came_before(model):
+    """Token by token as the whole text would have it; past its positions a model sees the later half of them."""
+    task = language(model=model)
+    network, tokenizer = task.build_model().eval(), task.tokenizers["tokenizer"]
+    (text,) = continued_texts(network, tokenizer, "the c", 20, temperature=0)
+    ids = tokenizer.encode(text).tolist()
+    assert len(ids) == 25
+    seen = ids[:5]
+    for token in ids[5:]:
+        if model == "tiny_windows" and len(seen) > 8:
+            seen = seen[-4:]
+        inputs = numbanet.tensor(np.array([seen]))
+        logits = (network(inputs)[0] if model == "tiny_recurrent" else network(inputs)).detach().numpy()[0, -1]
+        logits[tokenizer.vocabulary.unknown] = -np.inf
+        assert token == logits.argmax()
+        seen.append(token)
+
+
+def test_texts_are_made_side_by_side():
+    task = language()
+    network, tokenizer = task.build_model().eval(), task.tokenizers["tokenizer"]
+    texts = list(continued_texts(network, tokenizer, "the", 10, 3, seed=1))
+    assert len(set(texts)) == 3
+    assert all(text.startswith("the") and len(text) == 13 for text in texts)
+    assert texts[0] == next(continued_texts(network, tokenizer, "the", 10, 1, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("the Q!", r"the prompt has characters that the model has never seen: '!', 'Q'; it knows \d+ characters"),
+        ("the cat sat", "the prompt has 11 tokens; the model sees at most 8 at once"),
+        ("", "the prompt is empty"),
+    ],
+)
+def test_wrong_prompts(prompt, message):
+    task = language(model="tiny_windows")
+    with pytest.raises(TextError, match=message):
+        next(continued_texts(task.build_model(), task.tokenizers["tokenizer"], prompt, 5))

@@ -13,33 +13,66 @@ from numbanet import nn
 from numbanet.models import registry
 
 
-class TinyLanguage(nn.Module):
-    """h_t = h_{t−1} / 2 + embedding of the token; logits of h_t. ``carries_state`` as a recurrent network's."""
+class TinyRecurrent(nn.Module):
+    """h_t = h_{t−1} / 2 + embedding of the token; logits of h_t."""
 
-    def __init__(self, vocab_size: int, width: int, carries_state: bool, max_length: int | None = None) -> None:
+    def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, width)
         self.output = nn.Linear(width, vocab_size)
         self.dropout = nn.Dropout(0.1)
-        self.carries_state = carries_state
-        self.max_length = max_length
 
     def forward(self, tokens, state=None):
-        h = (numbanet.zeros(tokens.shape[0], self.output.in_features),) if state is None else state
-        h, outputs = h[0], []
-        embedded = self.dropout(self.embedding(tokens))
+        h = numbanet.zeros(tokens.shape[0], self.output.in_features) if state is None else state[0]
+        outputs, embedded = [], self.dropout(self.embedding(tokens))
         for t in range(tokens.shape[1]):
             h = h * 0.5 + embedded[:, t]
             outputs.append(h)
         return self.output(numbanet.stack(outputs, 1)), (h,)
 
 
+class State:
+    """What generation keeps, as nested tuples of tensors or numbers."""
+
+    def __init__(self, value) -> None:
+        self.value = value
+
+    def select(self, rows) -> None:
+        self.value = tuple(
+            part if part is None or isinstance(part, int) else numbanet.tensor(part.numpy()[rows])
+            for part in self.value
+        )
+
+
+class TinyWindows(nn.Module):
+    """A recurrent model that looks like one that attends: it counts tokens and refuses more than it has places."""
+
+    def __init__(self, vocab_size: int, max_length: int, width: int) -> None:
+        super().__init__()
+        self.inner = TinyRecurrent(vocab_size, width)
+        self.positions = SimpleNamespace(max_len=max_length)
+
+    def forward(self, tokens):
+        return self.inner(tokens)[0]
+
+    def start(self, batch):
+        return State((None, 0))
+
+    def step(self, tokens, state):
+        h, seen = state.value
+        if seen + tokens.shape[1] > self.positions.max_len:
+            raise ValueError("more tokens than positions")
+        logits, (h,) = self.inner(tokens, None if h is None else (h,))
+        state.value = (h, seen + tokens.shape[1])
+        return logits[:, -1]
+
+
 class TinyClassifier(nn.Module):
     """Logits of the sum of a text's embeddings; padding is left out."""
 
-    def __init__(self, vocab_size: int, num_classes: int, padding_idx: int) -> None:
+    def __init__(self, vocab_size: int, num_classes: int, padding: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, 8, padding_idx=padding_idx)
+        self.embedding = nn.Embedding(vocab_size, 8, padding_idx=padding)
         self.output = nn.Linear(8, num_classes)
 
     def forward(self, tokens, lengths):
@@ -50,7 +83,7 @@ class TinyClassifier(nn.Module):
 class TinyTranslator(nn.Module):
     """The decoder sees the sum of the source's embeddings by position, the last token and the number of tokens made."""
 
-    def __init__(self, source_vocab_size: int, target_vocab_size: int, max_length: int, padding_idx: int) -> None:
+    def __init__(self, source_vocab_size: int, target_vocab_size: int, max_length: int, padding: int) -> None:
         super().__init__()
         width = 16
         self.source = nn.Embedding(source_vocab_size * max_length, width)
@@ -58,42 +91,43 @@ class TinyTranslator(nn.Module):
         self.position = nn.Embedding(max_length, width)
         self.output = nn.Linear(width, target_vocab_size)
         self.max_length = max_length
+        self.padding = padding
 
-    def encode(self, source, lengths):
+    def start(self, source):
         places = numbanet.tensor(np.arange(source.shape[1]))
-        shown = (np.arange(source.shape[1]) < lengths.numpy()[:, None]).astype(np.float32)
-        embedded = self.source(source * self.max_length + places) * numbanet.tensor(shown).unsqueeze(2)
-        return embedded.sum(1), 0
+        shown = numbanet.tensor((source.numpy() != self.padding).astype(np.float32))
+        embedded = self.source(source * self.max_length + places) * shown.unsqueeze(2)
+        return State((embedded.sum(1), 0))
 
     def step(self, tokens, state):
-        context, made = state
+        context, made = state.value
+        state.value = (context, made + tokens.shape[1])
+        return self._logits(context, tokens, made)[:, -1]
+
+    def forward(self, source, inputs):
+        return self._logits(self.start(source).value[0], inputs, 0)
+
+    def _logits(self, context, tokens, made):
         places = numbanet.tensor(np.arange(made, made + tokens.shape[1]))
-        hidden = (context.unsqueeze(1) + self.target(tokens) + self.position(places)).tanh()
-        return self.output(hidden), (context, made + tokens.shape[1])
-
-    def reorder(self, state, rows):
-        return numbanet.tensor(state[0].numpy()[rows]), state[1]
-
-    def forward(self, source, lengths, inputs):
-        return self.step(inputs, self.encode(source, lengths))[0]
+        return self.output((context.unsqueeze(1) + self.target(tokens) + self.position(places)).tanh())
 
 
-def tiny_recurrent(vocab_size: int = 8, width: int = 8) -> TinyLanguage:
-    return TinyLanguage(vocab_size, width, carries_state=True)
+def tiny_recurrent(vocab_size: int = 8, width: int = 8) -> TinyRecurrent:
+    return TinyRecurrent(vocab_size, width)
 
 
-def tiny_windows(vocab_size: int = 8, max_length: int = 8, width: int = 8) -> TinyLanguage:
-    return TinyLanguage(vocab_size, width, False, max_length)
+def tiny_windows(vocab_size: int = 8, max_length: int = 8, width: int = 8) -> TinyWindows:
+    return TinyWindows(vocab_size, max_length, width)
 
 
-def tiny_classifier(vocab_size: int = 8, num_classes: int = 2, padding_idx: int = 0) -> TinyClassifier:
-    return TinyClassifier(vocab_size, num_classes, padding_idx)
+def tiny_classifier(vocab_size: int = 8, num_classes: int = 2, padding: int = 0) -> TinyClassifier:
+    return TinyClassifier(vocab_size, num_classes, padding)
 
 
 def tiny_translator(
-    source_vocab_size: int = 8, target_vocab_size: int = 8, max_length: int = 8, padding_idx: int = 0
+    source_vocab_size: int = 8, target_vocab_size: int = 8, max_length: int = 8, padding: int = 0
 ) -> TinyTranslator:
-    return TinyTranslator(source_vocab_size, target_vocab_size, max_length, padding_idx)
+    return TinyTranslator(source_vocab_size, target_vocab_size, max_length, padding)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from numbanet.tensor import Tensor
 from numbanet.text import PADDING, UNKNOWN, TextError, Tokenizer
 from numbanet.training.build import Data
 from numbanet.training.errors import ConfigError
+from numbanet.training.tasks.forward import Lengths
 from numbanet.training.tasks.task import TextTask
 
 # texts of one batch of a loader: the model is called with tokens and lengths
@@ -20,7 +21,7 @@ Batch = tuple[tuple[Tensor, Tensor], Tensor]
 
 
 class ClassificationTask(TextTask):
-    """The class of a text: ``model(tokens (n, T), lengths (n,)) -> logits (n, classes)``.
+    """The class of a text: ``model(tokens (n, T), lengths (n,)) -> logits (n, classes)``, lengths if it takes them.
 
     Batches are of about the same length. Training texts longer than ``sequence_length`` tokens are cut.
     """
@@ -59,8 +60,11 @@ class ClassificationTask(TextTask):
             "vocab_size": len(tokenizer),
             "num_classes": len(self.info.classes),
             "max_length": self.config.sequence_length,
-            "padding_idx": tokenizer.vocabulary.padding,
+            "padding": tokenizer.vocabulary.padding,
         }
+
+    def forward(self, model: Module) -> Lengths:
+        return Lengths(model)
 
     def loader(self, model: Module) -> DataLoader:
         train, config = self.data.train, self.config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,15 @@ class Forward:
         """Take up what :meth:`state_dict` gave, with arrays in the place of tensors."""
 
 
-class Windows(Forward):
-    """A language model on windows that have nothing to do with each other: ``model(tokens)[0]``."""
+class Lengths(Forward):
+    """A model of texts of different lengths: ``model(tokens, lengths)``, or ``model(tokens)`` if it takes none."""
 
-    def __call__(self, inputs: Tensor) -> Tensor:
-        return self.model(inputs)[0]
+    def __init__(self, model: Module) -> None:
+        super().__init__(model)
+        self.takes_lengths = len(inspect.signature(model.forward).parameters) > 1
+
+    def __call__(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        return self.model(*inputs) if self.takes_lengths else self.model(inputs[0])
 
 
 class CarriedState(Forward):

@@ -17,7 +17,7 @@ from numbanet.tensor import Tensor
 from numbanet.text import UNKNOWN, Tokenizer
 from numbanet.training.build import Data
 from numbanet.training.errors import ConfigError
-from numbanet.training.tasks.forward import CarriedState, Forward, Windows
+from numbanet.training.tasks.forward import CarriedState, Forward
 from numbanet.training.tasks.task import TextTask
 from numbanet.training.tasks.tokens import TokenEvaluation
 
@@ -25,7 +25,7 @@ from numbanet.training.tasks.tokens import TokenEvaluation
 class LanguageTask(TextTask):
     """Predict every token of a text from those before it.
 
-    Models whose state may be carried (``carries_state``) walk through the text in as many streams as a batch has
+    Recurrent models walk through the text in as many streams as a batch has
     rows, window by window; others see windows that begin anywhere. The last tenth of the training text is held out with
     ``validation`` 0.1; samples are windows.
     """
@@ -79,7 +79,7 @@ class LanguageTask(TextTask):
         return DataLoader(train, batch_sampler=sampler)
 
     def forward(self, model: Module) -> Forward:
-        return CarriedState(model) if carries_state(model) else Windows(model)
+        return CarriedState(model) if carries_state(model) else Forward(model)
 
     def batches(self, model: Module, part: WindowDataset) -> Iterator[tuple[Tensor, Tensor]]:
         rows, length = self.config.batch_size, self.config.sequence_length
@@ -100,8 +100,11 @@ class LanguageTask(TextTask):
 
 
 def carries_state(model: Module) -> bool:
-    """Whether a language model's state may go on from one window of a text to the next."""
-    return bool(getattr(model, "carries_state", False))
+    """Whether a language model is recurrent, ``model(tokens, state) -> (logits, state)``, or looks back by attention.
+
+    The latter is ``model(tokens) -> logits`` and has :meth:`start` and :meth:`step` for generation.
+    """
+    return not hasattr(model, "start")
 
 
 def whole_text(ids: np.ndarray, length: int, rows: int, streams: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -18,8 +18,8 @@ from numbanet.training.build import Data
 from numbanet.training.errors import ConfigError
 from numbanet.training.tasks.task import TextTask
 
-# the model is called with source tokens, source lengths and the decoder's inputs
-Batch = tuple[tuple[Tensor, Tensor, Tensor], Tensor]
+# the model is called with the source and the decoder's inputs
+Batch = tuple[tuple[Tensor, Tensor], Tensor]
 
 _ROWS = 64  # sentences that are translated side by side
 
@@ -27,10 +27,10 @@ _ROWS = 64  # sentences that are translated side by side
 class TranslationTask(TextTask):
     """A target sequence from a source sequence.
 
-    ``model(source (n, S), lengths (n,), inputs (n, T)) -> logits (n, T, V)``; for decoding
-    ``model.encode(source, lengths) -> state``, ``model.step(tokens (n, 1), state) -> (logits (n, 1, V), state)`` and
-    ``model.reorder(state, rows) -> state``. With the setting ``reverse`` the tokens of the source or of the target
-    stand in reverse order. Training pairs with more than ``sequence_length`` tokens on a side are left out.
+    ``model(source (n, S), inputs (n, T)) -> logits (n, T, V)``; for decoding ``model.start(source) -> state``,
+    ``model.step(tokens (n, 1), state) -> logits (n, V)``, which moves the state on, and ``state.select(rows)``. With the
+    setting ``reverse`` the tokens of the source or of the target stand in reverse order. Training pairs with more than
+    ``sequence_length`` tokens on a side are left out.
     """
 
     names = ("source", "target")
@@ -73,7 +73,7 @@ class TranslationTask(TextTask):
             "source_vocab_size": len(self.tokenizers["source"]),
             "target_vocab_size": len(self.tokenizers["target"]),
             "max_length": self.config.sequence_length,
-            "padding_idx": self.tokenizers["target"].vocabulary.padding,
+            "padding": self.tokenizers["target"].vocabulary.padding,
         }
 
     def loader(self, model: Module) -> DataLoader:
@@ -88,20 +88,23 @@ class TranslationTask(TextTask):
     def translate(self, model: Module, texts: list[str], beams: int = 1, length_penalty: float = 0.6) -> list[str]:
         """The translations of texts, in their order; one beam takes the most probable token again and again.
 
+        A text without tokens has an empty translation.
+
         Raises:
-            TextError: a text has no tokens, or more than the model takes; it is named by its number.
+            TextError: a text has more tokens than the model takes; it is named by its number.
         """
-        found = self.decode(model, self.encode(texts), beams, length_penalty)
-        return [self.text_of(answer.tokens) for answer in found]
+        sources = self.encode(texts)
+        filled = [number for number, ids in enumerate(sources) if len(ids)]
+        answers = self.decode(model, [sources[number] for number in filled], beams, length_penalty)
+        found = dict(zip(filled, answers, strict=True))
+        return [self.text_of(found[number].tokens) if number in found else "" for number in range(len(texts))]
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """The tokens of source texts; raises as :meth:`translate`."""
-        sources, most = [], self.config.sequence_length
-        for number, text in enumerate(texts, start=1):
-            ids = self._ids("source", text)
-            if not 0 < len(ids) <= most:
-                raise TextError(f"line {number} has {len(ids)} tokens; the model takes 1 to {most}")
-            sources.append(ids)
+        sources, most = [self._ids("source", text) for text in texts], self.config.sequence_length
+        for number, ids in enumerate(sources, start=1):
+            if len(ids) > most:
+                raise TextError(f"line {number} has {len(ids)} tokens; the model takes at most {most}")
         return sources
 
     def decode(
@@ -113,17 +116,16 @@ class TranslationTask(TextTask):
         found: dict[int, Hypothesis] = {}
         for first in range(0, len(order), _ROWS):
             chosen = order[first : first + _ROWS].tolist()
-            lengths = np.array([len(sources[number]) for number in chosen], np.int64)
             rows = pad([sources[number] for number in chosen], vocabulary.padding)
             with no_grad():
                 answers = beam_search(
                     lambda tokens, state: _step(model, tokens, state),
-                    model.encode(from_numpy(rows), from_numpy(lengths)),
-                    model.reorder,
+                    model.start(from_numpy(rows)),
+                    _select,
                     vocabulary.begin,
                     vocabulary.end,
                     len(chosen),
-                    min(self.config.sequence_length, 2 * int(lengths.max()) + 20),
+                    min(self.config.sequence_length, 2 * rows.shape[1] + 20),
                     beams=beams,
                     length_penalty=length_penalty if beams > 1 else 0.0,
                     forbidden=(vocabulary.padding, vocabulary.begin, vocabulary.unknown),
@@ -144,8 +146,12 @@ class TranslationTask(TextTask):
 
 
 def _step(model: Module, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-    logits, state = model.step(from_numpy(tokens), state)
-    return logits[:, -1].numpy(), state
+    return model.step(from_numpy(tokens), state).numpy(), state
+
+
+def _select(state: Any, rows: np.ndarray) -> Any:
+    state.select(rows)
+    return state
 
 
 def _sizes(part: PairDataset) -> np.ndarray:
