@@ -28,9 +28,9 @@ class TranslationTask(TextTask):
     """A target sequence from a source sequence.
 
     ``model(source (n, S), inputs (n, T)) -> logits (n, T, V)``; for decoding ``model.start(source) -> state``,
-    ``model.step(tokens (n, 1), state) -> logits (n, V)``, which moves the state on, and ``state.select(rows)``. With the
-    setting ``reverse`` the tokens of the source or of the target stand in reverse order. Training pairs with more than
-    ``sequence_length`` tokens on a side are left out.
+    ``model.step(tokens (n, 1), state) -> logits (n, V)``, which moves the state on, and ``state.select(rows)``. With
+    the setting ``reverse`` the tokens of the source or of the target stand in reverse order. Training pairs with more
+    than ``sequence_length`` tokens on a side are left out.
     """
 
     names = ("source", "target")
