@@ -95,7 +95,8 @@ def data_info(config: Config, folder: Path | None = None) -> Any:
     """What is known of the data set; one of the user's own is made for it."""
     if is_function(config.dataset):
         return _splits(config, folder).info
-    return datasets.dataset_info(config.dataset, config.image_size)
+    info = datasets.dataset_info(config.dataset, config.image_size)
+    return info if isinstance(info, datasets.DatasetInfo) else _splits(config, folder).info
 
 
 def _splits(config: Config, folder: Path | None) -> Data:
@@ -111,6 +112,9 @@ def _splits(config: Config, folder: Path | None) -> Data:
         options = {"image_size": config.image_size, "skip_corrupt": config.skip_corrupt}
     elif config.image_size:
         raise ConfigError(f"image_size is for folders of pictures; those of {config.dataset} keep their size")
+    elif isinstance(datasets.dataset_info(config.dataset), datasets.TextInfo):  # series of numbers
+        series = datasets.load(config.dataset, length=config.sequence_length)
+        return Data(*own_splits(config.dataset, (series.train, series.validation, series.test)))
     splits = datasets.load(config.dataset, data_dir=config.data_dir or None, **options)
     return Data(splits.train, None, splits.test, splits.info, splits.skipped)
 

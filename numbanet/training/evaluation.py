@@ -30,6 +30,11 @@ class Evaluation:
         """Share of samples classified right."""
         return None if self.correct is None else self.correct / self.samples
 
+    @property
+    def measures(self) -> dict[str, float]:
+        """What goes into ``metrics.jsonl``."""
+        return {"loss": self.loss, **({} if self.accuracy is None else {"accuracy": self.accuracy})}
+
 
 def evaluate(model: Module, dataset: Any, batch_size: int = 500, objective: Objective | None = None) -> Evaluation:
     """Mean loss and accuracy of ``model`` on samples (input, target).

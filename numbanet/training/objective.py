@@ -41,6 +41,10 @@ class Objective:
             return POINTWISE[self.loss](*self._compared(outputs, targets))
         return F.cross_entropy(outputs, targets, self._class_weights(), label_smoothing=self.label_smoothing)
 
+    def count(self, targets: Tensor) -> int:
+        """How many samples a batch has."""
+        return len(targets)
+
     def share(self, targets: Tensor) -> float:
         """How much a batch counts: its samples, or the sum of their classes' weights."""
         if self.class_weights is None:

@@ -1,9 +1,10 @@
 """Run: the folder of one training run, which is all that is needed to continue, evaluate or repeat it.
 
-``config.toml`` every setting, beside it copies of the user's own files that it names; ``metrics.jsonl`` one line an
-epoch; ``summary.json`` the result; ``last.npz`` where training stands; ``best.npz`` the weights with the lowest loss
-(of the validation part if there is one, else of training: the test data choose nothing); ``curves.png`` the metrics as
-a picture. A run folder always holds a checkpoint: it is made under another name and renamed when complete.
+``config.toml`` every setting, beside it copies of the user's own files that it names and the tokenizers of a text;
+``metrics.jsonl`` one line an epoch; ``summary.json`` the result; ``last.npz`` where training stands; ``best.npz`` the
+weights with the lowest loss (of the validation part if there is one, else of training: the test data choose nothing);
+``curves.png`` the metrics as a picture. A run folder always holds a checkpoint: it is made under another name and
+renamed when complete.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ class Run:
         self.config = config
 
     @classmethod
-    def create(cls, folder: str | Path, config: Config, start: Checkpoint) -> Run:
-        """Make the folder with its config and the checkpoint to start from, whole or not at all.
+    def create(
+        cls, folder: str | Path, config: Config, start: Checkpoint, files: Mapping[str, str] | None = None
+    ) -> Run:
+        """Make the folder with its config, the checkpoint to start from and further ``files``, whole or not at all.
 
         Raises :class:`RunError` when the folder cannot be made, or exists and has something in it.
         """
@@ -46,13 +49,13 @@ class Run:
         check_free(folder)
         try:
             if folder.is_dir():
-                cls(folder, config)._fill(start)
+                cls(folder, config)._fill(start, files or {})
             else:
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 temporary = folder.with_name(f".{folder.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
                 try:
                     temporary.mkdir()
-                    cls(temporary, config)._fill(start)
+                    cls(temporary, config)._fill(start, files or {})
                     temporary.rename(folder)
                     sync_folder(folder.parent)
                 finally:
@@ -62,25 +65,29 @@ class Run:
         return cls(folder, config)
 
     @classmethod
-    def create_numbered(cls, folder: str | Path, config: Config, start: Checkpoint) -> Run:
+    def create_numbered(
+        cls, folder: str | Path, config: Config, start: Checkpoint, files: Mapping[str, str] | None = None
+    ) -> Run:
         """As :meth:`create`, in the first of ``folder``, ``folder``-2, ``folder``-3, … that is free."""
         while True:
             candidate = free_name(Path(folder))
             try:
-                return cls.create(candidate, config, start)
+                return cls.create(candidate, config, start, files)
             except RunError:
                 if not candidate.exists():  # else another process took the name in the meantime
                     raise
 
-    def _fill(self, start: Checkpoint) -> None:
+    def _fill(self, start: Checkpoint, files: Mapping[str, str]) -> None:
         try:
+            for name, text in files.items():
+                write_text(self.folder / name, text)
             for name, path in own_files(self.config).items():
                 shutil.copyfile(path, self.folder / name)
             self.save_checkpoint("last", start)
             self.write_metrics([])
             self.save_config(self.config)  # comes last: config.toml is what makes a folder a run
         except BaseException:
-            for name in ("last.npz", "metrics.jsonl", "config.toml", *own_files(self.config)):
+            for name in ("last.npz", "metrics.jsonl", "config.toml", *own_files(self.config), *files):
                 (self.folder / name).unlink(missing_ok=True)
             raise
 

@@ -10,7 +10,7 @@ import numpy as np
 from numbanet import random
 from numbanet.training.checkpoint import Checkpoint
 from numbanet.training.config import MAY_CHANGE
-from numbanet.training.errors import CheckpointError
+from numbanet.training.errors import CheckpointError, ConfigError
 from numbanet.training.pack import pack, unpack
 from numbanet.training.run import Run
 from numbanet.version import __version__
@@ -48,6 +48,8 @@ def take(trainer: Trainer) -> Checkpoint:
         "loader": trainer.loader.state_dict(),
         "random": random.get_state(),
         "progress": dataclasses.asdict(trainer.progress),
+        "data": trainer.task.fingerprint(),
+        "carried": pack(step.forward.state_dict(), "carried", arrays),
     }
     if step.rules.average is not None:
         state["average"] = pack(step.rules.average.state_dict(), "average", arrays)
@@ -62,7 +64,9 @@ def take(trainer: Trainer) -> Checkpoint:
 def put_back(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Bring a trainer into the state of a checkpoint of its run; raises :class:`CheckpointError` if it does not fit."""
     state, arrays = checkpoint.state, checkpoint.arrays
-    step = trainer.step
+    step, run = trainer.step, trainer.run
+    if state.get("data", "") != trainer.task.fingerprint():
+        raise ConfigError(f"the data of {run.config.dataset} are not those that the run in {run.folder} began with")
     try:
         trainer.model.load_state_dict(unpack(state["weights"], arrays))
         step.optimizer.load_state_dict(unpack(state["optimizer"], arrays))
@@ -73,6 +77,7 @@ def put_back(trainer: Trainer, checkpoint: Checkpoint) -> None:
             callback.load_state_dict(unpack(kept, arrays))
         trainer.loader.load_state_dict(state["loader"])
         random.set_state(state["random"])
+        step.forward.load_state_dict(unpack(state["carried"], arrays))
         trainer.progress = Progress(**state["progress"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         path = trainer.run.checkpoint_path("last")

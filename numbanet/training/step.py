@@ -34,7 +34,8 @@ class TrainingStep:
     """``step(inputs, targets)`` updates the model once and returns the batch's loss.
 
     ``schedule(number)`` is the factor on the learning rate of the step with that number; :attr:`number` counts them
-    and :attr:`last_rate` is the last one's learning rate. A loss that is not finite is returned without an update.
+    and :attr:`last_rate` is the last one's learning rate. ``forward`` is how inputs go through the model where that is
+    more than a call. A loss that is not finite is returned without an update.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class TrainingStep:
         lr: float,
         objective: Objective | None = None,
         rules: Rules | None = None,
+        forward: Callable[[Any], Tensor] | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -52,6 +54,7 @@ class TrainingStep:
         self.lr = lr
         self.objective = objective or Objective()
         self.rules = rules or Rules()
+        self.forward = forward or model
         self.number = 0
         self.last_rate = lr
 
@@ -69,14 +72,14 @@ class TrainingStep:
     def losses(self, inputs: Tensor, targets: Tensor) -> Iterator[Tensor]:
         """The losses of the parts of a batch, which add up to the batch's."""
         if self.rules.parts == 1:
-            yield self.objective(self.model(inputs), targets)
+            yield self.objective(self.forward(inputs), targets)
             return
         whole, count = self.objective.share(targets), len(targets)
         bounds = [count * part // self.rules.parts for part in range(self.rules.parts + 1)]
         for begin, end in pairwise(bounds):
             if begin < end:
                 part = targets[begin:end]
-                yield self.objective(self.model(inputs[begin:end]), part) * (self.objective.share(part) / whole)
+                yield self.objective(self.forward(inputs[begin:end]), part) * (self.objective.share(part) / whole)
 
     def update(self) -> None:
         """The optimiser's update by the gradients that there are, at this step's learning rate."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import numbanet
-from numbanet.data.collate import collate_arrays
 from numbanet.nn import Module
 from numbanet.optim import AveragedModel
 from numbanet.training import build, curves, snapshot
@@ -21,7 +20,6 @@ from numbanet.training.callback import Callback
 from numbanet.training.checkpoint import Checkpoint
 from numbanet.training.config import Config, continued
 from numbanet.training.errors import ConfigError, DivergedError, Interrupted
-from numbanet.training.evaluation import evaluate
 from numbanet.training.interrupt import InterruptFlag
 from numbanet.training.machine import peak_memory_mb
 from numbanet.training.monitor import epochs_since_best, monitored
@@ -31,7 +29,8 @@ from numbanet.training.run import Run, finite
 from numbanet.training.schedule import Schedule, effect_of_epochs
 from numbanet.training.snapshot import Progress
 from numbanet.training.step import Rules, TrainingStep
-from numbanet.training.warmup import batch_sizes, compile_kernels
+from numbanet.training.tasks import make_task
+from numbanet.training.warmup import compile_kernels
 from numbanet.version import __version__
 
 
@@ -67,10 +66,11 @@ class Trainer:
         self.reporter = reporter or Reporter()
         self.out = out
         self.run: Run | None = None
-        self.data = build.load_data(config, folder)
-        self.model = build.build_model(config, self.data.info, folder)
-        self.loader = build.training_loader(config, self.data)
-        self.objective = build.build_objective(config, self.data)
+        self.task = make_task(config, folder)
+        self.data = self.task.data
+        self.model = self.task.build_model()
+        self.loader = self.task.loader(self.model)
+        self.objective = self.task.objective()
         self.schedule = Schedule(config, len(self.loader))
         self.step = self._make_step(self.model)
         self.callbacks = [*build.build_callbacks(config, folder), *callbacks]
@@ -131,9 +131,9 @@ class Trainer:
         default = Path("runs") / f"{short_name(self.config.model)}-{short_name(self.config.dataset)}"
         start = self._checkpoint()
         if self.out is None:
-            self.run = Run.create_numbered(default, self.config, start)
+            self.run = Run.create_numbered(default, self.config, start, self.task.files())
         else:
-            self.run = Run.create(self.out, self.config, start)
+            self.run = Run.create(self.out, self.config, start, self.task.files())
 
     def _fit(self) -> dict[str, Any]:
         run, config, progress = self.run, self.config, self.progress
@@ -152,6 +152,8 @@ class Trainer:
             what = "picture that cannot be read is" if count == 1 else "pictures that cannot be read are"
             self.reporter.note(f"{count} {what} left out, such as {self.data.skipped[0]}")
         self.reporter.begin(config, run.folder, parameters, len(self.data.train), len(self.loader))
+        for note in self.task.notes:
+            self.reporter.note(note)
         if self._goes_on():
             self._compile()
         for callback in self.callbacks:
@@ -175,20 +177,21 @@ class Trainer:
         return self.model if average is None else average.module
 
     def _compile(self) -> None:
-        sizes = batch_sizes(len(self.data.train), self.config.batch_size)
-        parts = [part for part in (self.data.validation, self.data.test) if part is not None]
-        eval_sizes = set().union(*(batch_sizes(len(part), self.config.eval_batch_size) for part in parts))
-        sample = collate_arrays([self.data.test[0]])
+        train_batches, eval_batches = self.task.examples(self.model)
 
         def report(done: int, total: int) -> None:
             self.reporter.compiling(done, total)
             if self._flag.signal is not None and threading.current_thread() is threading.main_thread():
                 self._interrupt()  # what is saved already is where the run stands
 
-        sizes_of = {"train_sizes": sizes, "eval_sizes": eval_sizes}
-        exact, transform = self.config.exact_batchnorm, self.loader.transform
         seconds = compile_kernels(
-            self.model, self._make_step, sample, **sizes_of, progress=report, transform=transform, exact_batchnorm=exact
+            self.model,
+            self._make_step,
+            train_batches,
+            eval_batches,
+            report,
+            self.loader.transform,
+            self.config.exact_batchnorm,
         )
         self.progress.seconds_compile += seconds
 
@@ -201,11 +204,13 @@ class Trainer:
         every = self.config.checkpoint_steps or self.config.epochs * len(self.loader) + 1
         self.schedule.see(progress.history)
         self.model.train()
+        if self.loader.position == 0:
+            step.forward.begin_epoch()
         for inputs, targets in self.loader:
             loss = step(inputs, targets)
             if loss - loss != 0.0:  # true for NaN and infinity alone
                 raise self._diverged(f"the loss became {loss}", step.number + 1)
-            count = len(targets)
+            count = self.objective.count(targets)
             progress.loss_sum += loss * count
             progress.samples += count
             for callback in self.callbacks:
@@ -272,10 +277,8 @@ class Trainer:
         for name in ("validation", "test"):
             part = getattr(self.data, name)
             if part is not None:
-                result = evaluate(self.judged, part, self.config.eval_batch_size, self.objective)
-                row[f"{name}_loss"] = result.loss
-                if result.accuracy is not None:
-                    row[f"{name}_accuracy"] = result.accuracy
+                measures = self.task.evaluate(self.judged, part).measures
+                row |= {f"{name}_{measure}": value for measure, value in measures.items()}
         return {**row, "seconds": round(self._session + time.perf_counter() - self._started, 3)}
 
     def _finish(self, parameters: int) -> dict[str, Any]:
@@ -294,12 +297,12 @@ class Trainer:
             "epochs": progress.epoch,
             **({"stopped": progress.stopped} if progress.stopped else {}),
             "parameters": parameters,
-            **{key: value for key, value in last.items() if key.endswith(("_loss", "_accuracy"))},
+            **{key: value for key, value in last.items() if key.startswith(("train_", "validation_", "test_"))},
             "best": progress.best,
             "seconds_total": round(self._session + time.perf_counter() - self._started, 3),
             "seconds_compile": round(progress.seconds_compile, 3),
             "seconds_training": round(progress.seconds_training, 3),
-            "samples_per_second": round(progress.samples_total / progress.seconds_training, 1),
+            f"{self.task.unit}_per_second": round(progress.samples_total / progress.seconds_training, 1),
             "peak_rss_mb": peak_memory_mb(),
             "version": __version__,
             "backend": config.backend,
@@ -321,7 +324,7 @@ class Trainer:
         average = AveragedModel(model, config.ema_decay) if config.ema_decay else None
         rules = Rules(config.accumulate, config.clip_value, config.clip_norm, average)
         optimizer = build.build_optimizer(config, model)
-        return TrainingStep(model, optimizer, self.schedule, config.lr, self.objective, rules)
+        return TrainingStep(model, optimizer, self.schedule, config.lr, self.objective, rules, self.task.forward(model))
 
     def _diverged(self, what: str, step: int) -> DivergedError:
         path = self.run.checkpoint_path("last")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,16 +23,13 @@ Progress = Callable[[int, int], None]
 def compile_kernels(
     model: Module,
     make_step: Callable[[Module], TrainingStep],
-    sample: tuple[np.ndarray, np.ndarray],
-    train_sizes: Iterable[int],
-    eval_sizes: Iterable[int],
+    train_batches: Sequence[tuple[Any, Any]],
+    eval_batches: Sequence[tuple[Any, Any]],
     progress: Progress,
     transform: Callable[[Any, np.ndarray, int], Any] | None = None,
     exact_batchnorm: bool = False,
 ) -> float:
-    """Compile the kernels that training and evaluation on batches of these sizes need; returns the seconds it took.
-
-    ``sample`` is a batch of one, which tells the shapes and dtypes of inputs and targets.
+    """Compile the kernels that training and evaluation on batches like these need; returns the seconds it took.
 
     A copy of the model takes two steps (the second one updates existing optimiser state) and an evaluation in
     which the back end notes the kernels instead of running them; ``transform`` is the one of the loader, which takes
@@ -47,20 +44,20 @@ def compile_kernels(
             twin = copy.deepcopy(model)
             step = make_step(twin)
             if transform is not None:
-                transform((np.zeros(sample[0].shape, np.uint8), np.zeros(1, np.int64)), np.zeros(1, np.int64), 0)
-            for size in sorted(set(train_sizes)):
+                shape = train_batches[0][0].shape[1:]
+                transform((np.zeros((1, *shape), np.uint8), np.zeros(1, np.int64)), np.zeros(1, np.int64), 0)
+            for batch in train_batches:
                 for _ in range(2):
                     step.optimizer.zero_grad()
-                    for loss in step.losses(*_blank_batch(size, sample)):
+                    for loss in step.losses(*batch):
                         loss.backward()  # its value means nothing here
                     step.update()
                 if exact_batchnorm:
-                    set_exact_batchnorm(twin, TensorDataset(*_blank_batch(size, sample)), size)
+                    set_exact_batchnorm(twin, TensorDataset(*batch), len(batch[1]))
             twin.eval()
             with no_grad():
-                for size in sorted(set(eval_sizes)):
-                    inputs, targets = _blank_batch(size, sample)
-                    step.objective.total(twin(inputs), targets)
+                for inputs, targets in eval_batches:
+                    step.objective.total(step.forward(inputs), targets)
     finally:
         random.set_state(random_state)
     return backend.compile(kernels, progress=progress)
@@ -74,5 +71,6 @@ def batch_sizes(samples: int, batch_size: int) -> set[int]:
     return sizes
 
 
-def _blank_batch(size: int, sample: tuple[np.ndarray, np.ndarray]) -> tuple[Any, ...]:
+def blank_batch(size: int, sample: tuple[np.ndarray, np.ndarray]) -> tuple[Any, ...]:
+    """A batch of zeros with the shapes and dtypes of a batch of one."""
     return tuple(numbanet.from_numpy(np.zeros((size, *part.shape[1:]), part.dtype)) for part in sample)

@@ -13,7 +13,7 @@ from numbanet import optim
 from numbanet.data.sequences import IGNORED
 from numbanet.text import TextError
 from numbanet.training.errors import ConfigError
-from numbanet.training.tasks import text_task
+from numbanet.training.tasks import SampleTask, make_task
 from numbanet.training.tasks.generation import continued_texts
 from numbanet.training.tasks.language import whole_text
 from numbanet.training.tasks.naive_bayes import naive_bayes_accuracy
@@ -44,7 +44,7 @@ def pairs() -> str:
 
 def task_of(changes: dict, **settings):
     common = {"model_options": {}, "limit": 0, "batch_size": 4}
-    return text_task(small_config(**{**common, **settings, **changes}))
+    return make_task(small_config(**{**common, **settings, **changes}))
 
 
 def language(**changes):
@@ -61,7 +61,7 @@ def translation(**changes):
 
 
 def test_pictures_have_no_text_task():
-    assert text_task(small_config()) is None
+    assert isinstance(make_task(small_config()), SampleTask)
 
 
 # --- a whole text --------------------------------------------------------------------------------------------------

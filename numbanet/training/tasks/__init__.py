@@ -1,4 +1,4 @@
-"""Tasks: what is learned (language models, classes of texts, translation) decides about batches, loss and measures."""
+"""Tasks: what is learned (samples, language models, texts' classes, translation) decides about batches and measures."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from numbanet import datasets
 from numbanet.datasets import TextInfo
 from numbanet.datasets.text_info import CLASSIFICATION, LANGUAGE, TRANSLATION
 from numbanet.training.config import Config
+from numbanet.training.own import is_own
 from numbanet.training.tasks.classification import ClassificationTask
 from numbanet.training.tasks.language import LanguageTask
+from numbanet.training.tasks.samples import SampleTask
 from numbanet.training.tasks.task import TextTask
 from numbanet.training.tasks.translation import TranslationTask
 
-TASKS = {LANGUAGE: LanguageTask, CLASSIFICATION: ClassificationTask, TRANSLATION: TranslationTask}
+TEXT_TASKS = {LANGUAGE: LanguageTask, CLASSIFICATION: ClassificationTask, TRANSLATION: TranslationTask}
 
 
-def text_task(config: Config, folder: Path | None = None) -> TextTask | None:
-    """The task of a config whose data set holds texts, else None; ``folder`` is a run folder that keeps tokenizers."""
-    if config.dataset not in datasets.list_datasets():
-        return None
-    info = datasets.dataset_info(config.dataset)
-    return TASKS[info.task](config, folder) if isinstance(info, TextInfo) else None
+def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTask:
+    """The task of a config, by its data set; ``folder`` is a run folder, which keeps what the task needs."""
+    info = None if is_own(config.dataset) else datasets.dataset_info(config.dataset)
+    task = TEXT_TASKS.get(info.task, SampleTask) if isinstance(info, TextInfo) else SampleTask
+    return task(config, folder)

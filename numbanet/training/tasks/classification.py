@@ -27,6 +27,9 @@ class ClassificationTask(TextTask):
     """
 
     specials = (PADDING, UNKNOWN)
+    kind = "text classes"
+    unit = "texts"
+    wanted = "it gives texts no classes"
 
     def train_tokenizers(self) -> dict[str, Tokenizer]:
         return {"tokenizer": self._train_tokenizer("\n".join(text for text, _ in self.splits.train))}
@@ -62,6 +65,9 @@ class ClassificationTask(TextTask):
             "max_length": self.config.sequence_length,
             "padding": tokenizer.vocabulary.padding,
         }
+
+    def training_arrays(self) -> list[np.ndarray]:
+        return [*self.data.train.sequences, self.data.train.labels]
 
     def forward(self, model: Module) -> Lengths:
         return Lengths(model)

@@ -31,6 +31,8 @@ class LanguageTask(TextTask):
     """
 
     specials = (UNKNOWN,)
+    kind = "language"
+    wanted = "only language models make text"
 
     def train_tokenizers(self) -> dict[str, Tokenizer]:
         return {"tokenizer": self._train_tokenizer(self._texts()[0])}
@@ -80,6 +82,13 @@ class LanguageTask(TextTask):
 
     def forward(self, model: Module) -> Forward:
         return CarriedState(model) if carries_state(model) else Forward(model)
+
+    def training_arrays(self) -> list[np.ndarray]:
+        return [self.data.train.tokens]
+
+    def examples(self, model: Module) -> tuple[list[Any], list[Any]]:
+        batch = next(iter(self.batches(model, self.data.test)))
+        return [batch], [batch]
 
     def batches(self, model: Module, part: WindowDataset) -> Iterator[tuple[Tensor, Tensor]]:
         rows, length = self.config.batch_size, self.config.sequence_length

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import numbanet
 from numbanet import datasets, models
@@ -31,6 +34,11 @@ class TextTask:
     Data are read when they are first asked for, so that a model can be used without them.
     """
 
+    #: what the registry calls models of this kind
+    kind: str
+    #: what is said when a run of another kind is used in its place
+    wanted: str
+    unit = "tokens"
     #: names of the tokenizers, which are those of their files in the run folder
     names: tuple[str, ...] = ("tokenizer",)
     specials: tuple[str, ...] = SPECIALS
@@ -38,6 +46,7 @@ class TextTask:
     def __init__(self, config: Config, folder: Path | None = None) -> None:
         self.config = config
         self.info: TextInfo = datasets.dataset_info(config.dataset)
+        self._check()
         self.notes: list[str] = []
         if folder is None:
             self.tokenizers = self.train_tokenizers()
@@ -65,6 +74,20 @@ class TextTask:
         """The batches of a part of the data, for evaluation."""
         raise NotImplementedError
 
+    def training_arrays(self) -> Iterable[np.ndarray]:
+        """All that the training data are made of."""
+        raise NotImplementedError
+
+    def examples(self, model: Module) -> tuple[list[Any], list[Any]]:
+        """A few batches of training and of evaluation, the largest and the smallest of each."""
+        evaluated = [part for part in (self.data.validation, self.data.test) if part is not None]
+        found = []
+        for parts in ([self.data.train], evaluated):
+            batches = [batch for part in parts for batch in self.batches(model, part)]
+            batches.sort(key=lambda batch: batch[0][0].numel())
+            found.append([batches[0], batches[-1]])
+        return tuple(found)
+
     # --- what they have in common ------------------------------------------------------------------------------------
     @functools.cached_property
     def splits(self) -> TextSplits:
@@ -84,6 +107,13 @@ class TextTask:
     def files(self) -> dict[str, str]:
         """The files that a run folder keeps for the task, by name."""
         return {f"{name}.json": tokenizer.dumps() for name, tokenizer in self.tokenizers.items()}
+
+    def fingerprint(self) -> str:
+        """A hash of the training data, by which a run that goes on sees that they have changed."""
+        digest = hashlib.sha256()
+        for array in self.training_arrays():
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def build_model(self) -> Module:
         """The model of the config with the seed's initial weights.
@@ -112,6 +142,18 @@ class TextTask:
     def evaluate(self, model: Module, part: Any) -> TokenEvaluation:
         """Loss and measures of a model on a part of the data."""
         return evaluate_tokens(model, self.forward(model), self.batches(model, part), self.objective())
+
+    def _check(self) -> None:
+        config = self.config
+        model = models.model_info(config.model)
+        if getattr(model, "kind", self.kind) != self.kind:
+            fitting = [name for name in models.list_models() if models.model_info(name).kind == self.kind]
+            raise ConfigError(
+                f"the model {config.model} is for {model.kind}, and {config.dataset} is for {self.kind}; "
+                f"models that fit: {', '.join(fitting)}"
+            )
+        if config.accumulate > 1:
+            raise ConfigError(f"accumulate {config.accumulate}: batches of {self.kind} are not cut into parts")
 
     def _train_tokenizer(self, text: str) -> Tokenizer:
         """The tokenizer that the settings name, made of a text."""

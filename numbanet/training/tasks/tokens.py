@@ -26,9 +26,13 @@ class TokenObjective:
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(*_flat(outputs, targets), label_smoothing=self.label_smoothing)
 
+    def count(self, targets: Tensor) -> int:
+        """How many targets count."""
+        return int((targets.numpy() != IGNORED).sum())
+
     def share(self, targets: Tensor) -> float:
         """How much a batch counts: its targets."""
-        return float((targets.numpy() != IGNORED).sum())
+        return float(self.count(targets))
 
     def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The sum of the targets' losses."""
@@ -69,7 +73,7 @@ class TokenEvaluation:
     @property
     def measures(self) -> dict[str, float]:
         """What goes into ``metrics.jsonl``."""
-        return {"loss": self.loss, "accuracy": self.accuracy, **self.extra}
+        return {"loss": self.loss, "accuracy": self.accuracy, "perplexity": self.perplexity, **self.extra}
 
 
 def evaluate_tokens(
@@ -88,7 +92,7 @@ def evaluate_tokens(
                 outputs = forward(inputs)
                 loss += objective.total(outputs, targets).item()
                 correct += objective.correct(outputs, targets)
-                count += int(objective.share(targets))
+                count += objective.count(targets)
     finally:
         model.train(was_training)
     return TokenEvaluation(loss / count, correct, count)

@@ -34,6 +34,8 @@ class TranslationTask(TextTask):
     """
 
     names = ("source", "target")
+    kind = "translation"
+    wanted = "it has not learned to translate"
 
     def train_tokenizers(self) -> dict[str, Tokenizer]:
         sides = zip(*self.splits.train, strict=True)
@@ -75,6 +77,9 @@ class TranslationTask(TextTask):
             "max_length": self.config.sequence_length,
             "padding": self.tokenizers["target"].vocabulary.padding,
         }
+
+    def training_arrays(self) -> list[np.ndarray]:
+        return [*self.data.train.sources, *self.data.train.targets]
 
     def loader(self, model: Module) -> DataLoader:
         train, config = self.data.train, self.config
