@@ -19,7 +19,9 @@ STARTED = time.perf_counter()  # as near to the start of the process as we get
 COMMANDS = {
     "train": "Train a model, or go on with a run.",
     "evaluate": "Loss and accuracy of a trained model on test data.",
-    "predict": "What a trained model sees in pictures.",
+    "predict": "What a trained model sees in pictures, or which classes texts have.",
+    "generate": "Text by a trained language model.",
+    "translate": "Lines of text, translated by a trained model.",
     "export": "Write the weights of a trained model for PyTorch or NumPy.",
     "inspect": "Draw what a trained model looks like inside.",
     "models": "Models that can be trained.",

@@ -18,9 +18,18 @@ PARTS = ("test", "validation", "train")
 @click.option("--checkpoint", type=click.Choice(CHECKPOINTS), default="last", show_default=True, help="which weights")
 @click.option("--part", type=click.Choice(PARTS), default="test", show_default=True, help="which part of the data")
 @click.option("--plot", metavar="FILE.png", help="where to draw the confusion matrix; without it RUN/confusion.png")
-@setting_options(["dataset", "data_dir", "limit", "threads", "backend", "eval_batch_size"])
-def command(run: str, checkpoint: str, part: str, plot: str | None, **options: Any) -> None:
+@click.option("--beams", type=click.IntRange(min=1), default=1, show_default=True, help="width of the beam search")
+@click.option(
+    "--length-penalty", type=click.FloatRange(min=0), default=0.6, show_default=True, help="of the beam search"
+)
+@setting_options(["dataset", "text", "pairs", "data_dir", "limit", "threads", "backend", "eval_batch_size"])
+def command(
+    run: str, checkpoint: str, part: str, plot: str | None, beams: int, length_penalty: float, **options: Any
+) -> None:
     """Loss and accuracy of the model in the folder RUN on test data, for each class too, and what it takes for what.
+
+    Of language models the perplexity and the bits that a character takes, of classifiers of texts what naive Bayes
+    reaches, of translators BLEU.
 
     What is not given is taken from the run. "best" are the weights with the lowest loss of the validation part, or of
     training where there is none; the test data never choose.
@@ -28,7 +37,11 @@ def command(run: str, checkpoint: str, part: str, plot: str | None, **options: A
     opened = Run.open(run)
     # the model is made for the run's own data set: another one must fit its inputs and classes
     own = opened.config
-    config = own.replace(**given(options))
+    wanted = given(options)
+    for name in ("text", "pairs"):
+        if name in wanted:
+            wanted["dataset"] = name
+    config = own.replace(**wanted)
 
     from numbanet.cli.console import plural
     from numbanet.training import build
@@ -36,9 +49,13 @@ def command(run: str, checkpoint: str, part: str, plot: str | None, **options: A
     from numbanet.training.evaluation import evaluate
     from numbanet.training.own import short_name
     from numbanet.training.restore import load_model
+    from numbanet.training.tasks import TextTask, task_class
 
     build.check_names(config)
     config = build.use_machine(config)
+    if issubclass(task_class(own), TextTask):
+        _evaluate_text(opened, config, checkpoint, part, {"beams": beams, "length_penalty": length_penalty})
+        return
     folder = opened.folder if config.dataset == own.dataset else None
     if folder is None:
         _check_alike(build.data_info(own, opened.folder), build.data_info(config), own.dataset, config.dataset)
@@ -59,6 +76,27 @@ def command(run: str, checkpoint: str, part: str, plot: str | None, **options: A
         _show_classes(result.confusion, data.info.classes)
         name = "-".join(["confusion", *[checkpoint] * (checkpoint != "last"), *[part] * (part != "test")])
         _draw(result.confusion, data.info.classes, title, Path(plot) if plot else opened.folder / f"{name}.png")
+
+
+def _evaluate_text(opened: Run, config: Any, checkpoint: str, part: str, decoding: dict[str, Any]) -> None:
+    from numbanet.cli.console import plural
+    from numbanet.training.errors import ConfigError
+    from numbanet.training.restore import load_task
+    from numbanet.training.tasks import make_task, task_class
+
+    task, model, state = load_task(opened, checkpoint)
+    if task_class(config) is not type(task):
+        raise ConfigError(f"the run was trained on {opened.config.dataset}; {config.dataset} is another kind of data")
+    task = make_task(config, opened.folder)
+    if getattr(task.data, part) is None:
+        raise ConfigError("the run held out no validation part; choose --part test or train")
+    lines = task.report(model, part, **decoding)
+    click.echo(
+        f"{opened.config.model} of {opened.checkpoint_path(checkpoint)} "
+        f"({plural(state.state['progress']['epoch'], 'epoch')}) on the {part} part of {config.dataset}"
+    )
+    for line in lines:
+        click.echo(line)
 
 
 def _check_alike(mine: Any, other: Any, own_name: str, name: str) -> None:

@@ -11,15 +11,18 @@ from numbanet.cli.options import given, setting_options
 from numbanet.training.run import CHECKPOINTS, Run
 
 
-@click.command(short_help="What a trained model sees in pictures.")
+@click.command(short_help="What a trained model sees in pictures, or which classes texts have.")
 @click.argument("run")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--checkpoint", type=click.Choice(CHECKPOINTS), default="last", show_default=True, help="which weights")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="classes to print")
 @setting_options(["skip_corrupt", "threads", "backend"])
 def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **options: Any) -> None:
-    """The most probable classes of pictures, by the model in the folder RUN.
+    """The most probable classes of pictures or texts, by the model in the folder RUN.
 
+    if issubclass(task_class(config), TextTask):
+        _predict_texts(opened, files, checkpoint, top)
+        return
     FILE is a PNG or JPEG picture of any size, an .npy array of one or more pictures, or a folder, of which all
     pictures are taken, also those in folders in it.
     """
@@ -31,6 +34,7 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
     from numbanet.training import build
     from numbanet.training.errors import ConfigError
     from numbanet.training.restore import load_model
+    from numbanet.training.tasks import TextTask, task_class
 
     build.check_names(config)
     build.use_machine(config)
@@ -38,6 +42,12 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
     if info.style is None:
         raise ConfigError(f"the model in {run} was not trained on pictures, but on inputs {tuple(info.shape)}")
     names = _names(files)
+
+
+    if issubclass(task_class(config), TextTask):
+        _predict_texts(opened, files, checkpoint, top)
+        return
+    info = build.data_info(config)
     model, _ = load_model(opened, checkpoint)
     pictures, skipped = _read(names, info, config.skip_corrupt)  # all, before anything is said
     if skipped:
@@ -79,6 +89,23 @@ def _read(names: list[str], info: Any, skip_corrupt: bool) -> tuple[list[tuple[s
                 raise
             skipped.append(name)
     return pictures, skipped
+def _predict_texts(opened: Run, files: tuple[str, ...], checkpoint: str, top: int) -> None:
+    """The classes of the lines of files."""
+    import sys
+
+    from numbanet.text import decode_text, read_text
+    from numbanet.training.restore import load_task
+    from numbanet.training.tasks.classification import ClassificationTask
+
+    task, model, _ = load_task(opened, checkpoint, ClassificationTask)
+    texts = []
+    for name in files:
+        text = decode_text(sys.stdin.buffer.read(), "standard input") if name == "-" else read_text(name)
+        texts += [line for line in text.splitlines() if line.strip()]
+    for text, shares in zip(texts, task.probabilities(model, texts), strict=True):
+        best = shares.argsort()[::-1][:top]
+        classes = ", ".join(f"{task.info.classes[k]} ({100 * shares[k]:.1f} %)" for k in best)
+        click.echo(f"{classes}: {text}")
 
 
 def _probabilities(model: Any, pictures: Any, info: Any) -> Any:

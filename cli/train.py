@@ -14,7 +14,7 @@ from numbanet.training import toml
 from numbanet.training.config import SETTINGS, Config
 from numbanet.training.errors import Interrupted, RunError
 from numbanet.training.own import short_name
-from numbanet.training.recipes import recipe
+from numbanet.training.recipes import default_dataset, recipe
 from numbanet.training.run import check_free, latest_name
 
 _MODEL, *_OTHERS = SETTINGS
@@ -52,8 +52,8 @@ def command(model: str | None, config_file: str | None, out: str | None, resume:
 def _new(out: str | None, wanted: dict[str, Any]) -> Any:
     if "model" not in wanted:
         raise click.UsageError("which model? For example: numbanet train lenet5 (see `numbanet models`)")
-    dataset = wanted.get("dataset", SETTINGS["dataset"].default)
-    config = Config.from_dict(wanted, recipe(wanted["model"], dataset, wanted.get("optimizer")))
+    wanted.setdefault("dataset", default_dataset(wanted))
+    config = Config.from_dict(wanted, recipe(wanted["model"], wanted["dataset"], wanted.get("optimizer")))
     if out is not None:
         check_free(Path(out))
     from numbanet.cli.console import train_reporter
@@ -66,7 +66,7 @@ def _resumed(out: str | None, wanted: dict[str, Any]) -> Any:
     if out is None:
         if "model" not in wanted:
             raise click.UsageError("--resume needs --out DIR, or the MODEL whose last run is to go on")
-        dataset = wanted.get("dataset", SETTINGS["dataset"].default)
+        dataset = wanted.get("dataset", default_dataset(wanted))
         base = Path("runs") / f"{short_name(wanted['model'])}-{short_name(dataset)}"
         folder = latest_name(base)
         if folder is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import fnmatch
 import functools
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from numbanet import models
 from numbanet.training.config import SETTINGS, check_keys
 
 ANY = "any"
@@ -38,6 +40,20 @@ def _named(table: dict[str, dict], name: str) -> dict[str, Any]:
     if name in table:
         return table[name]
     return next((entry for pattern, entry in table.items() if fnmatch.fnmatchcase(name, pattern)), table.get(ANY, {}))
+
+
+# what a model is trained on when nothing is said: data that need no download, where there are such
+_DATASETS = {"language": "python-docs", "translation": "dates", "text classes": "sst2"}
+
+
+def default_dataset(settings: Mapping[str, Any]) -> str:
+    """The data set for ``settings`` that name none: that of a file of texts or pairs, else one that suits the model."""
+    for name in ("text", "pairs"):
+        if settings.get(name):
+            return name
+    model = settings.get("model", SETTINGS["model"].default)
+    kind = models.model_info(model).kind if model in models.list_models() else "pictures"
+    return _DATASETS.get(kind, SETTINGS["dataset"].default)
 
 
 def list_recipes() -> list[tuple[str, str]]:

@@ -20,6 +20,10 @@ TEXT_TASKS = {LANGUAGE: LanguageTask, CLASSIFICATION: ClassificationTask, TRANSL
 
 def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTask:
     """The task of a config, by its data set; ``folder`` is a run folder, which keeps what the task needs."""
+    return task_class(config)(config, folder)
+
+
+def task_class(config: Config) -> type[SampleTask] | type[TextTask]:
+    """The class of :func:`make_task`'s result."""
     info = None if is_own(config.dataset) else datasets.dataset_info(config.dataset)
-    task = TEXT_TASKS.get(info.task, SampleTask) if isinstance(info, TextInfo) else SampleTask
-    return task(config, folder)
+    return TEXT_TASKS.get(info.task, SampleTask) if isinstance(info, TextInfo) else SampleTask

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from numbanet.autograd import no_grad
 from numbanet.data import BucketSampler, DataLoader, SequenceDataset
 from numbanet.nn import Module
+from numbanet.nn import functional as F
 from numbanet.tensor import Tensor
 from numbanet.text import PADDING, UNKNOWN, TextError, Tokenizer
 from numbanet.training.build import Data
 from numbanet.training.errors import ConfigError
 from numbanet.training.tasks.forward import Lengths
+from numbanet.training.tasks.naive_bayes import naive_bayes_accuracy
 from numbanet.training.tasks.task import TextTask
 
 # texts of one batch of a loader: the model is called with tokens and lengths
@@ -79,6 +82,31 @@ class ClassificationTask(TextTask):
 
     def batches(self, model: Module, part: SequenceDataset) -> Iterator[Batch]:
         yield from DataLoader(part, batch_sampler=BucketSampler(part.lengths, self.config.batch_size, shuffle=False))
+
+    def report(self, model: Module, part: str, **decoding: Any) -> list[str]:
+        """Loss and accuracy, and what naive Bayes reaches."""
+        samples, train = getattr(self.data, part), self.data.train
+        result = self.evaluate(model, samples)
+        size = len(self.tokenizers["tokenizer"])
+        bayes = naive_bayes_accuracy(train.sequences, train.labels, samples.sequences, samples.labels, size)
+        return [
+            (
+                f"{result.targets:,} texts: loss {result.loss:.4f}  accuracy {100 * result.accuracy:.2f} %  "
+                f"errors {result.targets - result.correct:,}"
+            ),
+            f"naive Bayes on the same words: accuracy {100 * bayes:.2f} %",
+        ]
+
+    def probabilities(self, model: Module, texts: list[str]) -> np.ndarray:
+        """Probabilities (n, classes) of texts; raises as :meth:`encode`."""
+        part = self.encode(texts)
+        found = np.zeros((len(texts), len(self.info.classes)))
+        sampler = BucketSampler(part.lengths, self.config.batch_size, shuffle=False)
+        forward = self.forward(model)
+        with no_grad():
+            for numbers, (inputs, _) in zip(sampler.batches(0), DataLoader(part, batch_sampler=sampler), strict=True):
+                found[numbers] = F.softmax(forward(inputs), dim=1).numpy()
+        return found
 
     def encode(self, texts: list[str]) -> SequenceDataset:
         """Texts to be classified.

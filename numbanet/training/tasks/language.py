@@ -101,7 +101,21 @@ class LanguageTask(TextTask):
         tokenizer = self.tokenizers["tokenizer"]
         characters = len(tokenizer.decode(part.tokens[1:]))
         bits = result.loss * result.targets / math.log(2) / max(1, characters)
-        return replace(result, extra={"bits_per_character": bits})
+        return replace(result, extra={"perplexity": result.perplexity, "bits_per_character": bits})
+
+    def report(self, model: Module, part: str, **decoding: Any) -> list[str]:
+        samples = getattr(self.data, part)
+        result = self.evaluate(model, samples)
+        lines = [
+            (
+                f"{result.targets:,} tokens: loss {result.loss:.4f}  perplexity {result.perplexity:.3f}  "
+                f"{result.extra['bits_per_character']:.4f} bits per character  accuracy {100 * result.accuracy:.2f} %"
+            )
+        ]
+        unknown = self.unknown_share(samples)
+        if unknown:
+            lines.append(f"{100 * unknown:.2f} % of the tokens are not in the vocabulary and count as {UNKNOWN}")
+        return lines
 
     def unknown_share(self, part: WindowDataset) -> float:
         """The share of tokens of a part that are not in the vocabulary."""

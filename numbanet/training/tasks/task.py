@@ -74,6 +74,10 @@ class TextTask:
         """The batches of a part of the data, for evaluation."""
         raise NotImplementedError
 
+    def report(self, model: Module, part: str, **decoding: Any) -> list[str]:
+        """What ``numbanet evaluate`` says of a model on a part of the data, line by line."""
+        raise NotImplementedError
+
     def training_arrays(self) -> Iterable[np.ndarray]:
         """All that the training data are made of."""
         raise NotImplementedError

@@ -73,7 +73,7 @@ class TokenEvaluation:
     @property
     def measures(self) -> dict[str, float]:
         """What goes into ``metrics.jsonl``."""
-        return {"loss": self.loss, "accuracy": self.accuracy, "perplexity": self.perplexity, **self.extra}
+        return {"loss": self.loss, "accuracy": self.accuracy, **self.extra}
 
 
 def evaluate_tokens(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from numbanet.data import BucketSampler, DataLoader, PairDataset
 from numbanet.data.sequences import pad
 from numbanet.nn import Module
 from numbanet.tensor import Tensor
-from numbanet.text import Hypothesis, TextError, Tokenizer, beam_search
+from numbanet.text import Hypothesis, TextError, Tokenizer, beam_search, corpus_bleu
 from numbanet.training.build import Data
 from numbanet.training.errors import ConfigError
 from numbanet.training.tasks.task import TextTask
+from numbanet.training.tasks.tokens import TokenEvaluation
 
 # the model is called with the source and the decoder's inputs
 Batch = tuple[tuple[Tensor, Tensor], Tensor]
@@ -88,6 +90,39 @@ class TranslationTask(TextTask):
     def batches(self, model: Module, part: PairDataset) -> Iterator[Batch]:
         sampler = BucketSampler(_sizes(part), self.config.batch_size, shuffle=False)
         yield from DataLoader(part, batch_sampler=sampler)
+
+    def evaluate(self, model: Module, part: PairDataset) -> TokenEvaluation:
+        """Loss and accuracy of each token of the targets, given those before it."""
+        result = super().evaluate(model, part)
+        return replace(result, extra={"perplexity": result.perplexity})
+
+    def report(self, model: Module, part: str, **decoding: Any) -> list[str]:
+        """Loss, translations right to the token, and BLEU of words; ``decoding`` is what :meth:`decode` takes."""
+        samples, most = getattr(self.data, part), self.config.sequence_length
+        result, tokenizer = self.evaluate(model, samples), self.tokenizers["target"]
+        pairs = getattr(self.splits, part)[: self.config.limit or None]
+        sources = [self._ids("source", source) for source, _ in pairs]
+        answers = self.decode(model, [ids[:most] for ids in sources], **decoding)
+        found = [self.tokens_of(answer.tokens) for answer in answers]
+        wanted = [" ".join(tokenizer.tokens(target)) for _, target in pairs]
+        exact = sum(one == other for one, other in zip(found, wanted, strict=True))
+        lines = [
+            (
+                f"{len(samples):,} pairs, {result.targets:,} tokens: loss {result.loss:.4f}  "
+                f"perplexity {result.perplexity:.3f}  accuracy {100 * result.accuracy:.2f} %"
+            ),
+            f"{exact:,} of {len(pairs):,} translations are right to the token ({100 * exact / len(pairs):.2f} %)",
+        ]
+        cut = sum(len(ids) > most for ids in sources)
+        if cut:
+            lines.append(f"{cut} sources are cut after {most} tokens")
+        if tokenizer.unit == "word":
+            texts = [self.text_of(answer.tokens) for answer in answers]
+            of_tokens = corpus_bleu(found, wanted, "none")
+            of_text = corpus_bleu(texts, [target for _, target in pairs], "13a", tokenizer.lower)
+            lines.append(f"BLEU {of_tokens.score:.2f} of the model's tokens ({of_tokens.signature})")
+            lines.append(f"BLEU {of_text.score:.2f} of the text ({of_text.signature})")
+        return lines
 
     # --- decoding ------------------------------------------------------------------------------------------------
     def translate(self, model: Module, texts: list[str], beams: int = 1, length_penalty: float = 0.6) -> list[str]:
