@@ -130,11 +130,20 @@ def tiny_translator(
     return TinyTranslator(source_vocab_size, target_vocab_size, max_length, padding)
 
 
+def registered_tiny_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enter the functions above into the registry."""
+    models = dict(registry._MODELS)
+    for build, kind in (
+        (tiny_recurrent, "language"),
+        (tiny_windows, "language"),
+        (tiny_classifier, "text classes"),
+        (tiny_translator, "translation"),
+    ):
+        options = {option.name: option.default for option in inspect.signature(build).parameters.values()}
+        models[build.__name__] = SimpleNamespace(name=build.__name__, options=options, build=build, kind=kind)
+    monkeypatch.setattr(registry, "_MODELS", models)
+
+
 @pytest.fixture
 def tiny_models(monkeypatch):
-    """The functions above as registered models."""
-    models = dict(registry._MODELS)
-    for build in (tiny_recurrent, tiny_windows, tiny_classifier, tiny_translator):
-        options = {option.name: option.default for option in inspect.signature(build).parameters.values()}
-        models[build.__name__] = SimpleNamespace(name=build.__name__, options=options, build=build)
-    monkeypatch.setattr(registry, "_MODELS", models)
+    registered_tiny_models(monkeypatch)

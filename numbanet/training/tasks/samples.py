@@ -6,13 +6,16 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from numbanet import models
 from numbanet.data import DataLoader
 from numbanet.data.collate import collate_arrays
 from numbanet.nn import Module
 from numbanet.training import build
 from numbanet.training.config import Config
+from numbanet.training.errors import ConfigError
 from numbanet.training.evaluation import Evaluation, evaluate
 from numbanet.training.objective import Objective
+from numbanet.training.own import is_own
 from numbanet.training.tasks.forward import Forward
 from numbanet.training.warmup import batch_sizes, blank_batch
 
@@ -28,6 +31,9 @@ class SampleTask:
         self.config = config
         self.folder = folder
         self.notes: list[str] = []
+        known = None if is_own(config.model) else models.model_info(config.model)
+        if known is not None and known.kind != "pictures":
+            raise ConfigError(f"the model {config.model} is for {known.kind}, which {config.dataset} is not")
 
     @functools.cached_property
     def data(self) -> build.Data:

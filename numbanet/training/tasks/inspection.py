@@ -1,0 +1,162 @@
+"""What a model of texts has learned, drawn: attention, alignments, embeddings, positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numbanet import nn
+from numbanet.autograd import no_grad
+from numbanet.creation import from_numpy
+from numbanet.text import TextError, Tokenizer
+from numbanet.training.tasks.generation import most_positions
+from numbanet.training.tasks.language import LanguageTask
+from numbanet.training.tasks.task import TextTask
+from numbanet.training.tasks.translation import TranslationTask
+from numbanet.training.text_drawings import (
+    draw_alignment,
+    draw_embedding_map,
+    draw_heads,
+    draw_positions,
+    neighbours,
+    shown,
+)
+
+_MAPPED = 250  # tokens of an embedding's map
+_LINES = 6  # tokens whose neighbours are told unless one is asked for
+_TOKENS = 40  # of a text whose attention is drawn
+_POSITIONS = 256
+
+
+def inspect_text(task: TextTask, model: nn.Module, folder: Path, text: str | None, token: str | None) -> Iterator[str]:
+    """Draw all there is to see of a model into PNG files of a folder, and say what was found, line by line.
+
+    ``text`` goes through the model to show its attention, without it one of the test part; ``token`` is the one whose
+    neighbours are told.
+
+    Raises:
+        TextError: the text has more tokens than the model takes, or the token is not in the vocabulary.
+    """
+    yield from _attention(task, model, folder, text)
+    yield from _embeddings(task, model, folder, token)
+    yield from _positions(model, folder)
+
+
+# --- attention -----------------------------------------------------------------------------------------------------
+def _attention(task: TextTask, model: nn.Module, folder: Path, text: str | None) -> Iterator[str]:
+    with recorded_attention(model) as weights, no_grad():
+        rows, columns = _run(task, model, text)
+    for name, (recorded, is_cross) in weights.items():
+        path = folder / f"attention-{name}.png"
+        draw_heads(
+            recorded, rows, columns if is_cross else (rows if recorded.shape[-1] == len(rows) else columns), name, path
+        )
+        yield f"{path}: attention of {len(recorded)} heads"
+    crossing = [recorded for recorded, is_cross in weights.values() if is_cross]
+    if crossing:
+        path = folder / "alignment.png"
+        draw_alignment(crossing[-1].mean(axis=0), columns, rows, path)
+        yield f"{path}: where the last layer looks in the source for each token of the target"
+
+
+def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str], list[str]]:
+    """Let a text go through the model; the tokens that attend, and those of a source."""
+    if isinstance(task, TranslationTask):
+        source = task.encode([text if text is not None else task.splits.test[0][0]])[0]
+        answer = task.decode(model, [source])[0].tokens
+        target = task.tokenizers["target"].vocabulary
+        inputs = np.array([[target.begin, *answer]], np.int64)
+        model(from_numpy(source[None]), from_numpy(inputs))
+        # the row of a token is that of the step that made it
+        return target.decode([*answer, target.end]), task.tokenizers["source"].vocabulary.decode(source)
+    tokenizer = task.tokenizers["tokenizer"]
+    if text is None:
+        test = task.splits.test
+        text = (
+            tokenizer.decode(tokenizer.encode(test[:2000])[:_TOKENS]) if isinstance(task, LanguageTask) else test[0][0]
+        )
+    ids = tokenizer.encode_known(text, "the text")
+    most = most_positions(model) if isinstance(task, LanguageTask) else task.config.sequence_length
+    if not 0 < len(ids) <= (most or len(ids)):
+        raise TextError(f"the text has {len(ids)} tokens; the model takes 1 to {most}")
+    inputs = from_numpy(ids[None])
+    lengths = from_numpy(np.array([len(ids)], np.int64))
+    task.forward(model)(inputs if isinstance(task, LanguageTask) else (inputs, lengths))
+    tokens = tokenizer.vocabulary.decode(ids)
+    return tokens, tokens
+
+
+@contextmanager
+def recorded_attention(model: nn.Module) -> Iterator[dict[str, tuple[np.ndarray, bool]]]:
+    """The weights (heads, T, S) of every MultiheadAttention that is called, and whether it looks at a source, by name."""
+    found: dict[str, tuple[np.ndarray, bool]] = {}
+    watched = {name: module for name, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)}
+    for name, module in watched.items():
+        module.__dict__["forward"] = partial(_recording, module, name, found)
+    try:
+        yield found
+    finally:
+        for module in watched.values():
+            del module.__dict__["forward"]
+
+
+def _recording(
+    module: nn.MultiheadAttention, name: str, found: dict, query: Any, key: Any, value: Any,
+    key_padding_mask: Any = None, need_weights: bool = True, *rest: Any, **options: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    options["average_attn_weights"] = False
+    output, weights = type(module).forward(module, query, key, value, key_padding_mask, True, *rest, **options)
+    found[name] = weights.numpy()[0], key is not query
+    return output, weights if need_weights else None
+
+
+# --- embeddings ----------------------------------------------------------------------------------------------------
+def _embeddings(task: TextTask, model: nn.Module, folder: Path, token: str | None) -> Iterator[str]:
+    tokenizers = list(task.tokenizers.items())
+    embeddings = [module for _, module in model.named_modules() if isinstance(module, nn.Embedding)]
+    if token is not None and not any(token in tokenizer.vocabulary for _, tokenizer in tokenizers):
+        raise TextError(f"{token!r} is not in the vocabulary")
+    for module in embeddings:
+        fitting = [pair for pair in tokenizers if len(pair[1]) == module.num_embeddings]
+        if not fitting:
+            continue
+        tokenizers.remove(fitting[0])
+        yield from _embedding(*fitting[0], module.weight.detach().numpy(), folder, token)
+
+
+def _embedding(name: str, tokenizer: Tokenizer, vectors: np.ndarray, folder: Path, token: str | None) -> Iterator[str]:
+    tokens = tokenizer.vocabulary.tokens
+    first = len(tokenizer.vocabulary.specials)
+    chosen = range(first, min(len(tokens), first + _MAPPED))
+    path = folder / f"embedding-{name}.png"
+    draw_embedding_map(vectors[list(chosen)], [tokens[number] for number in chosen], path)
+    yield f"{path}: the embeddings of {len(chosen)} tokens in two dimensions"
+    told = [tokenizer.vocabulary[token]] if token in tokenizer.vocabulary else _words(tokenizer, token)
+    for number in told:
+        near = ", ".join(f"{shown(tokens[other])} {cosine:.2f}" for other, cosine in neighbours(vectors, number, 8))
+        yield f"nearest to {shown(tokens[number])}: {near}"
+
+
+def _words(tokenizer: Tokenizer, token: str | None) -> list[int]:
+    """Some tokens that are likely to have a meaning: the first ones of at least four letters, or any."""
+    if token is not None:
+        return []
+    tokens, first = tokenizer.vocabulary.tokens, len(tokenizer.vocabulary.specials)
+    long = [number for number in range(first, len(tokens)) if len(tokens[number]) > 3 and tokens[number].isalpha()]
+    return (long or list(range(first, len(tokens))))[:_LINES]
+
+
+# --- positions -----------------------------------------------------------------------------------------------------
+def _positions(model: nn.Module, folder: Path) -> Iterator[str]:
+    kinds = (nn.SinusoidalPositionalEncoding, nn.LearnedPositionalEncoding)
+    for name, module in model.named_modules():
+        if isinstance(module, kinds):
+            encoding = module.table().detach().numpy()[:_POSITIONS]
+            path = folder / f"positions-{name}.png"
+            draw_positions(encoding, path)
+            yield f"{path}: the encoding of {len(encoding)} positions"
