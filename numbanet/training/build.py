@@ -51,8 +51,6 @@ def check_names(config: Config) -> None:
         raise ConfigError(unknown_name("model", config.model, models.list_models()))
     if not is_function(config.dataset) and not datasets.is_dataset(config.dataset):
         raise ConfigError(unknown_name("data set", config.dataset, datasets.list_datasets()))
-    if not is_function(config.model) and models.model_info(config.model).kind != "pictures":
-        raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds pictures")
 
 
 def use_machine(config: Config) -> Config:

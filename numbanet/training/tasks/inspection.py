@@ -93,7 +93,7 @@ def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str],
 
 @contextmanager
 def recorded_attention(model: nn.Module) -> Iterator[dict[str, tuple[np.ndarray, bool]]]:
-    """Of every MultiheadAttention that is called, by name: its weights (heads, T, S), and whether it looks at a source."""
+    """Of every MultiheadAttention that is called, by name: its weights (heads, T, S); whether it looks at a source."""
     found: dict[str, tuple[np.ndarray, bool]] = {}
     watched = {name: module for name, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)}
     for name, module in watched.items():

@@ -33,7 +33,7 @@ class SampleTask:
         self.notes: list[str] = []
         known = None if is_own(config.model) else models.model_info(config.model)
         if known is not None and known.kind != "pictures":
-            raise ConfigError(f"the model {config.model} is for {known.kind}, which {config.dataset} is not")
+            raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds pictures")
 
     @functools.cached_property
     def data(self) -> build.Data:
