@@ -43,7 +43,7 @@ class WindowDataset(Dataset):
 class SequenceDataset(Dataset):
     """Sequences of different lengths, each with a label: ``dataset[i]`` is (tokens (length,), label).
 
-    A batch is ((tokens (n, longest), lengths (n,)), labels (n,)) int64; ``padding`` stands behind the end.
+    A batch is (tokens (n, longest), labels (n,)) int64; ``padding`` stands behind the end.
     """
 
     in_memory = True
@@ -60,9 +60,8 @@ class SequenceDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.int64]:
         return self.sequences[index], self.labels[index]
 
-    def get_batch(self, indices: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-        chosen = [self.sequences[index] for index in indices.tolist()]
-        return (pad(chosen, self.padding), self.lengths[indices]), self.labels[indices]
+    def get_batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return pad([self.sequences[index] for index in indices.tolist()], self.padding), self.labels[indices]
 
 
 class PairDataset(Dataset):

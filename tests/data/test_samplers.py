@@ -149,9 +149,9 @@ def test_loader_goes_on_where_it_was_left(name):
 # --- sequences and pairs -------------------------------------------------------------------------------------------
 def test_sequences():
     dataset = SequenceDataset([np.array([5, 6, 7]), np.array([8])], [1, 0], padding=9)
-    (tokens, lengths), labels = dataset.get_batch(np.array([1, 0]))
+    tokens, labels = dataset.get_batch(np.array([1, 0]))
     assert tokens.tolist() == [[8, 9, 9], [5, 6, 7]]
-    assert (lengths.tolist(), labels.tolist()) == ([1, 3], [0, 1])
+    assert (dataset.lengths.tolist(), labels.tolist()) == ([3, 1], [0, 1])
     assert (dataset[0][0].tolist(), dataset[0][1], len(dataset)) == ([5, 6, 7], 1, 2)
 
 

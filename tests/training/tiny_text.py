@@ -13,6 +13,20 @@ from numbanet import nn
 from numbanet.models import registry
 
 
+class State:
+    """What a model keeps from one part of a text to the next, its rows along the second axis."""
+
+    def __init__(self, layers: tuple, made: int = 0) -> None:
+        self.layers = layers
+        self.made = made
+
+    def detach(self) -> State:
+        return State(tuple(layer.detach() for layer in self.layers), self.made)
+
+    def select(self, rows) -> None:
+        self.layers = tuple(numbanet.tensor(layer.numpy()[:, rows]) for layer in self.layers)
+
+
 class TinyRecurrent(nn.Module):
     """h_t = h_{t−1} / 2 + embedding of the token; logits of h_t."""
 
@@ -22,26 +36,21 @@ class TinyRecurrent(nn.Module):
         self.output = nn.Linear(width, vocab_size)
         self.dropout = nn.Dropout(0.1)
 
+    def start(self, batch):
+        return State((numbanet.zeros(1, batch, self.output.in_features),))
+
     def forward(self, tokens, state=None):
-        h = numbanet.zeros(tokens.shape[0], self.output.in_features) if state is None else state[0]
+        h = (self.start(tokens.shape[0]) if state is None else state).layers[0][0]
         outputs, embedded = [], self.dropout(self.embedding(tokens))
         for t in range(tokens.shape[1]):
             h = h * 0.5 + embedded[:, t]
             outputs.append(h)
-        return self.output(numbanet.stack(outputs, 1)), (h,)
+        return self.output(numbanet.stack(outputs, 1)), State((h.unsqueeze(0),))
 
-
-class State:
-    """What generation keeps, as nested tuples of tensors or numbers."""
-
-    def __init__(self, value) -> None:
-        self.value = value
-
-    def select(self, rows) -> None:
-        self.value = tuple(
-            part if part is None or isinstance(part, int) else numbanet.tensor(part.numpy()[rows])
-            for part in self.value
-        )
+    def step(self, tokens, state):
+        logits, after = self(tokens, state)
+        state.layers = after.layers
+        return logits[:, -1]
 
 
 class TinyWindows(nn.Module):
@@ -52,19 +61,17 @@ class TinyWindows(nn.Module):
         self.inner = TinyRecurrent(vocab_size, width)
         self.positions = SimpleNamespace(max_len=max_length)
 
+    def start(self, batch):
+        return self.inner.start(batch)
+
     def forward(self, tokens):
         return self.inner(tokens)[0]
 
-    def start(self, batch):
-        return State((None, 0))
-
     def step(self, tokens, state):
-        h, seen = state.value
-        if seen + tokens.shape[1] > self.positions.max_len:
+        state.made += tokens.shape[1]
+        if state.made > self.positions.max_len:
             raise ValueError("more tokens than positions")
-        logits, (h,) = self.inner(tokens, None if h is None else (h,))
-        state.value = (h, seen + tokens.shape[1])
-        return logits[:, -1]
+        return self.inner.step(tokens, state)
 
 
 class TinyClassifier(nn.Module):
@@ -74,9 +81,10 @@ class TinyClassifier(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, 8, padding_idx=padding)
         self.output = nn.Linear(8, num_classes)
+        self.padding = padding
 
-    def forward(self, tokens, lengths):
-        shown = (np.arange(tokens.shape[1]) < lengths.numpy()[:, None]).astype(np.float32)
+    def forward(self, tokens):
+        shown = (tokens.numpy() != self.padding).astype(np.float32)
         return self.output((self.embedding(tokens) * numbanet.tensor(shown).unsqueeze(2)).sum(1))
 
 
@@ -97,15 +105,14 @@ class TinyTranslator(nn.Module):
         places = numbanet.tensor(np.arange(source.shape[1]))
         shown = numbanet.tensor((source.numpy() != self.padding).astype(np.float32))
         embedded = self.source(source * self.max_length + places) * shown.unsqueeze(2)
-        return State((embedded.sum(1), 0))
+        return State((embedded.sum(1).unsqueeze(0),))
 
     def step(self, tokens, state):
-        context, made = state.value
-        state.value = (context, made + tokens.shape[1])
-        return self._logits(context, tokens, made)[:, -1]
+        made, state.made = state.made, state.made + tokens.shape[1]
+        return self._logits(state.layers[0][0], tokens, made)[:, -1]
 
     def forward(self, source, inputs):
-        return self._logits(self.start(source).value[0], inputs, 0)
+        return self._logits(self.start(source).layers[0][0], inputs, 0)
 
     def _logits(self, context, tokens, made):
         places = numbanet.tensor(np.arange(made, made + tokens.shape[1]))

@@ -15,16 +15,14 @@ from numbanet.tensor import Tensor
 from numbanet.text import PADDING, UNKNOWN, TextError, Tokenizer
 from numbanet.training.build import Data
 from numbanet.training.errors import ConfigError
-from numbanet.training.tasks.forward import Lengths
 from numbanet.training.tasks.naive_bayes import naive_bayes_accuracy
 from numbanet.training.tasks.task import TextTask
 
-# texts of one batch of a loader: the model is called with tokens and lengths
-Batch = tuple[tuple[Tensor, Tensor], Tensor]
+Batch = tuple[Tensor, Tensor]
 
 
 class ClassificationTask(TextTask):
-    """The class of a text: ``model(tokens (n, T), lengths (n,)) -> logits (n, classes)``, lengths if it takes them.
+    """The class of a text: ``model(tokens (n, T)) -> logits (n, classes)``, which knows what padding is.
 
     Batches are of about the same length. Training texts longer than ``sequence_length`` tokens are cut.
     """
@@ -71,9 +69,6 @@ class ClassificationTask(TextTask):
 
     def training_arrays(self) -> list[np.ndarray]:
         return [*self.data.train.sequences, self.data.train.labels]
-
-    def forward(self, model: Module) -> Lengths:
-        return Lengths(model)
 
     def loader(self, model: Module) -> DataLoader:
         train, config = self.data.train, self.config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,17 +32,6 @@ class Forward:
         """Take up what :meth:`state_dict` gave, with arrays in the place of tensors."""
 
 
-class Lengths(Forward):
-    """A model of texts of different lengths: ``model(tokens, lengths)``, or ``model(tokens)`` if it takes none."""
-
-    def __init__(self, model: Module) -> None:
-        super().__init__(model)
-        self.takes_lengths = len(inspect.signature(model.forward).parameters) > 1
-
-    def __call__(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
-        return self.model(*inputs) if self.takes_lengths else self.model(inputs[0])
-
-
 class CarriedState(Forward):
     """A recurrent language model, ``model(tokens, state) -> (logits, state)``, on windows that follow each other.
 
@@ -56,25 +45,18 @@ class CarriedState(Forward):
 
     def __call__(self, inputs: Tensor) -> Tensor:
         logits, state = self.model(inputs, self.state)
-        self.state = each_tensor(state, lambda tensor: tensor.detach())
+        self.state = state.detach()
         return logits
 
     def begin_epoch(self) -> None:
         self.state = None
 
-    def state_dict(self) -> Any:
-        return self.state
+    def state_dict(self) -> tuple[Tensor, ...] | None:
+        return None if self.state is None else self.state.layers
 
-    def load_state_dict(self, state: Any) -> None:
-        self.state = each_tensor(state, from_numpy)
-
-
-def each_tensor(state: Any, function: Any) -> Any:
-    """A state (nested tuples, lists and dicts of tensors or arrays) with ``function`` applied to each of them."""
-    if isinstance(state, Tensor | np.ndarray):
-        return function(state)
-    if isinstance(state, tuple | list):
-        return type(state)(each_tensor(part, function) for part in state)
-    if isinstance(state, dict):
-        return {key: each_tensor(part, function) for key, part in state.items()}
-    return state
+    def load_state_dict(self, state: Sequence[np.ndarray] | None) -> None:
+        if state is None:
+            self.state = None
+            return
+        self.state = self.model.start(1)  # of the right class; its numbers are replaced
+        self.state.layers = tuple(from_numpy(np.array(layer)) for layer in state)

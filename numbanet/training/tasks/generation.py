@@ -12,38 +12,25 @@ from numbanet.creation import from_numpy
 from numbanet.nn import Module
 from numbanet.text import TextError, Tokenizer, generate
 from numbanet.text.sampling import Step
-from numbanet.training.tasks.language import carries_state
 
 
 def language_step(model: Module) -> Step:
     """The step of a language model, as :func:`numbanet.text.generate` calls it; the first state is None.
 
-    A recurrent model is ``model(tokens, state) -> (logits, state)``. One that attends has ``start(batch) -> state`` and
-    ``step(tokens, state) -> logits``; it forgets when its positions are used up: it is shown the later half of them
-    anew, so that a token costs the same on average however long the text becomes.
+    The model has ``start(batch) -> state`` and ``step(tokens, state) -> logits``, which moves the state on. One that
+    attends forgets when its positions are used up: it is shown the later half of them anew, so that a token costs the
+    same on average however long the text becomes.
     """
-    return _recurrent_step(model) if carries_state(model) else _attending_step(model)
-
-
-def _recurrent_step(model: Module) -> Step:
-    def step(tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        with no_grad():
-            logits, state = model(from_numpy(tokens), state)
-            return logits[:, -1].numpy(), state
-
-    return step
-
-
-def _attending_step(model: Module) -> Step:
     limit = most_positions(model)
 
     def step(tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        seen, kept = (tokens[:, :0], model.start(len(tokens))) if state is None else state
-        seen = np.concatenate([seen, tokens], axis=1)
-        if seen.shape[1] > limit:
-            tokens = seen = seen[:, -max(1, limit // 2) :]
-            kept = model.start(len(tokens))
         with no_grad():
+            seen, kept = (tokens[:, :0], model.start(len(tokens))) if state is None else state
+            if limit is not None:
+                seen = np.concatenate([seen, tokens], axis=1)
+                if seen.shape[1] > limit:
+                    tokens = seen = seen[:, -max(1, limit // 2) :]
+                    kept = model.start(len(tokens))
             logits = model.step(from_numpy(np.ascontiguousarray(tokens)), kept)
         return logits.numpy(), (seen, kept)
 
@@ -52,7 +39,8 @@ def _attending_step(model: Module) -> Step:
 
 def most_positions(model: Module) -> int | None:
     """How many tokens a language model sees at once; None for a recurrent one, which has no limit."""
-    return None if carries_state(model) else model.positions.max_len
+    positions = getattr(model, "positions", None)
+    return None if positions is None else positions.max_len
 
 
 def continued_texts(

@@ -50,30 +50,34 @@ def inspect_text(task: TextTask, model: nn.Module, folder: Path, text: str | Non
 # --- attention -----------------------------------------------------------------------------------------------------
 def _attention(task: TextTask, model: nn.Module, folder: Path, text: str | None) -> Iterator[str]:
     with recorded_attention(model) as weights, no_grad():
-        rows, columns = _run(task, model, text)
+        rows, columns, additive = _run(task, model, text)
     for name, (recorded, is_cross) in weights.items():
         path = folder / f"attention-{name}.png"
         draw_heads(
             recorded, rows, columns if is_cross else (rows if recorded.shape[-1] == len(rows) else columns), name, path
         )
         yield f"{path}: attention of {len(recorded)} heads"
-    crossing = [recorded for recorded, is_cross in weights.values() if is_cross]
-    if crossing:
+    crossing = [recorded.mean(axis=0) for recorded, is_cross in weights.values() if is_cross]
+    aligned = additive if additive is not None else crossing[-1] if crossing else None
+    if aligned is not None:
         path = folder / "alignment.png"
-        draw_alignment(crossing[-1].mean(axis=0), columns, rows, path)
-        yield f"{path}: where the last layer looks in the source for each token of the target"
+        draw_alignment(aligned, columns, rows, path)
+        yield f"{path}: where the model looks in the source for each token of the target"
 
 
-def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str], list[str]]:
-    """Let a text go through the model; the tokens that attend, and those of a source."""
+def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str], list[str], np.ndarray | None]:
+    """Let a text go through the model; the tokens that attend, those of a source, and the alignments of a model that
+    has such (T, S)."""
     if isinstance(task, TranslationTask):
         source = task.encode([text if text is not None else task.splits.test[0][0]])[0]
         answer = task.decode(model, [source])[0].tokens
         target = task.tokenizers["target"].vocabulary
         inputs = np.array([[target.begin, *answer]], np.int64)
-        model(from_numpy(source[None]), from_numpy(inputs))
+        batch = from_numpy(source[None].copy()), from_numpy(inputs)
+        model(*batch)
+        additive = model.alignments(*batch).numpy()[0] if hasattr(model, "alignments") else None
         # the row of a token is that of the step that made it
-        return target.decode([*answer, target.end]), task.tokenizers["source"].vocabulary.decode(source)
+        return target.decode([*answer, target.end]), task.tokenizers["source"].vocabulary.decode(source), additive
     tokenizer = task.tokenizers["tokenizer"]
     if text is None:
         test = task.splits.test
@@ -84,11 +88,9 @@ def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str],
     most = most_positions(model) if isinstance(task, LanguageTask) else task.config.sequence_length
     if not 0 < len(ids) <= (most or len(ids)):
         raise TextError(f"the text has {len(ids)} tokens; the model takes 1 to {most}")
-    inputs = from_numpy(ids[None])
-    lengths = from_numpy(np.array([len(ids)], np.int64))
-    task.forward(model)(inputs if isinstance(task, LanguageTask) else (inputs, lengths))
+    task.forward(model)(from_numpy(ids[None]))
     tokens = tokenizer.vocabulary.decode(ids)
-    return tokens, tokens
+    return tokens, tokens, None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -125,9 +126,10 @@ class LanguageTask(TextTask):
 def carries_state(model: Module) -> bool:
     """Whether a language model is recurrent, ``model(tokens, state) -> (logits, state)``, or looks back by attention.
 
-    The latter is ``model(tokens) -> logits`` and has :meth:`start` and :meth:`step` for generation.
+    The latter is ``model(tokens) -> logits``. Both have ``start(batch) -> state`` and ``step(tokens, state) -> logits``
+    for generation.
     """
-    return not hasattr(model, "start")
+    return len(inspect.signature(model.forward).parameters) > 1
 
 
 def whole_text(ids: np.ndarray, length: int, rows: int, streams: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -88,7 +88,7 @@ class TextTask:
         found = []
         for parts in ([self.data.train], evaluated):
             batches = [batch for part in parts for batch in self.batches(model, part)]
-            batches.sort(key=lambda batch: batch[0][0].numel())
+            batches.sort(key=lambda batch: batch[1].numel())
             found.append([batches[0], batches[-1]])
         return tuple(found)
 
