@@ -8,7 +8,7 @@ from numbanet import datasets
 from numbanet.datasets import TextInfo
 from numbanet.datasets.text_info import CLASSIFICATION, LANGUAGE, TRANSLATION
 from numbanet.training.config import Config
-from numbanet.training.own import is_own
+from numbanet.training.own import is_function
 from numbanet.training.tasks.classification import ClassificationTask
 from numbanet.training.tasks.language import LanguageTask
 from numbanet.training.tasks.samples import SampleTask
@@ -25,5 +25,6 @@ def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTa
 
 def task_class(config: Config) -> type[SampleTask] | type[TextTask]:
     """The class of :func:`make_task`'s result."""
-    info = None if is_own(config.dataset) else datasets.dataset_info(config.dataset)
+    own = is_function(config.dataset) or datasets.is_own(config.dataset)
+    info = None if own else datasets.dataset_info(config.dataset)
     return TEXT_TASKS.get(info.task, SampleTask) if isinstance(info, TextInfo) else SampleTask

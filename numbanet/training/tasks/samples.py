@@ -15,7 +15,7 @@ from numbanet.training.config import Config
 from numbanet.training.errors import ConfigError
 from numbanet.training.evaluation import Evaluation, evaluate
 from numbanet.training.objective import Objective
-from numbanet.training.own import is_own
+from numbanet.training.own import is_function
 from numbanet.training.tasks.forward import Forward
 from numbanet.training.warmup import batch_sizes, blank_batch
 
@@ -31,7 +31,7 @@ class SampleTask:
         self.config = config
         self.folder = folder
         self.notes: list[str] = []
-        known = None if is_own(config.model) else models.model_info(config.model)
+        known = None if is_function(config.model) else models.model_info(config.model)
         if known is not None and known.kind != "pictures":
             raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds pictures")
 

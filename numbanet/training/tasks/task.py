@@ -20,6 +20,7 @@ from numbanet.text import SPECIALS, BytePairTokenizer, CharacterTokenizer, Token
 from numbanet.training.build import Data
 from numbanet.training.config import Config
 from numbanet.training.errors import ConfigError
+from numbanet.training.own import is_function
 from numbanet.training.tasks.forward import Forward
 from numbanet.training.tasks.tokens import TokenEvaluation, TokenObjective, evaluate_tokens
 
@@ -149,8 +150,10 @@ class TextTask:
 
     def _check(self) -> None:
         config = self.config
+        if is_function(config.model):
+            raise ConfigError(f"model {config.model}: models of your own are for pictures and numbers, not for texts")
         model = models.model_info(config.model)
-        if getattr(model, "kind", self.kind) != self.kind:
+        if model.kind != self.kind:
             fitting = [name for name in models.list_models() if models.model_info(name).kind == self.kind]
             raise ConfigError(
                 f"the model {config.model} is for {model.kind}, and {config.dataset} is for {self.kind}; "
