@@ -17,13 +17,24 @@ SAMPLES = 128
 @click.argument("run")
 @click.option("--checkpoint", type=click.Choice(CHECKPOINTS), default="last", show_default=True, help="which weights")
 @click.option("--picture", metavar="FILE", help="whose activation maps to draw; without it the first test picture's")
+@click.option("--text", metavar="TEXT", help="whose attention to draw, of models of texts; without it a test text's")
+@click.option("--token", metavar="TOKEN", help="whose nearest embeddings to tell; without it those of some tokens")
 @click.option("--out", metavar="DIR", help="the folder of the drawings; without it inspect in RUN")
 @setting_options(["data_dir", "threads", "backend"])
-def command(run: str, checkpoint: str, picture: str | None, out: str | None, **options: Any) -> None:
+def command(
+    run: str,
+    checkpoint: str,
+    picture: str | None,
+    text: str | None,
+    token: str | None,
+    out: str | None,
+    **options: Any,
+) -> None:
     """Draw what the model in the folder RUN looks like inside.
 
     Learning curves; the filters of the first layer; activation maps of a picture; how large the weights and the
-    gradients of each layer are; how much of a picture the layers see. Drawings that are there are replaced.
+    gradients of each layer are; how much of a picture the layers see. Of models of texts: attention, where a translation
+    looks in its source, a map of the embeddings and their neighbours, the positional encoding. Drawings that are there are replaced.
     """
     opened = Run.open(run)
     config = opened.config.replace(**given(options))
@@ -33,9 +44,13 @@ def command(run: str, checkpoint: str, picture: str | None, out: str | None, **o
     from numbanet.training.errors import RunError
     from numbanet.training.own import short_name
     from numbanet.training.restore import load_model
+    from numbanet.training.tasks import TextTask, task_class
 
     build.check_names(config)
     config = build.use_machine(config)
+    if issubclass(task_class(config), TextTask):
+        _inspect_text(opened, config, checkpoint, text, token, Path(out) if out else opened.folder / "inspect")
+        return
     model, _ = load_model(opened, checkpoint)
     data = build.load_data(config, opened.folder)
     pixels, normalised = _picture(picture, data)
@@ -59,6 +74,18 @@ def command(run: str, checkpoint: str, picture: str | None, out: str | None, **o
         drawn["receptive_fields.png"] = drawings.draw_receptive_fields(model, pixels, folder / "receptive_fields.png")
     for name, text in drawn.items():
         click.echo(f"{folder / name}: {text}" if text else f"no {name}: the model has nothing to draw there")
+
+
+def _inspect_text(
+    opened: Run, config: Any, checkpoint: str, text: str | None, token: str | None, folder: Path
+) -> None:
+    from numbanet.training.restore import load_task
+    from numbanet.training.tasks.inspection import inspect_text
+
+    opened.config = config
+    task, model, _ = load_task(opened, checkpoint)
+    for line in inspect_text(task, model, folder, text, token):
+        click.echo(line)
 
 
 def _picture(name: str | None, data: Any) -> tuple[Any, Any]:

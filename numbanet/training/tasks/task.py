@@ -38,7 +38,7 @@ class TextTask:
     #: what the registry calls models of this kind
     kind: str
     #: what is said when a run of another kind is used in its place
-    wanted: str
+    wanted = "it is no run on texts"
     unit = "tokens"
     #: names of the tokenizers, which are those of their files in the run folder
     names: tuple[str, ...] = ("tokenizer",)
