@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,5 +112,6 @@ def _heat_map(axes: Any, weights: np.ndarray, rows: Sequence[str], columns: Sequ
 
 
 def _save(figure: Any, path: Path) -> None:
-    with replacing(path) as stream:
+    with replacing(path) as stream, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # scripts that matplotlib's font lacks are drawn as boxes
         figure.savefig(stream, format="png", dpi=110)

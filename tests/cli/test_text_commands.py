@@ -145,6 +145,24 @@ def test_predict(command, runs, standard_input):
     assert command("predict", "classes", "-", "--top", "1").out == result.out
 
 
+def test_inspect(command, runs):
+    """Of the smallest models the embeddings; of a Transformer everything there is to draw."""
+    result = command("inspect", "language", "--token", "t")
+    assert result.code == 0, result.err
+    assert Path("language/embedding-tokenizer.png").read_bytes()[:4] == b"\x89PNG"
+    assert re.search(r"nearest to t: .* -?[\d.]+", result.out)
+    options = ["d_model=16", "num_layers=1", "num_heads=2", "dim_feedforward=16"]
+    sizes = [part for option in options for part in ("--model-option", option)]
+    arguments = ["transformer", "--pairs", "a.tsv", "--sequence-length", "6", *COMMON, *sizes, "--limit", "8"]
+    assert command("train", *arguments, "--out", "new").code == 0
+    result = command("inspect", "new", "--text", "one ten", "--out", "pictures")
+    assert result.code == 0, result.err
+    found = {path.name for path in Path("pictures").iterdir()}
+    assert {"alignment.png", "embedding-source.png", "embedding-target.png", "positions-positions.png"} <= found
+    assert sum(name.startswith("attention-") for name in found) == 3
+    assert result.out.count("\n") >= len(found)
+
+
 # --- wrong input ---------------------------------------------------------------------------------------------------
 class Case(NamedTuple):
     arguments: str
@@ -213,6 +231,8 @@ CASES = {
         "predict classes b.txt", "text 1 has 7 tokens; the model takes 1 to 6", {"b.txt": b"a" + b" a" * 6}
     ),
     "texts not there": Case("predict classes b.txt", "there is no file b.txt"),
+    "inspect with an unknown token": Case("inspect language --token Q", "'Q' is not in the vocabulary"),
+    "inspect with an unknown text": Case("inspect language --text Q", "the text has characters .* never seen: 'Q'"),
     "run without tokenizer": Case("generate no-tokenizer", "there is no file no-tokenizer.tokenizer.json"),
     "tokenizer of something else": Case("generate odd-tokenizer", "odd-tokenizer.tokenizer.json is not a tokenizer"),
 }

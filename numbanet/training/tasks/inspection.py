@@ -70,7 +70,7 @@ def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str],
     has such (T, S)."""
     if isinstance(task, TranslationTask):
         source = task.encode([text if text is not None else task.splits.test[0][0]])[0]
-        answer = task.decode(model, [source])[0].tokens
+        answer = task.decode(model, [source])[0].tokens[: task.config.sequence_length - 1]
         target = task.tokenizers["target"].vocabulary
         inputs = np.array([[target.begin, *answer]], np.int64)
         batch = from_numpy(source[None].copy()), from_numpy(inputs)
