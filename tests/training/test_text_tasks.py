@@ -199,6 +199,7 @@ def test_translation_batches(reverse):
     task = translation(reverse=reverse)
     network = task.build_model()
     source, target = task.tokenizers["source"], task.tokenizers["target"]
+    assert set(source.vocabulary.tokens[4:]) == {"one", "two", "three"}
     for (rows, inputs), wanted in task.loader(network):
         assert network(rows, inputs).shape == (*wanted.shape, len(target))
         for row, begun, ended in zip(*(part.numpy() for part in (rows, inputs, wanted)), strict=True):

@@ -33,7 +33,7 @@ class ClassificationTask(TextTask):
     wanted = "it gives texts no classes"
 
     def train_tokenizers(self) -> dict[str, Tokenizer]:
-        return {"tokenizer": self._train_tokenizer("\n".join(text for text, _ in self.splits.train))}
+        return {"tokenizer": self._train_tokenizer(text for text, _ in self.splits.train)}
 
     def load(self) -> Data:
         splits, config = self.splits, self.config

@@ -36,7 +36,7 @@ class LanguageTask(TextTask):
     wanted = "only language models make text"
 
     def train_tokenizers(self) -> dict[str, Tokenizer]:
-        return {"tokenizer": self._train_tokenizer(self._texts()[0])}
+        return {"tokenizer": self._train_tokenizer([self._texts()[0]])}
 
     def _texts(self) -> tuple[str, str | None, str]:
         """Training, validation and test text."""

@@ -162,10 +162,12 @@ class TextTask:
         if config.accumulate > 1:
             raise ConfigError(f"accumulate {config.accumulate}: batches of {self.kind} are not cut into parts")
 
-    def _train_tokenizer(self, text: str) -> Tokenizer:
-        """The tokenizer that the settings name, made of a text."""
+    def _train_tokenizer(self, texts: Iterable[str]) -> Tokenizer:
+        """The tokenizer that the settings name, made of texts."""
         config = self.config
         kind = self.info.tokenizer if config.tokenizer == "auto" else config.tokenizer
+        # what stands between two texts must not become a token of its own
+        text = {"characters": "", "byte-pairs": "\n"}.get(kind, " ").join(texts)
         if kind == "characters":
             return CharacterTokenizer.train(text, self.specials, config.lower)
         if kind == "byte-pairs":

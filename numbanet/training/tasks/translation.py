@@ -41,7 +41,7 @@ class TranslationTask(TextTask):
 
     def train_tokenizers(self) -> dict[str, Tokenizer]:
         sides = zip(*self.splits.train, strict=True)
-        return {name: self._train_tokenizer("\n".join(texts)) for name, texts in zip(self.names, sides, strict=True)}
+        return {name: self._train_tokenizer(texts) for name, texts in zip(self.names, sides, strict=True)}
 
     def load(self) -> Data:
         splits, config = self.splits, self.config
