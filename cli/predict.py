@@ -43,7 +43,6 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
         raise ConfigError(f"the model in {run} was not trained on pictures, but on inputs {tuple(info.shape)}")
     names = _names(files)
 
-
     if issubclass(task_class(config), TextTask):
         _predict_texts(opened, files, checkpoint, top)
         return
@@ -89,6 +88,8 @@ def _read(names: list[str], info: Any, skip_corrupt: bool) -> tuple[list[tuple[s
                 raise
             skipped.append(name)
     return pictures, skipped
+
+
 def _predict_texts(opened: Run, files: tuple[str, ...], checkpoint: str, top: int) -> None:
     """The classes of the lines of files."""
     import sys
