@@ -20,11 +20,9 @@ from numbanet.training.run import CHECKPOINTS, Run
 def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **options: Any) -> None:
     """The most probable classes of pictures or texts, by the model in the folder RUN.
 
-    if issubclass(task_class(config), TextTask):
-        _predict_texts(opened, files, checkpoint, top)
-        return
     FILE is a PNG or JPEG picture of any size, an .npy array of one or more pictures, or a folder, of which all
-    pictures are taken, also those in folders in it.
+    pictures are taken, also those in folders in it; for a classifier of texts it is a file with a text in each line,
+    or - for standard input.
     """
     opened = Run.open(run)
     # whether pictures are left out is asked of the command, not of the run that was trained
@@ -38,15 +36,13 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
 
     build.check_names(config)
     build.use_machine(config)
+    if issubclass(task_class(config), TextTask):
+        _predict_texts(opened, files, checkpoint, top)
+        return
     info = build.data_info(config, opened.folder)
     if info.style is None:
         raise ConfigError(f"the model in {run} was not trained on pictures, but on inputs {tuple(info.shape)}")
     names = _names(files)
-
-    if issubclass(task_class(config), TextTask):
-        _predict_texts(opened, files, checkpoint, top)
-        return
-    info = build.data_info(config)
     model, _ = load_model(opened, checkpoint)
     pictures, skipped = _read(names, info, config.skip_corrupt)  # all, before anything is said
     if skipped:
