@@ -22,7 +22,6 @@ COMMANDS = {
     "predict": "What a trained model sees in pictures, or which classes texts have.",
     "generate": "Text by a trained language model.",
     "translate": "Lines of text, translated by a trained model.",
-    "inspect": "Drawings of what a trained model of texts has learned.",
     "export": "Write the weights of a trained model for PyTorch or NumPy.",
     "inspect": "Draw what a trained model looks like inside.",
     "models": "Models that can be trained.",

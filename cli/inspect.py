@@ -33,8 +33,9 @@ def command(
     """Draw what the model in the folder RUN looks like inside.
 
     Learning curves; the filters of the first layer; activation maps of a picture; how large the weights and the
-    gradients of each layer are; how much of a picture the layers see. Of models of texts: attention, where a translation
-    looks in its source, a map of the embeddings and their neighbours, the positional encoding. Drawings that are there are replaced.
+    gradients of each layer are; how much of a picture the layers see. Of models of texts: attention, where a
+    translation looks in its source, a map of the embeddings and their neighbours, the positional encoding. Drawings
+    that are there are replaced.
     """
     opened = Run.open(run)
     config = opened.config.replace(**given(options))
@@ -76,9 +77,7 @@ def command(
         click.echo(f"{folder / name}: {text}" if text else f"no {name}: the model has nothing to draw there")
 
 
-def _inspect_text(
-    opened: Run, config: Any, checkpoint: str, text: str | None, token: str | None, folder: Path
-) -> None:
+def _inspect_text(opened: Run, config: Any, checkpoint: str, text: str | None, token: str | None, folder: Path) -> None:
     from numbanet.training.restore import load_task
     from numbanet.training.tasks.inspection import inspect_text
 

@@ -149,7 +149,7 @@ def test_inspect(command, runs):
     """Of the smallest models the embeddings; of a Transformer everything there is to draw."""
     result = command("inspect", "language", "--token", "t")
     assert result.code == 0, result.err
-    assert Path("language/embedding-tokenizer.png").read_bytes()[:4] == b"\x89PNG"
+    assert Path("language/inspect/embedding-tokenizer.png").read_bytes()[:4] == b"\x89PNG"
     assert re.search(r"nearest to t: .* -?[\d.]+", result.out)
     options = ["d_model=16", "num_layers=1", "num_heads=2", "dim_feedforward=16"]
     sizes = [part for option in options for part in ("--model-option", option)]

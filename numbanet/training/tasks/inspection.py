@@ -42,6 +42,7 @@ def inspect_text(task: TextTask, model: nn.Module, folder: Path, text: str | Non
     Raises:
         TextError: the text has more tokens than the model takes, or the token is not in the vocabulary.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     yield from _attention(task, model, folder, text)
     yield from _embeddings(task, model, folder, token)
     yield from _positions(model, folder)
