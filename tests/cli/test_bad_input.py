@@ -200,7 +200,9 @@ CASES = {
     "picture missing": Case("predict run a.png", "there is no file a.png"),
     "picture unreadable": Case("predict run a.png", "a.png is not a picture", write("a.png", "no picture")),
     "picture cut": Case("predict run a.png", "a.png", write("a.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")),
-    "picture a folder": Case("predict run run", "cannot read run"),
+    "folder without pictures": Case(
+        "predict run none", "the folder none holds no pictures", lambda: Path("none").mkdir()
+    ),
     "array of text": Case("predict run a.npy", "a.npy", write("a.npy", b"\x93NUMPY\x01\0")),
     "no picture": Case("predict run", "FILE"),
     # run folders and checkpoints
