@@ -1,4 +1,4 @@
-"""What all tests share: the back ends, and a random state that no test leaves behind."""
+"""What all tests share: the back ends, and a state that no test leaves behind."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ def backends() -> list:
 
 
 @pytest.fixture(autouse=True)
-def _random_state():
-    """Every test begins with the same random state."""
+def _state():
+    """Every test begins with the same random state, and leaves no back end behind."""
     numbanet.manual_seed(0)
+    before = numbanet.get_backend()
     yield
+    numbanet.set_backend(before)
     numbanet.manual_seed(0)
 
 

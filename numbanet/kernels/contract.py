@@ -174,7 +174,7 @@ def locally_connected2d_weight_grad(out, grad, x, kernel: Pair, stride: Pair, pa
 
 
 # --- recurrent layers: one direction of one layer, a whole sequence ------------------------------------------------
-@declare()
+@declare(writes=("h_n", "c_n", "gates", "cells"))
 def recurrent(
     out,
     h_n,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
-
 import numpy as np
 import pytest
 
 from numbanet import datasets
 from numbanet.datasets import DatasetError
+from tests.datasets.samples import cifar_archive
 
 ARCHIVE = "cifar-100-binary.tar.gz"
 
@@ -21,21 +19,11 @@ def records(rows: int, seed: int) -> np.ndarray:
     return values
 
 
-def archive(files: dict[str, np.ndarray]) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as tar:
-        for name, values in files.items():
-            member = tarfile.TarInfo(f"cifar-100-binary/{name}")
-            member.size = values.nbytes
-            tar.addfile(member, io.BytesIO(values.tobytes()))
-    return target.getvalue()
-
-
 @pytest.mark.parametrize("packed", [False, True])
 def test_fine_labels_and_pictures(tmp_path, packed):
     files = {"train.bin": records(9, 0), "test.bin": records(4, 1)}
     if packed:
-        (tmp_path / ARCHIVE).write_bytes(archive(files))
+        (tmp_path / ARCHIVE).write_bytes(cifar_archive(files, "cifar-100-binary/"))
     else:
         for name, values in files.items():
             (tmp_path / name).write_bytes(values.tobytes())
@@ -58,6 +46,6 @@ def test_a_label_out_of_range(tmp_path):
 
 
 def test_files_of_cifar10_are_not_cifar100(tmp_path):
-    (tmp_path / ARCHIVE).write_bytes(archive({"data_batch_1.bin": records(2, 0)}))
+    (tmp_path / ARCHIVE).write_bytes(cifar_archive({"data_batch_1.bin": records(2, 0)}, "cifar-100-binary/"))
     with pytest.raises(DatasetError, match="is not the binary version of CIFAR-100: cifar-100-binary/train.bin"):
         datasets.load("cifar100", tmp_path, download=False)

@@ -324,6 +324,8 @@ def online(server, monkeypatch):
     arrays = idx_arrays()
     packed = {f"{name}.gz": gzip.compress(idx_bytes(array)) for name, array in arrays.items()}
     packed[CIFAR_ARCHIVE] = cifar_archive(cifar_records())
+    hundred = {name: np.zeros((2, 3074), np.uint8) for name in ("train.bin", "test.bin")}
+    packed["cifar-100-binary.tar.gz"] = cifar_archive(hundred, "cifar-100-binary/")
     entries = {}
     for name, entry in registry._ENTRIES.items():
         if isinstance(entry.info, datasets.TextInfo):

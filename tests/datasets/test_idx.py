@@ -65,14 +65,14 @@ def test_a_file_that_is_not_there_or_not_a_file(tmp_path):
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_data_set_is_read(tmp_path, name, zipped):
     arrays = write_idx(tmp_path / name, zipped)
-    train, test, info, paths = datasets.load(name, tmp_path, download=False)
+    train, test, info, paths, skipped = datasets.load(name, tmp_path, download=False)
     assert np.array_equal(train.images[:, 0], arrays["train-images-idx3-ubyte"])
     assert np.array_equal(train.labels, arrays["train-labels-idx1-ubyte"])
     assert np.array_equal(test.images[:, 0], arrays["t10k-images-idx3-ubyte"])
     assert np.array_equal(test.labels, arrays["t10k-labels-idx1-ubyte"])
     assert (train.images.shape, train.labels.dtype, test.images.dtype) == ((30, 1, 28, 28), np.int64, np.uint8)
     assert (train.classes, train.mean, train.std) == (info.classes, info.mean, info.std)
-    assert (info.n_train, info.n_test) == (30, 20)
+    assert (info.n_train, info.n_test, skipped) == (30, 20, ())
     assert {path.parent for path in paths.values()} == {tmp_path / name}
 
 

@@ -151,13 +151,7 @@ def test_host_calls_keep_their_place(thread_counts):
 
 DECLINED = {
     "dtypes float64, float64": lambda p, a: p.matmul(*(a((2, 2), np.float64) for _ in range(3))),
-    "the output's columns are not adjacent": lambda p, a: p.matmul(
-        a((2, 2)).view((2, 2), (1, 2)), a((2, 3)), a((3, 2))
-    ),
     "an empty sum": lambda p, a: p.matmul(a((2, 2)), a((2, 0)), a((0, 2))),
-    "the leading axes cannot be walked as one": lambda p, a: p.matmul(
-        a((2, 3, 2, 2)), a((2, 3, 2, 4)).view((2, 3, 2, 4), (0, 8, 4, 1)), a((2, 3, 4, 2))
-    ),
 }
 
 
@@ -233,9 +227,9 @@ def test_the_first_wrong_target_is_named(name, thread_counts):
         made = [backend.from_buffer(a) for a in (np.ones(5000, np.float32), logits, target, lse, zeros)]
         run = backend.program()
         if name == "cross_entropy":
-            run.cross_entropy(made[0], made[3], made[1], made[2], "none", -100, 0.0)
+            run.cross_entropy(made[0], made[3], made[1], made[2], None, "none", -100, 0.0)
         else:
-            run.cross_entropy_backward(made[4], made[0], made[1], made[3], made[2], "none", -100, 0.0)
+            run.cross_entropy_backward(made[4], made[0], made[1], made[3], made[2], None, "none", -100, 0.0)
         with pytest.raises(IndexError) as error:
             run.run()
         messages.append(str(error.value))

@@ -42,7 +42,8 @@ def inspect_text(task: TextTask, model: nn.Module, folder: Path, text: str | Non
     Raises:
         TextError: the text has more tokens than the model takes, or the token is not in the vocabulary.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if token is not None and not any(token in tokenizer.vocabulary for tokenizer in task.tokenizers.values()):
+        raise TextError(f"{token!r} is not in the vocabulary")
     yield from _attention(task, model, folder, text)
     yield from _embeddings(task, model, folder, token)
     yield from _positions(model, folder)
@@ -52,6 +53,7 @@ def inspect_text(task: TextTask, model: nn.Module, folder: Path, text: str | Non
 def _attention(task: TextTask, model: nn.Module, folder: Path, text: str | None) -> Iterator[str]:
     with recorded_attention(model) as weights, no_grad():
         rows, columns, additive = _run(task, model, text)
+    folder.mkdir(parents=True, exist_ok=True)  # nothing is left behind by a text that the model does not take
     for name, (recorded, is_cross) in weights.items():
         path = folder / f"attention-{name}.png"
         draw_heads(
@@ -122,8 +124,6 @@ def _recording(
 def _embeddings(task: TextTask, model: nn.Module, folder: Path, token: str | None) -> Iterator[str]:
     tokenizers = list(task.tokenizers.items())
     embeddings = [module for _, module in model.named_modules() if isinstance(module, nn.Embedding)]
-    if token is not None and not any(token in tokenizer.vocabulary for _, tokenizer in tokenizers):
-        raise TextError(f"{token!r} is not in the vocabulary")
     for module in embeddings:
         fitting = [pair for pair in tokenizers if len(pair[1]) == module.num_embeddings]
         if not fitting:
