@@ -18,11 +18,12 @@ def make_plans(
     from numbanet import models, optim
     from numbanet.graph.inspect import plan_of
     from numbanet.nn import functional as F
+    from numbanet.training import build
+    from numbanet.training.config import AUTO, Config
 
     if name not in models.list_models():
         raise ConfigError(unknown_name("model", name, models.list_models()))
-    if backend not in (None, "auto"):
-        numbanet.set_backend(backend)
+    build.use_machine(Config(model=name, backend=backend or AUTO))
     info = models.model_info(name)
     if dataset is not None:
         options = {**_fitting(dataset, info), **options}

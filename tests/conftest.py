@@ -10,15 +10,13 @@ import numbanet
 from numbanet.kernels.backend import BACKENDS
 
 NO_NUMBA = "numba is not installed: the cpu back end is not there"
+HAS_NUMBA = importlib.util.find_spec("numba") is not None
+needs_numba = pytest.mark.skipif(not HAS_NUMBA, reason=NO_NUMBA)
 
 
 def backends() -> list:
     """A parameter for every back end; the cpu one is skipped only without numba."""
-    has_numba = importlib.util.find_spec("numba") is not None
-    return [
-        pytest.param(name, marks=pytest.mark.skipif(name == "cpu" and not has_numba, reason=NO_NUMBA))
-        for name in BACKENDS
-    ]
+    return [pytest.param(name, marks=[needs_numba] if name == "cpu" else []) for name in BACKENDS]
 
 
 @pytest.fixture(autouse=True)

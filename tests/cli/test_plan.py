@@ -9,9 +9,11 @@ import pytest
 import numbanet as nb
 from numbanet.cli import main
 from numbanet.graph.inspect import dot_source, lines_of, memory_of, plan_of
+from tests.conftest import needs_numba
 from tests.graph.networks import NETWORKS, OPTIMISERS, batches, training_step
 
 
+@needs_numba
 def test_plan_of_a_model(capsys, tmp_path):
     assert main(["plan", "lenet5", "--batch-size", "4", "--backend", "cpu", "--dot", str(tmp_path / "a.dot")]) == 0
     shown = capsys.readouterr().out
@@ -31,6 +33,7 @@ def test_a_wrong_model(capsys):
     assert "did you mean 'lenet5'" in capsys.readouterr().err
 
 
+@needs_numba
 @pytest.mark.parametrize("network", NETWORKS)
 def test_nothing_is_computed(network):
     """The plan is that of the compiled function, and the model is as it was."""

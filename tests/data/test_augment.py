@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -13,8 +11,8 @@ from numbanet.data import AUGMENTATIONS, Augment, AugmentationError, DataLoader,
 from numbanet.data import parse_augmentations as parse
 from numbanet.data.augmentation import describe
 from numbanet.kernels.philox import random_bits
+from tests.conftest import HAS_NUMBA, needs_numba
 
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
 BACKENDS = ["numpy", *(["cpu"] if HAS_NUMBA else [])]
 NORMALISE = Normalise([0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
 
@@ -278,7 +276,7 @@ def test_epochs_seeds_and_samples_differ(name):
     assert (result != augmented(name + p, x, seed=1)).any()
 
 
-@pytest.mark.skipif(not HAS_NUMBA, reason="numba is not installed: the cpu back end is not there")
+@needs_numba
 def test_back_ends_and_threads_give_the_same_bytes():
     x, samples = pictures(64, (3, 32, 32)), np.arange(64) + 1000
     results, threads = [], numbanet.get_num_threads()

@@ -12,6 +12,7 @@ import numbanet as nb
 from numbanet import nn, optim
 from numbanet.graph import ControlFlowError, FrozenNumberError, GraphError, SideEffectError
 from numbanet.nn import functional as F
+from tests.conftest import needs_numba
 from tests.graph.networks import NETWORKS, OPTIMISERS, batches, deep, training_step
 
 
@@ -96,6 +97,7 @@ def calls_of_a_replay(layers: int) -> int:
     return len(events)
 
 
+@needs_numba
 def test_python_calls_do_not_grow_with_the_graph():
     assert calls_of_a_replay(2) == calls_of_a_replay(9)
 

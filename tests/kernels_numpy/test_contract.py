@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 
 import numpy as np
@@ -11,8 +10,7 @@ import pytest
 from numbanet.kernels.backend import load_backend
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.numpy import BACKEND, KERNELS
-
-HAS_NUMBA = importlib.util.find_spec("numba") is not None
+from tests.conftest import needs_numba
 
 
 def arguments(signature: inspect.Signature) -> list[tuple[str, object]]:
@@ -28,7 +26,7 @@ def test_numpy_signature(name):
     assert arguments(inspect.signature(KERNELS[name])) == arguments(CONTRACT[name].signature)
 
 
-@pytest.mark.skipif(not HAS_NUMBA, reason="numba is not installed: the cpu back end is not there")
+@needs_numba
 def test_cpu_signatures():
     from numbanet.kernels import cpu
 
