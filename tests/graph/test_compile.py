@@ -84,6 +84,7 @@ def test_gradients_keep_their_memory_if_nobody_holds_them():
 
 def calls_of_a_replay(layers: int) -> int:
     """Python calls, of functions in Python and in C, in one replay of a training step."""
+    nb.set_backend("cpu")
     model = deep(layers)
     step = nb.compile(training_step(model, optim.SGD(model.parameters(), 0.1, momentum=0.9)))
     inputs, targets = batches(1)[0]

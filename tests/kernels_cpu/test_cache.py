@@ -64,9 +64,25 @@ def test_processes_that_start_at_once(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.tmp.*"))
 
 
-@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
-@pytest.mark.parametrize("spoil", [lambda data: b"", lambda data: data[: len(data) // 2], lambda data: b"garbage" * 99])
-def test_a_spoilt_file_is_compiled_anew(tmp_path, ending, spoil):
+SPOILERS = {
+    "emptied": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "overwritten": lambda data: b"garbage" * 99,
+}
+EVERY_DAY = {("cut", ".nbc"), ("overwritten", ".nbi")}  # ten seconds each
+
+
+@pytest.mark.parametrize(
+    ("spoil", "ending"),
+    [
+        pytest.param(
+            SPOILERS[name], ending, id=f"{name} {ending}", marks=[pytest.mark.slow] * ((name, ending) not in EVERY_DAY)
+        )
+        for name in SPOILERS
+        for ending in (".nbi", ".nbc")
+    ],
+)
+def test_a_spoilt_file_is_compiled_anew(tmp_path, spoil, ending):
     use(tmp_path)
     (file,) = [file for file in tmp_path.rglob("relu*") if file.suffix == ending]
     file.write_bytes(spoil(file.read_bytes()))
