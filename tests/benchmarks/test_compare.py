@@ -49,6 +49,7 @@ def test_report_of_kept_records(tmp_path: Path) -> None:
     assert "| training/mlp | 1 |" in result.stdout
 
 
+@pytest.mark.slow
 def test_measure(tmp_path: Path) -> None:
     pytest.importorskip("numba")
     kept = tmp_path / "records.json"

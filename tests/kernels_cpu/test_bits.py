@@ -42,6 +42,7 @@ def check(first: dict[str, str], second: dict[str, str], least: int) -> None:
     assert [name for name in sorted(both) if first[name] != second[name]] == []
 
 
+@pytest.mark.slow  # compiles its kernels for two more widths
 def test_four_lanes_and_sixteen_give_the_same_bits():
     check(hashes(FEW, NUMBANET_LANES="4"), hashes(FEW, threads=1, NUMBANET_LANES="16"), least=20)
 

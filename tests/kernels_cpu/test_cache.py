@@ -90,6 +90,7 @@ def test_a_spoilt_file_is_compiled_anew(tmp_path, spoil, ending):
     assert use(tmp_path) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_vanished_file_is_compiled_anew(tmp_path):
     use(tmp_path)
     next(tmp_path.rglob("relu*.nbc")).unlink()
