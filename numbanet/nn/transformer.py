@@ -30,25 +30,28 @@ def _chosen(activation: str | Callable[[Tensor], Tensor]) -> Callable[[Tensor], 
 
 
 class _Layer(Module):
-    """What encoder and decoder layers share: self-attention, a feed-forward block, residuals and norms."""
+    """What encoder and decoder layers share: self-attention, a feed-forward block, residuals and norms.
+
+    ``attends_to_memory``: a decoder's layer has a block between the two, which looks at the encoder's output."""
+
+    attends_to_memory = False
 
     def __init__(
         self,
         d_model: int,
         nhead: int,
-        dim_feedforward: int,
-        dropout: float,
-        activation: str | Callable[[Tensor], Tensor],
-        layer_norm_eps: float,
-        batch_first: bool,
-        norm_first: bool,
-        bias: bool,
-        is_decoder: bool,
-        dtype: np.dtype | type | None,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Callable[[Tensor], Tensor] = F.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        dtype: np.dtype | type | None = None,
     ) -> None:
         super().__init__()
         self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
-        if is_decoder:
+        if self.attends_to_memory:
             self.multihead_attn = MultiheadAttention(
                 d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
             )
@@ -56,7 +59,7 @@ class _Layer(Module):
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, dtype)
         self.norm_first = norm_first
-        numbers = (1, 2, 3) if is_decoder else (1, 2)
+        numbers = (1, 2, 3) if self.attends_to_memory else (1, 2)
         for number in numbers:
             setattr(self, f"norm{number}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
         for number in numbers:
@@ -82,24 +85,6 @@ class TransformerEncoderLayer(_Layer):
     """Self-attention and a feed-forward block, each with a residual and layer norm (Vaswani et al. 2017); with
     ``norm_first`` the norm comes in front of the block (Xiong et al. 2020). Names and keys are PyTorch's."""
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[[Tensor], Tensor] = F.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        dtype: np.dtype | type | None = None,
-    ) -> None:
-        super().__init__(
-            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, False,
-            dtype,
-        )  # fmt: skip
-
     def forward(
         self,
         src: Tensor,
@@ -120,23 +105,7 @@ class TransformerDecoderLayer(_Layer):
     """Self-attention, attention to the encoder's memory and a feed-forward block, each with a residual and layer norm;
     see :class:`TransformerEncoderLayer`."""
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[[Tensor], Tensor] = F.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        dtype: np.dtype | type | None = None,
-    ) -> None:
-        super().__init__(
-            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, True,
-            dtype,
-        )  # fmt: skip
+    attends_to_memory = True
 
     def forward(
         self,

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.torch
 RANDOM = np.random.default_rng
 
 
-def close(ours, theirs, tolerance=2e-5) -> None:
+def assert_close(ours, theirs, tolerance=2e-5) -> None:
     np.testing.assert_allclose(
         ours.detach().numpy(), theirs.detach().numpy(), rtol=tolerance, atol=tolerance, equal_nan=False
     )
@@ -50,12 +50,12 @@ def test_function(shapes, kind):
         options = ({"is_causal": True},) * 2 if kind == "causal" else ({"scale": 0.3},) * 2
     out = F.scaled_dot_product_attention(*(one for one, _ in inputs), **options[0])
     expected = torch.nn.functional.scaled_dot_product_attention(*(one for _, one in inputs), **options[1])
-    close(out, expected)
+    assert_close(out, expected)
     weights = numbers(9, *out.shape)
     (out * numbanet.tensor(weights)).sum().backward()
     (expected * torch.tensor(weights)).sum().backward()
     for mine, other in inputs:
-        close(mine.grad, other.grad)
+        assert_close(mine.grad, other.grad)
 
 
 def test_grouped_heads():
@@ -63,11 +63,11 @@ def test_grouped_heads():
     inputs = [both(numbers(i, *shape)) for i, shape in enumerate(shapes)]
     out = F.scaled_dot_product_attention(*(one for one, _ in inputs), enable_gqa=True)
     expected = torch.nn.functional.scaled_dot_product_attention(*(one for _, one in inputs), enable_gqa=True)
-    close(out, expected)
+    assert_close(out, expected)
     out.sum().backward()
     expected.sum().backward()
     for mine, other in inputs:
-        close(mine.grad, other.grad)
+        assert_close(mine.grad, other.grad)
 
 
 def twins(name, *arguments, **options):
@@ -82,7 +82,7 @@ def twins(name, *arguments, **options):
     return layer, twin
 
 
-def compare(layer, twin, call, inputs, tolerance=5e-5):
+def assert_same(layer, twin, call, inputs, tolerance=5e-5):
     """Outputs, and gradients of inputs and parameters, of ``call(module, *inputs)``."""
     pairs = [both(array) for array in inputs]
     out, expected = call(layer, *(one for one, _ in pairs)), call(twin, *(one for _, one in pairs))
@@ -92,7 +92,7 @@ def compare(layer, twin, call, inputs, tolerance=5e-5):
         if other is None:
             assert mine is None
             continue
-        close(mine, other, tolerance)
+        assert_close(mine, other, tolerance)
         weights = numbers(50 + number, *mine.shape)
         loss = loss + (mine * numbanet.tensor(weights)).sum()
         other_loss = other_loss + (other * torch.tensor(weights)).sum()
@@ -100,11 +100,11 @@ def compare(layer, twin, call, inputs, tolerance=5e-5):
     other_loss.backward()
     for mine, other in pairs:
         if other is not None and other.requires_grad:
-            close(mine.grad, other.grad, 4 * tolerance)
+            assert_close(mine.grad, other.grad, 4 * tolerance)
     for parameter, its in zip(layer.parameters(), twin.parameters(), strict=True):
         if its.grad is not None:
             scale = max(1.0, float(its.grad.abs().max()))
-            close(parameter.grad / scale, its.grad / scale, 4 * tolerance)
+            assert_close(parameter.grad / scale, its.grad / scale, 4 * tolerance)
 
 
 PADDING = np.array([[False] * 6, [False] * 3 + [True] * 3])
@@ -131,7 +131,7 @@ def test_multihead_attention(options, kind, weights):
         out, found = module(query, key, value, key_padding_mask=padding, need_weights=weights, attn_mask=mask)
         return out, found
 
-    compare(layer, twin, call, [numbers(20 + i, *shape) for i, shape in enumerate(shapes)])
+    assert_same(layer, twin, call, [numbers(20 + i, *shape) for i, shape in enumerate(shapes)])
 
 
 @pytest.mark.parametrize("average", [True, False])
@@ -143,7 +143,7 @@ def test_weights_of_each_head_and_no_batch(average):
         library = numbanet if module is layer else torch
         return module(x, x, x, attn_mask=library.tensor(float_mask), average_attn_weights=average)
 
-    compare(layer, twin, call, [numbers(20, 6, 8)])
+    assert_same(layer, twin, call, [numbers(20, 6, 8)])
 
 
 FORMS = [
@@ -163,7 +163,7 @@ def test_encoder(options):
         mask = {"mask": library.tensor(CAUSAL), "src_key_padding_mask": library.tensor(PADDING)}
         return module(x, **mask)
 
-    compare(layer, twin, call, [numbers(20, *((2, 6, 8) if options["batch_first"] else (6, 2, 8)))])
+    assert_same(layer, twin, call, [numbers(20, *((2, 6, 8) if options["batch_first"] else (6, 2, 8)))])
 
 
 def twins_of_stack(kind, layer, twin):
@@ -190,7 +190,7 @@ def test_decoder(options):
         return module(x, memory, **mask)
 
     shapes = [(2, 5, 8), (2, 6, 8)] if options["batch_first"] else [(5, 2, 8), (6, 2, 8)]
-    compare(layer, twin, call, [numbers(20 + i, *shape) for i, shape in enumerate(shapes)])
+    assert_same(layer, twin, call, [numbers(20 + i, *shape) for i, shape in enumerate(shapes)])
 
 
 def test_transformer():
@@ -204,7 +204,7 @@ def test_transformer():
     def call(module, source, target):
         return module(source, target, tgt_mask=module.generate_square_subsequent_mask(size))
 
-    compare(layer, twin, call, [numbers(20, 2, 6, 8), numbers(21, 2, size, 8)])
+    assert_same(layer, twin, call, [numbers(20, 2, 6, 8), numbers(21, 2, size, 8)])
 
 
 def test_initial_weights():

@@ -27,7 +27,7 @@ BATCH, STEPS, FEATURES, HIDDEN = 6, 5, 4, 7
 LENGTHS = [3, 5, 1, 4, 5, 2]
 
 
-def close(ours, theirs) -> None:
+def assert_close(ours, theirs) -> None:
     np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-5, atol=2e-6)
 
 
@@ -50,20 +50,20 @@ def random(*shape: int) -> tuple:
     return numbanet.tensor(array).requires_grad_(), torch.tensor(array, requires_grad=True)
 
 
-def compare(ours: tuple, theirs: tuple, leaves: list, layers: tuple) -> None:
+def assert_same(ours: tuple, theirs: tuple, leaves: list, layers: tuple) -> None:
     """Results, and the gradients of all leaves and parameters for a weighted sum of the results."""
     totals = [0, 0]
     for mine, other in zip(ours, theirs, strict=True):
-        close(mine, other)
+        assert_close(mine, other)
         weights = np.cos(np.arange(mine.detach().numpy().size)).reshape(mine.shape).astype(np.float32)
         totals[0] = totals[0] + (mine * numbanet.tensor(weights)).sum()
         totals[1] = totals[1] + (other * torch.tensor(weights)).sum()
     for total in totals:
         total.backward()
     for mine, other in leaves:
-        close(mine.grad, other.grad)
+        assert_close(mine.grad, other.grad)
     for mine, other in zip(*(layer.parameters() for layer in layers), strict=True):
-        close(mine.grad, other.grad)
+        assert_close(mine.grad, other.grad)
 
 
 def states(name: str, options: dict, batch: int) -> list:
@@ -86,7 +86,7 @@ def test_layer(name: str, options: dict, given: bool) -> None:
     pairs = states(name, options, BATCH) if given else []
     hx = sides(pairs) if given else (None, None)
     results = [layer(one, state) for layer, one, state in zip(layers, x, hx, strict=True)]
-    compare(*[(y, *as_tuple(last)) for y, last in results], [x, *pairs], layers)
+    assert_same(*[(y, *as_tuple(last)) for y, last in results], [x, *pairs], layers)
 
 
 @pytest.mark.parametrize("how", ["packed", "lengths"])
@@ -104,7 +104,7 @@ def test_lengths(name: str, options: dict, how: str) -> None:
     expected = (theirs.pad_packed_sequence(y, first)[0], *as_tuple(last))
     if how == "packed":
         mine = utils.pack_padded_sequence(x[0], LENGTHS, first, enforce_sorted=False)
-        close(mine.data, packed.data)
+        assert_close(mine.data, packed.data)
         assert mine.batch_sizes.tolist() == packed.batch_sizes.tolist()
         assert mine.sorted_indices.tolist() == packed.sorted_indices.tolist()
         y, last = layers[0](mine, hx[0])
@@ -112,7 +112,7 @@ def test_lengths(name: str, options: dict, how: str) -> None:
         assert lengths.tolist() == LENGTHS
     else:
         out, last = layers[0](x[0], hx[0], LENGTHS)
-    compare((out, *as_tuple(last)), expected, [x, *pairs], layers)
+    assert_same((out, *as_tuple(last)), expected, [x, *pairs], layers)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_cell(name: str, options: dict, batch: int | None) -> None:
             layer.zero_grad()
         for leaf in (leaf for pair in leaves for leaf in pair):
             leaf.grad = None
-        compare(*results, leaves, layers)
+        assert_same(*results, leaves, layers)
 
 
 def test_one_sequence_without_a_batch() -> None:
@@ -140,7 +140,7 @@ def test_one_sequence_without_a_batch() -> None:
         layers = twins(name, FEATURES, HIDDEN, num_layers=2)
         x, pairs = random(STEPS, FEATURES), [random(2, HIDDEN)] * (2 if name == "LSTM" else 1)
         results = [layer(one, state) for layer, one, state in zip(layers, x, sides(pairs), strict=True)]
-        compare(*[(y, *as_tuple(last)) for y, last in results], [x], layers)
+        assert_same(*[(y, *as_tuple(last)) for y, last in results], [x], layers)
 
 
 def test_padding_and_unpadding() -> None:
@@ -149,14 +149,14 @@ def test_padding_and_unpadding() -> None:
     mine, others = [numbanet.tensor(one) for one in arrays], [torch.tensor(one) for one in arrays]
     for first in (False, True):
         for side in ("left", "right"):
-            close(utils.pad_sequence(mine, first, -1.0, side), theirs.pad_sequence(others, first, -1.0, side))
+            assert_close(utils.pad_sequence(mine, first, -1.0, side), theirs.pad_sequence(others, first, -1.0, side))
         padded = utils.pad_sequence(mine, first)
         for one, other in zip(utils.unpad_sequence(padded, numbanet.tensor([3, 5, 1]), first), others, strict=True):
-            close(one, other)
+            assert_close(one, other)
     packed, expected = utils.pack_sequence(mine, False), theirs.pack_sequence(others, False)
-    close(packed.data, expected.data)
+    assert_close(packed.data, expected.data)
     for one, other in zip(utils.unpack_sequence(packed), theirs.unpack_sequence(expected), strict=True):
-        close(one, other)
+        assert_close(one, other)
     ours = utils.pad_packed_sequence(packed, True, 9.0, 7)
     for one, other in zip(ours, theirs.pad_packed_sequence(expected, True, 9.0, 7), strict=True):
-        close(one, other)
+        assert_close(one, other)
