@@ -7,6 +7,8 @@ with a reason) runs there as a host call of the NumPy kernel. A test holds every
 Shapes are written behind the argument. Outputs come first and are allocated by the caller. Unless ``strided`` names
 an argument, it is row-major contiguous; ``inplace`` lists the inputs that may share memory with the output. A function
 writes ``out``, what ends in ``_out``, and what ``writes`` names, and nothing else: the graph goes by it.
+
+The file is long because it is a table, to be searched by name; cut into files, "once" could no longer be seen.
 """
 
 from __future__ import annotations
