@@ -6,7 +6,7 @@ The call itself is an ordinary one, with all its effects; so what is recorded is
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numbanet import random
@@ -56,22 +56,27 @@ class Recorder:
         self._offsets: dict[int, int] = {}  # of the arguments in their storages
         for _, tensor in watch.tensors():
             self._meet_owner(tensor)
-        for number, tensor in enumerate(arguments):
-            self._enter_argument(number, tensor)
+        for number in self._lowest(arguments):
+            self._enter_argument(number, arguments[number])
         self._state = random.get_state()
         self.trace.seed = self._state["seed"]
         self.trace.begins = {int(stream): offset for stream, offset in self._state["offsets"].items()}
 
+    def _lowest(self, arguments: Sequence[Tensor]) -> Iterable[int]:
+        """The arguments by number, of those that share memory the one that begins first."""
+        lowest: dict[int, int] = {}
+        for number, tensor in enumerate(arguments):
+            self._meet_owner(tensor)
+            other = lowest.setdefault(id(tensor._array.storage), number)
+            if tensor._array.offset < arguments[other]._array.offset:
+                lowest[id(tensor._array.storage)] = number
+        return lowest.values()
+
     def _enter_argument(self, number: int, tensor: Tensor) -> None:
-        storage = tensor._array.storage
-        if id(storage) in self._known:
-            self.trace.aliases.append((number, self._known[id(storage)].key))
-            return
-        buffer = self._add(storage, INPUT, number)
+        buffer = self._add(tensor._array.storage, INPUT, number)
         buffer.name = f"input {number}"
         buffer.nbytes = tensor._array.size * tensor._array.dtype.itemsize
         self._offsets[buffer.number] = tensor._array.offset
-        self._meet_owner(tensor)
 
     # --- what the dispatcher says ------------------------------------------------------------------------------------
     def __call__(self, op: Op, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:

@@ -19,6 +19,7 @@ from numbanet.graph.plan import Plan, make_plan
 from numbanet.graph.structure import flatten
 from numbanet.graph.trace import Trace
 from numbanet.graph.watch import Context, Labelled, Watch
+from numbanet.kernels.array import Array
 from numbanet.kernels.backend import Backend
 from numbanet.kernels.threads import get_num_threads
 from numbanet.tensor import Tensor
@@ -34,6 +35,7 @@ class CallKey(NamedTuple):
 
     structure: Any
     shapes: tuple
+    shared: tuple
     mode: tuple
     values: Labelled
     context: Context
@@ -62,6 +64,7 @@ class CompiledFunction:
         self._context = Context(())
         self._context_at = -1
         self._owners: list[Tensor] = []
+        self._storages: dict[int, int] = {}
         self._has_warned = False
 
     @property
@@ -109,7 +112,24 @@ class CompiledFunction:
         values = self._watch.values()
         if self._volatile:
             values = self._lasting(values)
-        return CallKey(structure, tuple(shapes), mode, values, self._context, tuple(grads))
+        shared = self._shared(arguments, arrays)
+        return CallKey(structure, tuple(shapes), shared, mode, values, self._context, tuple(grads))
+
+    def _shared(self, arguments: Sequence[Tensor], arrays: Sequence[Array]) -> tuple:
+        """Which arguments lie in the memory of an earlier one, or of a tensor that the function works with, and where.
+
+        A recording takes shared memory for one buffer: it holds for calls that share the same."""
+        first: dict[int, int] = {}
+        found = []
+        for number, array in enumerate(arrays):
+            storage = id(array.storage)
+            at = first.setdefault(storage, number)
+            if at != number:
+                is_same = arguments[at] is arguments[number]
+                found.append((number, at, array.offset - arrays[at].offset, is_same))
+            elif storage in self._storages:
+                found.append((number, "outside", self._storages[storage], array.offset))
+        return tuple(found)
 
     def _look_around(self) -> None:
         """Find out what the function works with now."""
@@ -117,6 +137,7 @@ class CompiledFunction:
         self._watch = Watch(self.function)
         self._context = Context(self._lasting(self._watch.context()))
         self._owners = [tensor for _, tensor in self._watch.tensors()]
+        self._storages = {id(one._array.storage): number for number, one in enumerate(self._owners)}
 
     def _lasting(self, labelled: Labelled) -> Labelled:
         return tuple([pair for pair in labelled if pair[0] not in self._volatile])
@@ -201,6 +222,8 @@ def _first_difference(known: Iterable[CallKey], now: CallKey) -> str:
             if old[0] != new[0]:
                 return f"input {number} has shape {new[0]}, and had {old[0]}"
         return "the inputs have another dtype or other strides"
+    if before.shared != now.shared:
+        return "other arguments share memory with each other, or with tensors that the function works with"
     if before.structure != now.structure:
         return f"the arguments are {now.structure}, and were {before.structure}"
     for old, new in ((before.values, now.values), (before.context.labelled, now.context.labelled)):

@@ -104,4 +104,3 @@ class Trace:
     reads: list[tuple[str, bytes]] = field(
         default_factory=list
     )  # values that Python looked at, of no part of the graph
-    aliases: list[tuple[int, int]] = field(default_factory=list)  # arguments that share memory with an earlier one

@@ -113,6 +113,26 @@ def test_inputs_may_be_views_of_other_tensors(backend):
         np.testing.assert_array_equal(function(turned).numpy(), (turned * turned).sum(1).numpy())
 
 
+@pytest.mark.parametrize("parts", [(slice(0, 2), slice(0, 2)), (slice(0, 2), slice(2, 4)), (slice(2, 4), slice(1, 3))])
+def test_arguments_that_share_memory(backend, parts):
+    function = nb.compile(lambda x, y: x.add_(1) + 10 * y)
+    pairs = [lambda: list(map(values(1, 2, 3, 4).__getitem__, parts)), lambda: [values(5, 6), values(7, 8)]]
+    for make in (pairs[0], pairs[1], pairs[0]):
+        x, y = make()
+        expected = (x.add_(1) + 10 * y).tolist()
+        for _ in range(4):
+            assert function(*make()).tolist() == expected
+
+
+def test_an_argument_that_the_function_works_with_besides(backend):
+    weight = values(1, 2)
+    function = nb.compile(lambda x: x + 10 * weight)
+    for _ in range(3):
+        assert function(weight).tolist() == [11, 22]
+    for _ in range(3):
+        assert function(values(5, 6)).tolist() == [15, 26]
+
+
 def test_an_argument_that_is_changed(backend):
     function = nb.compile(lambda x: x.add_(1))
     for _ in range(4):
