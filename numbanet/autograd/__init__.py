@@ -16,9 +16,11 @@ from numbanet.autograd.modes import (
     keep_apart,
     no_grad,
     rehearse,
+    run_update,
     set_capture,
     set_grad_enabled,
     set_recorder,
+    update_number,
     with_numbers,
 )
 from numbanet.autograd.node import Node
@@ -47,8 +49,10 @@ __all__ = [
     "link_outputs",
     "no_grad",
     "rehearse",
+    "run_update",
     "set_capture",
     "set_grad_enabled",
     "set_recorder",
+    "update_number",
     "with_numbers",
 ]

@@ -28,6 +28,7 @@ class State(threading.local):
     recorder: Callable | None = None
     capture: Capture | None = None
     rehearsal: list[tuple] | None = None  # optimiser updates that are noted instead of being run
+    update = 0  # which of a recorded call's updates writes its numbers
     fresh: set[int] | None = None  # ids of the storages made in a running backward pass: free to be kept as .grad
 
 
@@ -143,11 +144,26 @@ def with_numbers(update: Callable[[], None]) -> None:
         state.capture.numbers(update)
 
 
-def rehearse(update: Callable[[], None]) -> list[tuple]:
+def run_update(number: int, update: Callable[[], None]) -> None:
+    """Call ``update``, number ``number`` of a recorded call."""
+    state.update = number
+    try:
+        update()
+    finally:
+        state.update = 0
+
+
+def update_number() -> int:
+    """Which of a recorded call's updates is running: each keeps its numbers in memory of its own, for a replay has all
+    of them written before the first is read."""
+    return state.update
+
+
+def rehearse(number: int, update: Callable[[], None]) -> list[tuple]:
     """Call ``update`` without running the ops that change tensors; (op, inputs) of each."""
     state.rehearsal = noted = []
     try:
-        update()
+        run_update(number, update)
     finally:
         state.rehearsal = None
     return noted

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numbanet import random
-from numbanet.autograd import set_capture, set_recorder
+from numbanet.autograd import run_update, set_capture, set_recorder
 from numbanet.graph.errors import ControlFlowError, GraphError
 from numbanet.graph.places import here, users_line
 from numbanet.graph.structure import flatten, rebuild
@@ -117,7 +117,7 @@ class Recorder:
         begin = len(self.trace.nodes)
         pairs = [(tensor, tensor._grad) for tensor, _ in self._grads.values() if tensor._grad is not None]
         held = [(tensor, self.array(grad._array)) for tensor, grad in pairs if self._buffer(grad._array.storage)]
-        update()
+        run_update(len(self.trace.updates), update)
         self.trace.updates.append((update, held, self.trace.nodes[begin:]))
 
     # --- buffers -----------------------------------------------------------------------------------------------------

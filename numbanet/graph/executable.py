@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from numbanet import changes, random
@@ -40,7 +41,7 @@ class Executable:
         self._gradients_in = self._of(GRADIENT_IN)
         self._find_gradients(blocks)
         self._random = [(call.piece, call.place) for call in plan.calls if call.place is not None]
-        self._updates = [_Update(function, grads, nodes) for function, grads, nodes in trace.updates]
+        self._updates = [_Update(number, *update) for number, update in enumerate(trace.updates)]
         written = {id(array.storage) for call in plan.calls for array in call.writes}
         self._changed = [one for one in buffers if one.kind in (INPUT, EXTERNAL, GRADIENT_IN) and id(one) in written]
         self._build = builder(trace.result, len(trace.returned))
@@ -124,7 +125,7 @@ class Executable:
             for one in self._use_arena():
                 program.moved(one)
         for update in self._updates:
-            update.rehearse(arguments)
+            update.rehearse()
         self._prepare_gradients()
         self._draw()
         for buffer in self._fresh:
@@ -221,35 +222,46 @@ class _Update:
 
     While it runs, each parameter's ``grad`` is a stand-in for the gradient that the plan will compute."""
 
-    def __init__(self, function: Any, gradients: list[tuple[Tensor, Array]], nodes: list) -> None:
+    def __init__(self, number: int, function: Any, gradients: list[tuple[Tensor, Array]], nodes: list) -> None:
+        self._number = number
         self._function = function
         self._stand_ins = [(owner, Tensor(array)) for owner, array in gradients]
         self._nodes = nodes
         self._expected: list[tuple[Op, list[int]]] | None = None
         self._kept: list = []
 
-    def rehearse(self, arguments: Sequence[Tensor]) -> None:
+    def rehearse(self) -> None:
         """Run the function without its ops, and see that they would be those of the plan."""
+        before = [owner._grad for owner, _ in self._stand_ins]
         for owner, stand_in in self._stand_ins:
             owner._grad = stand_in
-        with no_grad():
-            noted = rehearse(self._function)
+        try:
+            with no_grad():
+                noted = rehearse(self._number, self._function)
+        finally:
+            for (owner, _), gradient in zip(self._stand_ins, before, strict=True):
+                owner._grad = gradient
         calls = [(op, list(map(id, inputs))) for op, inputs in noted]
         if calls != self._expected:
             self._compare(noted, calls)
 
     def _compare(self, noted: list, calls: list) -> None:
-        """At the first replay: the ops and tensors must be those of the plan; later ones must be these again."""
-        same = self._expected is None and len(noted) == len(self._nodes)
+        """Where they are not those of the last replay, ops and tensors must be those of the plan."""
+        same = len(noted) == len(self._nodes)
         if same:
             for (op, inputs), node in zip(noted, self._nodes, strict=True):
-                same = same and op is node.op and all(map(_stands_for, node.inputs, inputs))
+                same = same and _is_same_op(op, node.op) and all(map(_stands_for, node.inputs, inputs))
         if not same:
             raise GraphError(
                 "the optimiser of a compiled function works on other tensors than when it was recorded; make a new "
                 "compiled function after changing its state by hand"
             )
         self._expected, self._kept = calls, [inputs for _, inputs in noted]
+
+
+def _is_same_op(a: Op, b: Op) -> bool:
+    """Whether two ops do the same; there may be two of the same settings, see ``ops.base.OpClass``."""
+    return a is b or (type(a) is type(b) and all(getattr(a, f.name) == getattr(b, f.name) for f in fields(a)))
 
 
 def _stands_for(array: Array, tensor: Tensor) -> bool:

@@ -6,7 +6,7 @@ import copy
 from functools import partial
 from typing import Any
 
-from numbanet.autograd import no_grad, with_numbers
+from numbanet.autograd import no_grad, update_number, with_numbers
 from numbanet.ops.optim import average_update
 from numbanet.optim.optimizer import HyperSlot
 
@@ -47,9 +47,10 @@ class AveragedModel:
             values.append(value)
         with no_grad():
             for dtype, (averages, values) in by_dtype.items():
-                if dtype not in self._slots:
-                    self._slots[dtype] = HyperSlot(averages[0], 1)
-                average_update(averages, values, self._slots[dtype].write((decay,)))
+                key = update_number(), dtype
+                if key not in self._slots:
+                    self._slots[key] = HyperSlot(averages[0], 1)
+                average_update(averages, values, self._slots[key].write((decay,)))
         self.n_averaged += 1
 
     def state_dict(self) -> dict[str, Any]:

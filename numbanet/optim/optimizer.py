@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numbanet import changes
-from numbanet.autograd import enable_grad, no_grad, with_numbers
+from numbanet.autograd import enable_grad, no_grad, update_number, with_numbers
 from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.tensor import Tensor, clear_gradients
 
@@ -73,7 +73,7 @@ class Optimizer:
 
     def _prepare(self) -> None:
         """What is neither saved nor copied."""
-        self._slots: dict[tuple[int, int, np.dtype], HyperSlot] = {}
+        self._slots: dict[tuple[int, int, int, np.dtype], HyperSlot] = {}
         self._pre_hooks: OrderedDict[int, Callable] = OrderedDict()
         self._post_hooks: OrderedDict[int, Callable] = OrderedDict()
         self._stepped = False
@@ -116,7 +116,7 @@ class Optimizer:
 
     def _hyper(self, index: int, number: int, like: Tensor, values: tuple[float, ...]) -> Tensor:
         """The slot of batch ``number`` of group ``index``, holding ``values`` in the dtype of ``like``."""
-        key = (index, number, like.dtype)
+        key = (update_number(), index, number, like.dtype)
         slot = self._slots.get(key)
         if slot is None or slot.tensor._array.storage.backend is not like._array.storage.backend:
             slot = self._slots[key] = HyperSlot(like, len(values))

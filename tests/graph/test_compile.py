@@ -12,6 +12,7 @@ import numbanet as nb
 from numbanet import nn, optim
 from numbanet.graph import ControlFlowError, FrozenNumberError, GraphError, SideEffectError
 from numbanet.nn import functional as F
+from numbanet.ops import base
 from tests.conftest import needs_numba
 from tests.graph.networks import NETWORKS, OPTIMISERS, batches, deep, training_step
 
@@ -214,6 +215,80 @@ def test_memory_that_moved_is_found(backend):
     model.bias.data = nb.zeros(2)
     np.testing.assert_allclose(function(x).numpy(), np.repeat(x.numpy().sum(1, keepdims=True), 2, 1), rtol=1e-5)
     assert len(function.plans) == 1
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMISERS))
+def test_two_steps_of_an_optimiser_in_a_call(backend, name):
+    runs = []
+    for wrap in (lambda step: step, nb.compile):
+        nb.manual_seed(1)
+        model = nn.Linear(3, 2)
+        optimizer, average = OPTIMISERS[name](model.parameters()), optim.AveragedModel(model)
+
+        def twice(x, model=model, optimizer=optimizer, average=average):
+            for _ in range(2):
+                optimizer.zero_grad()
+                model(x).square().sum().backward()
+                optimizer.step()
+                average.update_parameters(model)
+
+        step, x = wrap(twice), nb.randn(4, 3)
+        for _ in range(6):
+            step(x)
+        runs.append([*model.parameters(), *average.module.parameters()])
+    for eager, replayed in zip(*runs, strict=True):
+        np.testing.assert_array_equal(eager.detach().numpy(), replayed.detach().numpy())
+
+
+def test_ops_that_are_made_anew(backend):
+    model = nn.Linear(3, 2)
+    optimizer = optim.SGD(model.parameters(), 0.1)
+    step = nb.compile(training_step(model, optimizer))
+    inputs, targets = batches(1, 4, (3,), 2)[0]
+    for _ in range(4):
+        step(inputs, targets)
+        base._made.clear()  # as happens after MOST_MADE different ones
+    assert len(step.plans) == 1
+
+
+def test_a_gradient_that_grows_stays_the_tensor_it_is(backend):
+    model, x = nn.Linear(3, 2), nb.randn(4, 3)
+    optimizer = optim.SGD(model.parameters(), 0.01)
+
+    def function(x):
+        model(x).square().sum().backward()
+        optimizer.step()
+
+    step = nb.compile(function)
+    step(x)
+    held = model.weight.grad
+    for _ in range(5):
+        step(x)
+        assert model.weight.grad is held
+    value = held.numpy().copy()
+    optimizer.zero_grad()
+    for _ in range(5):
+        step(x)
+    np.testing.assert_array_equal(held.numpy(), value)
+
+
+def test_an_optimiser_of_which_an_option_changed(backend):
+    model, x = nn.Linear(3, 2), nb.randn(4, 3)
+    optimizer = optim.SGD(model.parameters(), 0.1)
+
+    def function(x):
+        optimizer.zero_grad()
+        model(x).square().sum().backward()
+        optimizer.step()
+
+    step = nb.compile(function)
+    for _ in range(3):
+        step(x)
+    before = model.weight.grad
+    optimizer.param_groups[0]["momentum"] = 0.9
+    with pytest.raises(GraphError, match="make a new compiled function"):
+        step(x)
+    assert model.weight.grad is before
 
 
 def test_an_optimiser_state_that_is_loaded(backend):
