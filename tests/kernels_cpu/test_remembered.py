@@ -10,6 +10,7 @@ from numbanet.kernels import memory
 from numbanet.kernels.backend import load_backend
 from numbanet.kernels.cpu.simd.pointers import CHECKED
 from numbanet.nn import functional as F
+from numbanet.ops.clip import SumOfSquares, sum_of_squares
 from numbanet.ops.conv import Conv2d
 
 BACKEND = load_backend("cpu")
@@ -53,6 +54,15 @@ def test_operands_that_share_memory():
     x, y = numbanet.tensor(normal(7)), numbanet.tensor(normal(7) + 1)
     for a, b in ((x, x), (x, y), (y, y), (y, x)):
         np.testing.assert_array_equal((a * b).numpy(), a.numpy() * b.numpy())
+
+
+def test_a_table_of_addresses_is_not_repeated(monkeypatch):
+    """Even if an op of which a row points to the addresses of one call forgets to say so."""
+    monkeypatch.setattr(SumOfSquares, "repeats", True)
+    for value in range(1, 4):
+        tensors = [numbanet.tensor(np.full(9, value, np.float32)), numbanet.tensor(np.full(5, value, np.float32))]
+        assert sum_of_squares(tensors).item() == 14 * value**2
+    assert not BACKEND._local.remembered
 
 
 def test_threads_are_part_of_what_is_remembered():

@@ -47,6 +47,7 @@ class CpuProgram:
         self._errors: dict[int, Callable[[int, int], Exception]] = {}
         self.rows: list[tuple[int, Kernel, tuple]] = []
         self.kept: list[Array] = []
+        self.has_tables = False
         self.scratch = 0
         self.host_reasons: list[tuple[str, str]] = []
 
@@ -125,6 +126,7 @@ class CpuProgram:
     def keep_table(self, table: Array, kinds: Sequence[Sequence[Array]]) -> Array:
         """Keep a group's table (``numbanet.kernels.cpu.group``), which holds the addresses of these arrays."""
         self.kept.append(table)
+        self.has_tables = True
         return table
 
     def run(self) -> None:
@@ -185,6 +187,7 @@ class CpuProgram:
     def clear(self) -> None:
         """Forget all rows and calls; their temporary memory goes back to the pool."""
         self._used = self.nodes = self._levels = self.scratch = 0
+        self.has_tables = False
         self._segments.clear()
         self.rows.clear()
         if self._errors:

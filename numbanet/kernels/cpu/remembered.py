@@ -64,10 +64,12 @@ def _temporary(nbytes: int) -> Storage:
 def remember(program: CpuProgram, spec: object, operands: Sequence[Array]) -> RememberedCall | None:
     """What a program that was just filled does, to be repeated for other operands of the same shapes.
 
-    None if it cannot be: a host call, a message that names this call's arrays, operands that share memory (which of
-    them a row means is then not known)."""
+    None if it cannot be: a host call, a message that names this call's arrays, a table of this call's addresses,
+    operands that share memory (which of them a row means is then not known)."""
     storages = [id(array.storage) for array in operands]
-    if CHECKED or program.has_host_calls or program.has_messages or len(set(storages)) < len(storages):
+    if CHECKED or program.has_host_calls or program.has_messages or program.has_tables:
+        return None
+    if len(set(storages)) < len(storages):
         return None
     begins = {id(array.storage): (number, array.address) for number, array in enumerate(operands)}
     temporaries, constants = [], []
