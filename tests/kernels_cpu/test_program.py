@@ -366,6 +366,18 @@ def test_one_region_does_all_levels(thread_counts, tasks):
     assert replay._failures < replay.MOST_FAILURES
 
 
+def test_a_plan_of_many_levels_has_its_driver_before_the_first_replay(monkeypatch):
+    calls = []
+    monkeypatch.setattr(replay.threads, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(replay.driver.ONE_REGION, "_dispatcher", None)
+    monkeypatch.setattr(replay.driver.ONE_REGION, "_load", lambda: calls.append("load"))
+    for levels, loads in ((1, []), (3, ["load"])):
+        assembly, x = BACKEND.assembly(), array(1 << 16)
+        pieces = [assembly.call("unary", (x, x, "exp"), {}) for _ in range(levels)]
+        assembly.finish([[(piece, 0)] for piece in pieces])
+        assert calls == loads
+
+
 def test_one_region_stops_after_a_failure(thread_counts):
     run, out = BACKEND.program(), [array(9) for _ in range(3)]
     for n, x in enumerate(out):

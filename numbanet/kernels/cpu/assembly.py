@@ -17,7 +17,7 @@ from numbanet.kernels.cpu.arguments import HEADER
 from numbanet.kernels.cpu.group import address_columns
 from numbanet.kernels.cpu.kernel import Kernel
 from numbanet.kernels.cpu.program import CpuProgram
-from numbanet.kernels.cpu.replay import replay
+from numbanet.kernels.cpu.replay import prepare_one_region, replay
 from numbanet.kernels.numpy.assembly import run_host_call, set_random_place
 
 FLOAT32 = np.dtype(np.float32)
@@ -114,6 +114,8 @@ class CpuReplay:
         self._kept = kept
         self._table = program.finished_table()
         self._parts = _joined(order, self._table)
+        if any(type(part) is tuple and part[1] > 1 and part[2] for part in self._parts):
+            prepare_one_region()
         self._places: dict[int, list[Place]] = {}
         self._find_pointers(tables)
 

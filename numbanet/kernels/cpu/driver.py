@@ -218,7 +218,7 @@ def replay_in_one_region(table, rows, levels, count, threads, scratch, slice_, c
 
 
 class Driver:
-    """A compiled (or cached) form of one of the three functions above."""
+    """A compiled (or cached) form of one of the functions above."""
 
     def __init__(self, function, parallel: bool) -> None:
         self.function = function

@@ -84,6 +84,12 @@ MOST_FAILURES = 3
 _failures = 0 if hasattr(os, "sched_yield") else MOST_FAILURES
 
 
+def prepare_one_region() -> None:
+    """Compile or load the driver of many levels now, which the first replay would else wait for."""
+    if threads.get_num_threads() > 1 and _failures < MOST_FAILURES:
+        driver.ONE_REGION.run  # noqa: B018 - loads it
+
+
 def _in_one_region(arguments: tuple[int, ...]) -> bool:
     """Whether all was done in one region; counts how often the layer did not run all threads at once."""
     global _failures
