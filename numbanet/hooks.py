@@ -24,6 +24,7 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """Take the hook away; a second call does nothing."""
+        changes.note()
         for reference in self._tables:
             table = reference()
             if table is not None:

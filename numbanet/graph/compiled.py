@@ -106,7 +106,7 @@ class CompiledFunction:
             self._look_around()
         arrays = [tensor._array for tensor in arguments]
         shapes = [(a.shape, a.dtype.num) if a.is_contiguous else (a.shape, a.dtype.num, a.strides) for a in arrays]
-        leaves = [tensor._requires_grad for tensor in arguments]
+        leaves = [(tensor._requires_grad, tensor._array.storage.backend) for tensor in arguments]
         grads = [owner._grad is None for owner in self._owners]
         mode = (is_grad_enabled(), get_num_threads(), *leaves)
         values = self._watch.values()

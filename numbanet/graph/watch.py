@@ -1,4 +1,4 @@
-"""What a function works with besides its arguments: modules, optimisers, and plain values that its code names.
+"""What a function works with besides its arguments: modules, optimisers, and values that its code names.
 
 They are found where Python keeps them: the function's object, its closure, its defaults and the globals that its code
 names, and the same of the user's functions among these. A module is what has ``named_parameters``, an optimiser what
@@ -98,10 +98,10 @@ class Watch:
     def _look_at_function(self, function: FunctionType) -> None:
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             if _is_filled(cell):
-                if isinstance(cell.cell_contents, PLAIN):
+                value = cell.cell_contents
+                if isinstance(value, PLAIN) or _is_watched(value):
                     self._cells.append((name, cell))
-                else:
-                    self._pending.append(cell.cell_contents)
+                self._pending.append(value)
         self._enter(function.__globals__, function.__code__.co_names, "")
         self._pending += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
@@ -109,9 +109,9 @@ class Watch:
         for name in names:
             if name in table and not name.startswith("__"):
                 value = table[name]
-                if isinstance(value, PLAIN):
+                if isinstance(value, PLAIN) or _is_watched(value):
                     self._tables.append((prefix + name, table, name))
-                elif _is_users(value):
+                if _is_users(value):
                     self._pending.append(value)
 
     # --- what is there now -------------------------------------------------------------------------------------------
@@ -132,22 +132,26 @@ class Watch:
         return found + [("", tensor) for tensor in self._tensors if id(tensor) not in known]
 
     def context(self) -> Labelled:
-        """What a recording depends on and ``changes`` tells of: modes and attributes of modules, which tensors there
-        are."""
+        """What a recording depends on and ``changes`` tells of: modes, attributes and hooks of modules, which tensors
+        there are."""
         states = tuple([(len(one.param_groups), Same(one.state)) for one in self.optimizers])
         found: list[tuple[str, Any]] = [("the optimiser's state", states)]
+        found += [(f"the optimiser's {name}", hooks) for one in self.optimizers for name, hooks in _hooks(one)]
         for top in self.modules:
             for path, module in top.named_modules():
                 found += [(f"{path}.{name}".lstrip("."), value) for name, value in _plain_attributes(module)]
+                found += [(f"{path}.{name}".lstrip("."), hooks) for name, hooks in _hooks(module)]
         for name, tensor in self.tensors():
             array = tensor._array
-            found.append((name, (id(tensor), array.shape, array.dtype.num, tensor._requires_grad)))
+            hooks = tuple(tensor._hooks or ())
+            found.append((name, (id(tensor), array.shape, array.dtype.num, tensor._requires_grad, hooks)))
         return tuple(found)
 
     def values(self) -> Labelled:
-        """The plain values that the function's code names, as they are now."""
-        cells = [(name, cell.cell_contents) for name, cell in self._cells]
-        return (*cells, *[(label, table.get(name)) for label, table, name in self._tables])
+        """What the function's code names, as it is now: plain values, and which other objects there are."""
+        found = [(name, cell.cell_contents) for name, cell in self._cells]
+        found += [(label, table.get(name)) for label, table, name in self._tables]
+        return tuple([pair if isinstance(pair[1], PLAIN) else (pair[0], Same(pair[1])) for pair in found])
 
 
 def is_module(value: Any) -> bool:
@@ -166,6 +170,13 @@ def _plain_attributes(module: Any) -> Iterator[tuple[str, Any]]:
     for name, value in vars(module).items():
         if isinstance(value, PLAIN) or (type(value) is tuple and all(isinstance(one, PLAIN) for one in value)):
             yield name, value
+
+
+def _hooks(owner: Any) -> Iterator[tuple[str, Any]]:
+    """The tables of hooks that are not empty, as the numbers of their hooks."""
+    for name, value in vars(owner).items():
+        if value and name.endswith("_hooks") and isinstance(value, dict):
+            yield name, tuple(value)
 
 
 def _is_users(value: Any) -> bool:

@@ -341,6 +341,40 @@ def test_a_value_that_the_code_names_is_looked_at(backend):
         assert function(values(1)).item() == rate
 
 
+def test_another_tensor_or_model_by_the_same_name(backend):
+    masks, models = [values(1, 1), values(5, 5)], [nn.Linear(2, 2), nn.Linear(2, 2)]
+    mask, model = masks[0], models[0]
+    x = values(1, 2)
+    function = nb.compile(lambda x: model(x * mask))
+    for number in (0, 0, 0, 1, 1, 1, 0):
+        mask, model = masks[number], models[number]
+        np.testing.assert_array_equal(function(x).numpy(), model(x * mask).detach().numpy())
+    assert len(function.plans) == 2
+
+
+def test_a_hook_that_comes_later(backend):
+    model, x = nn.Linear(3, 2), nb.randn(4, 3)
+    function = nb.compile(lambda x: model(x))
+    for _ in range(3):
+        function(x)
+    handle = model.register_forward_hook(lambda module, inputs, output: output * 0)
+    for _ in range(3):
+        assert function(x).tolist() == [[0, 0]] * 4
+    handle.remove()
+    assert len(function.plans) == 2
+    np.testing.assert_array_equal(function(x).numpy(), model(x).detach().numpy())
+
+
+@needs_numba
+def test_arguments_of_another_back_end():
+    before, function = nb.get_backend(), nb.compile(lambda x: x + 1)
+    for name in ("numpy", "cpu", "numpy"):
+        nb.set_backend(name)
+        for _ in range(3):
+            assert function(values(1))._array.storage.backend.name == name
+    nb.set_backend(before)
+
+
 def test_a_number_that_is_an_argument(backend):
     function = nb.compile(lambda x, factor: x * factor)
     for factor in (2, 2, 2, 3, 3, 3.5, 2):
