@@ -16,6 +16,8 @@ from numbanet.graph.structure import Same
 from numbanet.tensor import Tensor
 
 PLAIN = (bool, int, float, str, type(None))
+MOST_SETTINGS = 64
+"""Plain values in a dictionary that is looked at with each call; one with more is data, not settings."""
 Labelled = tuple[tuple[str, Any], ...]
 """Values with their names."""
 
@@ -74,6 +76,9 @@ class Watch:
             self._pending += [one for one in value if _is_watched(one)]
         elif isinstance(value, dict):
             self._pending += [one for one in value.values() if _is_watched(one)]
+            plain = [key for key, one in value.items() if isinstance(one, PLAIN)]
+            if len(plain) <= MOST_SETTINGS:
+                self._tables += [(f"[{key!r}]", value, key) for key in plain]
         elif _is_users(value) and hasattr(value, "__dict__"):
             call = getattr(type(value), "__call__", None)  # noqa: B004 - the function is wanted, not whether there is one
             if isinstance(call, FunctionType):

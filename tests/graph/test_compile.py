@@ -375,6 +375,20 @@ def test_arguments_of_another_back_end():
     nb.set_backend(before)
 
 
+def test_a_setting_in_a_dictionary(backend):
+    settings = {"factor": 2.0, "calls": 0}
+
+    def scaled(x):
+        settings["calls"] += 1
+        return x * settings["factor"]
+
+    function = nb.compile(scaled)
+    for factor in (2.0, 2.0, 2.0, 3.0, 3.0, 3.0, 2.0):
+        settings["factor"] = factor
+        assert function(values(1)).item() == factor
+    assert settings["calls"] == 4
+
+
 def test_a_number_that_is_an_argument(backend):
     function = nb.compile(lambda x, factor: x * factor)
     for factor in (2, 2, 2, 3, 3, 3.5, 2):
