@@ -184,6 +184,19 @@ def test_loss_errors(backend, call, error, message):
         call(nb.zeros(3, 4))
 
 
+def test_binary_cross_entropy_of_certain_probabilities(backend):
+    """A sigmoid that has gone all the way: logarithms stop at −100, and gradients are finite, those of PyTorch."""
+    logits = nb.tensor(np.array([200.0, -200.0, 200.0, -200.0, -100.0, 0.0], np.float32), requires_grad=True)
+    target = nb.tensor(np.array([1.0, 0.0, 0.25, 0.25, 1.0, 1.0], np.float32))
+    loss = F.binary_cross_entropy(logits.sigmoid(), target, reduction="none")
+    np.testing.assert_allclose(loss.detach().numpy(), [0, 0, 75, 25, 100, np.log(2)], rtol=2e-4)
+    loss.sum().backward()
+    np.testing.assert_allclose(logits.grad.numpy(), [0, 0, 0, 0, 0, -0.5], atol=1e-30)
+    certain = nb.tensor(np.array([0.0, 1.0, 1e-20], np.float32), requires_grad=True)
+    F.binary_cross_entropy(certain, nb.tensor(np.array([1.0, 0.5, 1.0], np.float32)), reduction="sum").backward()
+    np.testing.assert_allclose(certain.grad.numpy(), [-1e12, 5e11, -1e12], rtol=1e-6)
+
+
 def test_simple_losses(backend):
     x, y = nb.tensor([1.0, 2.0]), nb.tensor([3.0, 5.0])
     assert F.mse_loss(x, y).item() == 6.5

@@ -12,6 +12,8 @@ from numbanet.tensor import Tensor
 from numbanet.tensor_math import operands
 
 _REDUCTIONS = ("none", "mean", "sum")
+_SMALL = 1e-12
+"""Where the gradient of binary_cross_entropy stops to grow."""
 
 
 def _check_reduction(reduction: str) -> None:
@@ -189,6 +191,13 @@ def binary_cross_entropy(
         )
     if input.numel() and not (input.min().item() >= 0 and input.max().item() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    logs, complements = input.log().clamp(min=-100), (1 - input).log().clamp(min=-100)
-    loss = (target - 1) * complements - target * logs
+    loss = (target - 1) * _bounded_log(1 - input) - target * _bounded_log(input)
     return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+def _bounded_log(input: Tensor) -> Tensor:
+    """ln input, −100 at least, with the gradient 1 / max(input, 1e-12), as PyTorch has it: that of 0 is no infinity."""
+    is_small = input < _SMALL
+    line = input / _SMALL
+    value = (input.log().clamp(min=-100) - line).detach()
+    return is_small.where(line + value, is_small.where(1.0, input).log())
