@@ -51,6 +51,8 @@ def command(
     from numbanet.training.restore import load_model
     from numbanet.training.tasks import TextTask, task_class
 
+    if plot is not None and (Path(plot).is_dir() or not Path(plot).parent.is_dir()):
+        raise ConfigError(f"cannot draw {plot}: it must be a file in a folder that exists")
     build.check_names(config)
     config = build.use_machine(config)
     if issubclass(task_class(own), TextTask):
@@ -60,11 +62,17 @@ def command(
     if folder is None:
         _check_alike(build.data_info(own, opened.folder), build.data_info(config), own.dataset, config.dataset)
     model, state = load_model(opened, checkpoint)
-    data = build.load_data(config, folder)
+    # --limit takes its share of the run's own parts: what was held out stays apart from what was trained on
+    reading = {"validation": 0.0} if part == "test" else {"limit": own.limit}
+    data = build.load_data(config.replace(**reading), folder)
     samples = getattr(data, part)
     if samples is None:
         raise ConfigError("the run held out no validation part; choose --part test or train")
-    result = evaluate(model, samples, config.eval_batch_size, build.build_objective(config, data))
+    if part != "test":
+        samples = build.limited(samples, config)
+    # weights of classes do not count in an evaluation, and few samples may not have all classes to balance
+    objective = build.build_objective(config.replace(class_weights=()), data)
+    result = evaluate(model, samples, config.eval_batch_size, objective)
     title = (
         f"{short_name(own.model)} of {opened.checkpoint_path(checkpoint)} "
         f"({plural(state.state['progress']['epoch'], 'epoch')}) on {plural(result.samples, f'{part} sample')} of "

@@ -75,7 +75,7 @@ def load_data(config: Config, folder: Path | None = None) -> Data:
     ``folder`` is a run folder, whose copies of the user's files come first.
     """
     data = _splits(config, folder)
-    train, validation, test = _limited(data.train, config), data.validation, _limited(data.test, config)
+    train, validation, test = limited(data.train, config), data.validation, limited(data.test, config)
     if config.validation > 0:
         if validation is not None:
             raise ConfigError(f"validation {config.validation}: {config.dataset} has a validation part of its own")
@@ -117,7 +117,8 @@ def _splits(config: Config, folder: Path | None) -> Data:
     return Data(splits.train, None, splits.test, splits.info, splits.skipped)
 
 
-def _limited(part: Any, config: Config) -> Any:
+def limited(part: Any, config: Config) -> Any:
+    """As many samples of a part as ``limit`` says, picked by the seed."""
     if not 0 < config.limit < len(part):
         return part
     return random_split(part, [config.limit, len(part) - config.limit], seed=config.seed)[0]

@@ -92,6 +92,26 @@ def test_evaluate(command, trained) -> None:
     assert "on 2,000 test samples" in command("evaluate", "run", "--limit", "0").out
 
 
+def test_evaluate_keeps_what_was_held_out_apart(command) -> None:
+    weights = ["--class-weights", "balanced", "--validation", "0.25"]
+    assert command("train", "lenet5", *SMALL, *weights, "--out", "run").code == 0
+    whole = command("evaluate", "run", "--part", "validation")
+    # half of the validation part, or more of it than there is; its samples are not drawn anew
+    for limit, samples in ((10, 10), (60, 20)):
+        result = command("evaluate", "run", "--part", "validation", "--limit", str(limit))
+        assert (result.code, result.err) == (0, "")
+        assert f"on {samples} validation samples" in result.out
+    assert result.out == whole.out
+    assert command("evaluate", "run", "--limit", "1").code == 0  # one class cannot be balanced, and need not be
+
+
+@pytest.mark.parametrize("place", ["nowhere/matrix.png", "."])
+def test_evaluate_draws_into_a_folder_that_exists(command, trained, place: str) -> None:
+    result = command("evaluate", "run", "--plot", place)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"numbanet: cannot draw {place}: it must be a file in a folder that exists\n"
+
+
 def test_predict(command, trained) -> None:
     images = datasets.load("digits").test.images
     np.save("many.npy", images[:3, 0])
