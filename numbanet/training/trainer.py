@@ -164,7 +164,10 @@ class Trainer:
         return self._finish(parameters)
 
     def _goes_on(self) -> bool:
-        return self.progress.epoch < self.config.epochs and self.progress.stopped is None
+        progress = self.progress
+        # the epoch in which the stop came is done to its end, in a run that was interrupted in it as well
+        is_stopped = progress.stopped is not None and progress.history and self.loader.position == 0
+        return progress.epoch < self.config.epochs and not is_stopped
 
     def stop(self, why: str) -> None:
         """Make the epoch that runs the last one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,13 @@ import pytest
 
 from numbanet import nn
 from numbanet.training import Callback, Trainer
-from numbanet.training.errors import ConfigError
+from numbanet.training.errors import ConfigError, Interrupted
 from numbanet.training.evaluation import evaluate
 from numbanet.training.own import is_function, own_function, short_name
 from numbanet.training.own_data import own_splits
 from numbanet.training.restore import load_model
 from numbanet.training.run import Run
-from tests.training.conftest import small_config
+from tests.training.conftest import content, small_config
 
 FILE = """
 import numpy as np
@@ -209,3 +210,30 @@ def test_average_is_what_is_judged_and_kept() -> None:
     np.testing.assert_array_equal(kept.fc1.weight.detach().numpy(), average)
     assert np.abs(weights - average).max() > 1e-4
     assert isinstance(kept, nn.Module)
+
+
+class StopsAfter(Callback):
+    """Asks for the end after a step (0: before any), and is interrupted two steps later."""
+
+    def __init__(self, step: int, interrupt: bool = False) -> None:
+        self.at, self.interrupt = step, interrupt
+
+    def begin(self, trainer) -> None:
+        if not self.at and not trainer.step.number:
+            trainer.stop("it is late")
+
+    def step(self, trainer, loss) -> None:
+        if trainer.step.number == self.at:
+            trainer.stop("it is late")
+        if trainer.step.number == self.at + 2 and self.interrupt:
+            trainer._flag.signal = signal.SIGINT
+
+
+@pytest.mark.parametrize("step", [0, 3, 9])
+def test_the_epoch_in_which_a_callback_stops_is_done_to_its_end(step: int) -> None:
+    whole = Trainer(small_config(), "whole", callbacks=[StopsAfter(step)]).fit()
+    with pytest.raises(Interrupted):
+        Trainer(small_config(), "parts", callbacks=[StopsAfter(step, interrupt=True)]).fit()
+    assert Trainer.resume("parts", callbacks=[StopsAfter(step)]).fit()["stopped"] == whole["stopped"]
+    assert whole["epochs"] == 1 + step // 7
+    assert content(Path("parts")) == content(Path("whole"))
