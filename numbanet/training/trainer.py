@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -253,8 +254,8 @@ class Trainer:
         if config.early_stopping and epochs_since_best(progress.history) >= config.early_stopping:
             self.stop(f"no lower {monitored(row)[0].replace('_', ' ')} for {config.early_stopping} epochs")
         progress.epoch, progress.loss_sum, progress.samples = progress.epoch + 1, 0.0, 0
-        by, loss = monitored(row)
-        better = progress.best is None or loss < progress.best["loss"]
+        by, loss = monitored(progress.history[-1])
+        better = loss < (math.inf if progress.best is None else progress.best["loss"])
         if better:
             progress.best = {"epoch": progress.epoch, "by": by, "loss": loss}
         # in this order: what a kill in between leaves undone is made up for by reopen() and _repair_best()

@@ -237,3 +237,13 @@ def test_the_epoch_in_which_a_callback_stops_is_done_to_its_end(step: int) -> No
     assert Trainer.resume("parts", callbacks=[StopsAfter(step)]).fit()["stopped"] == whole["stopped"]
     assert whole["epochs"] == 1 + step // 7
     assert content(Path("parts")) == content(Path("whole"))
+
+
+def test_a_loss_that_is_not_finite_is_never_the_best() -> None:
+    class Overflows(Callback):
+        def epoch(self, trainer, row) -> None:
+            row["validation_loss"] = {1: float("nan"), 2: float("inf")}.get(row["epoch"], 1.0)
+
+    summary = Trainer(small_config(), "run", callbacks=[Overflows()]).fit()
+    assert summary["best"] == {"epoch": 3, "by": "validation_loss", "loss": 1.0}
+    assert [row["validation_loss"] for row in Run.open("run").metrics()] == [None, None, 1.0]
