@@ -17,10 +17,14 @@ def check_activation(name: str, activation: str | None) -> None:
         raise ValueError(f"{name}: unknown activation {activation!r}; there are: None, 'relu'")
 
 
+class TooFewValues(ValueError):
+    """There is but one value, which has no variance."""
+
+
 def require_values(shape: Sequence[int]) -> None:
-    """Raise unless a channel of this shape (n, c, …) has more than one value."""
+    """Raise :class:`TooFewValues` unless a channel of this shape (n, c, …) has more than one value."""
     if math.prod(shape) // max(shape[1], 1) == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shape}")
+        raise TooFewValues(f"Expected more than 1 value per channel when training, got input size {shape}")
 
 
 def batch_norm(

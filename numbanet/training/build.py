@@ -211,6 +211,8 @@ def build_model(config: Config, info: Any, folder: Path | None = None) -> Module
 def build_optimizer(config: Config, model: Module) -> optim.Optimizer:
     """The optimiser of the config over the parameters of a model."""
     parameters: Any = list(model.parameters())
+    if not parameters:
+        raise ConfigError(f"the model {config.model} has no parameters, so there is nothing to train")
     if not config.decay_all and config.weight_decay:
         parameters = optim.decay_groups(model.named_parameters(), config.weight_decay)
     options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay}

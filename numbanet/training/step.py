@@ -9,9 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 from numbanet.nn import Module
+from numbanet.nn._norm import TooFewValues
 from numbanet.nn.utils import clip_grad_norm_, clip_grad_value_
 from numbanet.optim import AveragedModel
 from numbanet.tensor import Tensor
+from numbanet.training.errors import ConfigError
 from numbanet.training.objective import Objective
 
 
@@ -72,14 +74,23 @@ class TrainingStep:
     def losses(self, inputs: Tensor, targets: Tensor) -> Iterator[Tensor]:
         """The losses of the parts of a batch, which add up to the batch's."""
         if self.rules.parts == 1:
-            yield self.objective(self.forward(inputs), targets)
+            yield self.objective(self._outputs(inputs), targets)
             return
         whole, count = self.objective.share(targets), len(targets)
         bounds = [count * part // self.rules.parts for part in range(self.rules.parts + 1)]
         for begin, end in pairwise(bounds):
             if begin < end:
                 part = targets[begin:end]
-                yield self.objective(self.forward(inputs[begin:end]), part) * (self.objective.share(part) / whole)
+                yield self.objective(self._outputs(inputs[begin:end]), part) * (self.objective.share(part) / whole)
+
+    def _outputs(self, inputs: Any) -> Tensor:
+        try:
+            return self.forward(inputs)
+        except TooFewValues as error:
+            raise ConfigError(
+                f"batch norm needs more than one value of a channel ({error}): choose a batch_size that leaves no "
+                "single sample over, and an accumulate whose parts have two samples or more"
+            ) from None
 
     def update(self) -> None:
         """The optimiser's update by the gradients that there are, at this step's learning rate."""

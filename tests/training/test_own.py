@@ -247,3 +247,19 @@ def test_a_loss_that_is_not_finite_is_never_the_best() -> None:
     summary = Trainer(small_config(), "run", callbacks=[Overflows()]).fit()
     assert summary["best"] == {"epoch": 3, "by": "validation_loss", "loss": 1.0}
     assert [row["validation_loss"] for row in Run.open("run").metrics()] == [None, None, 1.0]
+
+
+def test_a_model_without_parameters() -> None:
+    Path("flat.py").write_text("from numbanet import nn\n\n\ndef make():\n    return nn.Flatten()\n")
+    with pytest.raises(ConfigError, match="model flat.py:make has no parameters"):
+        Trainer(small_config(model="flat.py:make", model_options={}), "run")
+
+
+@pytest.mark.parametrize("changes", [{"batch_size": 9}, {"batch_size": 20, "accumulate": 20}])
+def test_batch_norm_of_one_sample_is_told(changes: dict) -> None:
+    Path("norm.py").write_text(
+        "from numbanet import nn\n\n\ndef make():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10))\n"
+    )
+    with pytest.raises(ConfigError, match="batch norm needs more than one value .* choose a batch_size"):
+        Trainer(small_config(model="norm.py:make", model_options={}, **changes), "run").fit()
