@@ -175,6 +175,10 @@ class _Unpickler(pickle.Unpickler):
         self._storages: dict[str, np.ndarray] = {}
 
     def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name.endswith("Storage") and name not in STORAGES:
+            raise WeightsError(
+                f"its elements are a {name}, which cannot be read: save them as float32 (.float()) there"
+            )
         if (module, name) not in self._KNOWN:
             raise WeightsError(f"it asks for {module}.{name}, which is not in the pickle of a state dict")
         return self._KNOWN[module, name]

@@ -40,14 +40,17 @@ def load_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Nothing in the file is run. Raises FileNotFoundError, and :class:`WeightsError` for a file that is none of these.
     """
     path = Path(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            is_torch = any(name.endswith("/data.pkl") for name in archive.namelist())
-            return torch_file.read(archive) if is_torch else npz.read(archive)
-    except zipfile.BadZipFile as error:
-        raise WeightsError(
-            f"{path} is neither an .npz file nor one of torch.save ({error}); files that PyTorch wrote before version "
-            "1.6 must be loaded and saved again there"
-        ) from None
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                is_torch = any(name.endswith("/data.pkl") for name in archive.namelist())
+                return torch_file.read(archive) if is_torch else npz.read(archive)
+        except zipfile.BadZipFile as error:
+            raise WeightsError(
+                f"{path} is neither an .npz file nor one of torch.save ({error}); files that PyTorch wrote before "
+                "version 1.6 must be loaded and saved again there"
+            ) from None
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}") from None
+        except Exception as error:  # zipfile and zlib raise nearly anything for a broken file
+            raise WeightsError(f"{path} is damaged: {error}") from None

@@ -102,6 +102,11 @@ def files(folder):
     torch_like(folder / "beyond", changed_size(data), **{"data/0": elements})
     torch_like(folder / "short", data, **{"data/0": elements[:-1]})
     torch_like(folder / "without", data)
+    torch_like(folder / "bfloat16", data.replace(b"DoubleStorage", b"BFloat16Storage"), **{"data/0": elements})
+    np.savez_compressed(folder / "packed", a=np.arange(1000.0))
+    packed = bytearray((folder / "packed.npz").read_bytes())
+    packed[60:90] = bytes(range(30))
+    (folder / "packed.npz").write_bytes(packed)
     (folder / "text").write_text("no weights")
     (folder / "empty").write_bytes(b"")
     np.savez(folder / "objects", a=np.array([{}], dtype=object))
@@ -118,6 +123,8 @@ def files(folder):
         "beyond": r"size \(3,\) and stride \(1,\) reaches beyond its storage",
         "short": "damaged, or no state dict",
         "without": "damaged, or no state dict",
+        "bfloat16": "its elements are a BFloat16Storage, which cannot be read: save them as float32",
+        "packed.npz": "is damaged: Error -3 while decompressing",
         "text": "neither an .npz file nor one of torch.save",
         "empty": "neither an .npz file nor one of torch.save",
         "objects.npz": "'a.npy' in it cannot be read",
