@@ -172,5 +172,5 @@ def _value(step: str, key: str, value: ast.expr) -> Any:
         return value.id
     try:
         return ast.literal_eval(value)
-    except ValueError:
+    except (ValueError, TypeError):
         raise AugmentationError(f"{step}: {key} cannot be {ast.unparse(value)}") from None

@@ -115,7 +115,7 @@ class Augmentation:
             self.need(value in entry.metadata["choices"], f"{entry.name} must be one of {allowed}, not {value!r}")
             return value
         kind, low, high = entry.metadata["kind"], entry.metadata["low"], entry.metadata["high"]
-        limits = f"{low:g} or more" if high is None else f"from {low:g} to {high:g}"
+        limits = f"from {low:g} to {high:g}"
         wanted = {
             "number": f"a number {limits}",
             "whole": f"a whole number {limits}",
@@ -123,7 +123,7 @@ class Augmentation:
             "span": f"a number, or two in brackets, {limits}",
         }[kind]
         numbers = _spread(kind, value, entry.metadata.get("around", 0), low)
-        fine = numbers is not None and all(low <= x <= (math.inf if high is None else high) for x in numbers)
+        fine = numbers is not None and all(low <= x <= high for x in numbers)
         if fine and kind in ("pair", "span") and entry.name != "translate":
             fine = numbers[0] <= numbers[1]
         self.need(fine, f"{entry.name} must be {wanted}, not {value!r}")
@@ -134,7 +134,7 @@ def _spread(kind: str, value: Any, around: float, low: float) -> tuple | None:
     """The numbers that a parameter's value stands for; None if it is not of the kind."""
     parts = value if isinstance(value, tuple | list) else (value,)
     types = int if kind == "whole" else int | float
-    if any(isinstance(part, bool) or not isinstance(part, types) or not math.isfinite(part) for part in parts):
+    if any(isinstance(part, bool) or not isinstance(part, types) or not abs(part) < math.inf for part in parts):
         return None
     if isinstance(value, tuple | list):
         return tuple(map(float, parts)) if kind in ("pair", "span") and len(parts) == 2 else None
@@ -145,17 +145,17 @@ def _spread(kind: str, value: Any, around: float, low: float) -> tuple | None:
     return (value,) if kind == "whole" else (float(value),)
 
 
-def number(default: float, help: str, low: float, high: float | None = None) -> Any:
+def number(default: float, help: str, low: float, high: float) -> Any:
     """A parameter that is one number."""
     return _parameter(default, help, "number", low, high)
 
 
-def whole(default: int, help: str, low: int, high: int | None = None) -> Any:
+def whole(default: int, help: str, low: int, high: int) -> Any:
     """A parameter that is a whole number."""
     return _parameter(default, help, "whole", low, high)
 
 
-def pair(default: tuple[float, float], help: str, low: float, high: float | None = None) -> Any:
+def pair(default: tuple[float, float], help: str, low: float, high: float) -> Any:
     """A parameter that is two numbers; one number stands for twice the same."""
     return _parameter(default, help, "pair", low, high)
 
@@ -170,7 +170,7 @@ def choice(choices: tuple[str, ...], help: str) -> Any:
     return field(default=choices[0], metadata={"help": f"{help}: {', '.join(choices)}", "choices": choices})
 
 
-def _parameter(default: Any, help: str, kind: str, low: float, high: float | None, **more: Any) -> Any:
+def _parameter(default: Any, help: str, kind: str, low: float, high: float, **more: Any) -> Any:
     return field(default=default, metadata={"help": help, "kind": kind, "low": low, "high": high, **more})
 
 

@@ -15,6 +15,7 @@ from numbanet.data.augmentation import Augmentation, Batch, choice, number, pair
 _BORDERS = ("constant", "edge", "reflect", "symmetric")
 _BETWEEN = ("nearest", "bilinear")
 _FILL = "0 to 255, what lies outside the picture"
+_MOST_PIXELS = 10_000  # of a padding or a square: far more than pictures have
 _ATTEMPTS = 10  # of resized_crop, as in torchvision
 
 
@@ -46,7 +47,7 @@ class Flip(Augmentation):
 class Crop(Augmentation):
     """A window of the picture's own size out of the padded picture (RandomCrop)."""
 
-    padding: int = whole(4, "pixels added on every side", 0)
+    padding: int = whole(4, "pixels added on every side", 0, _MOST_PIXELS)
     padding_mode: str = choice(_BORDERS, "what they hold")
     fill: int = whole(0, "0 to 255, for padding_mode=constant", 0, 255)
     p: float = number(1.0, "probability", 0, 1)
@@ -86,7 +87,7 @@ class Rotate90(Augmentation):
 class Cutout(Augmentation):
     """A square around a random pixel blotted out, as far as it lies inside (DeVries & Taylor 2017)."""
 
-    size: int = whole(8, "side of the square in pixels", 1)
+    size: int = whole(8, "side of the square in pixels", 1, _MOST_PIXELS)
     fill: int = whole(0, "0 to 255, what it is filled with", 0, 255)
     p: float = number(1.0, "probability", 0, 1)
 
@@ -128,9 +129,9 @@ class ResizedCrop(Augmentation):
     def _largest(self, height: int, width: int) -> np.ndarray:
         """Height and width of the largest box in the middle whose proportions are allowed."""
         if width / height < self.ratio[0]:
-            return np.array([round(width / self.ratio[0]), width])
+            return np.array([max(round(width / self.ratio[0]), 1), width])
         if width / height > self.ratio[1]:
-            return np.array([height, round(height * self.ratio[1])])
+            return np.array([height, max(round(height * self.ratio[1]), 1)])
         return np.array([height, width])
 
 

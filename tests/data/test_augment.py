@@ -75,7 +75,7 @@ def test_none_and_default(spec, names):
         ("flop", "there is no augmentation 'flop'; did you mean 'flip'"),
         ("flip(", "cannot read the augmentations 'flip('"),
         ("crop(pading=3)", "crop has no parameter 'pading'; did you mean 'padding'"),
-        ("crop(padding=-1)", "crop: padding must be a whole number 0 or more, not -1"),
+        ("crop(padding=-1)", "crop: padding must be a whole number from 0 to 10000, not -1"),
         ("crop(2.0)", "a whole number"),
         ("flip(2)", "flip: p must be a number from 0 to 1, not 2"),
         ("flip(1,2)", "flip has only the parameters p"),
@@ -87,6 +87,9 @@ def test_none_and_default(spec, names):
         ("noise(sigma=1e999)", "sigma must be a number"),
         ("noise(sigma=True)", "sigma must be a number"),
         ("crop(padding=x+1)", "crop: padding cannot be x [+] 1"),
+        ("crop(padding={[]:1})", "crop: padding cannot be {"),
+        (f"crop(padding={10**30})", "crop: padding must be a whole number from 0 to 10000"),
+        (f"cutout(size={10**400})", "cutout: size must be a whole number from 1 to 10000"),
         ("__import__('os').getcwd()", "there is no augmentation"),
         ("3", "there is no augmentation '3'"),
     ],
@@ -194,6 +197,14 @@ def test_a_box_that_never_fits_is_the_largest_in_the_middle(backend):
     assert np.abs(result[:, :, :, ::5].astype(int) - box).mean() < 40
     assert (result.min((2, 3)) >= box.min((2, 3))).all()
     assert (result.max((2, 3)) <= box.max((2, 3))).all()
+
+
+@pytest.mark.parametrize("ratio", [100, 0.01])
+def test_a_box_is_at_least_a_pixel(backend, ratio):
+    x = pictures(3, (3, 32, 32))
+    result = augmented(f"resized_crop(ratio=({ratio},{ratio}))", x)
+    line = x[:, :, 15:16, :] if ratio > 1 else x[:, :, :, 15:16]
+    np.testing.assert_array_equal(result, np.broadcast_to(line, x.shape))
 
 
 def test_grayscale(backend):
