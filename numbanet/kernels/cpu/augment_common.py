@@ -25,7 +25,7 @@ def rounded(x):
 
 @device_function
 def nearest_bits(x):
-    """Sixteen lanes whose lowest byte is that of the nearest integer of float32 below 2²² (``to_int`` is not fast)."""
+    """Sixteen lanes whose lowest byte is that of the nearest integer of float32 below 2²²."""
     return as_int_bits(x + splat(ROUNDING))
 
 

@@ -247,27 +247,6 @@ def load_first(typingctx, pointer, index, count):
     return vector(pointer, index, count), codegen
 
 
-@intrinsic
-def load_between(typingctx, pointer, index, first, last):
-    """The lanes first … last − 1 from pointer[index + lane], 0 in the others (whose memory is not read)."""
-    vector = Vector(pointer.dtype)
-
-    def codegen(context, builder, sig, args):
-        kind = llvm_vector(vector.dtype)
-        index, first, last = (as_i64(builder, args[i], sig.args[i]) for i in (1, 2, 3))
-        mask = builder.and_(first_lanes(builder, last), builder.not_(first_lanes(builder, first)))
-        zero, full = ir.Constant(I64, 0), ir.Constant(I64, VIRTUAL_LANES)
-        low = builder.select(builder.icmp_signed(">", first, zero), first, zero)
-        high = builder.select(builder.icmp_signed("<", last, full), last, full)
-        nbytes = builder.mul(builder.sub(high, low), ir.Constant(I64, 4))
-        # The check mode tests what is touched: the tested address is that of the first lane of the mask.
-        touched = element_address(context, builder, sig.args[0], args[0], builder.add(index, low), kind, nbytes)
-        address = builder.sub(builder.ptrtoint(touched, I64), builder.mul(low, ir.Constant(I64, 4)))
-        return masked_load(builder, builder.inttoptr(address, kind.as_pointer()), mask, kind)
-
-    return vector(pointer, index, first, last), codegen
-
-
 def _touched(builder, count, lanes):
     limit = ir.Constant(I64, lanes)
     least = builder.select(builder.icmp_signed("<", count, limit), count, limit)
@@ -329,17 +308,6 @@ def rint(typingctx, x):
 def select(typingctx, mask, a, b):
     """a where the mask is set, else b."""
     return a(mask, a, b), lambda context, builder, sig, args: builder.select(*args)
-
-
-@intrinsic
-def to_int(typingctx, x):
-    """float32 to int32, for values that fit (others give any value, never a trap)."""
-
-    def codegen(context, builder, sig, args):
-        kind = llvm_vector(types.int32)
-        return llvm_call(builder, "llvm.fptosi.sat.v16i32.v16f32", kind, args[0])
-
-    return i32x16(x), codegen
 
 
 @intrinsic
