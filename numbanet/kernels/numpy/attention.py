@@ -46,7 +46,8 @@ def _factors(query, key, rows, p, seed, stream, offset) -> np.ndarray | None:
     for number in range(batch * heads):
         at = (number * queries + rows.start) * padded
         words = philox.random_bits(seed, stream, offset + at, factors.shape[1] * padded) >> np.uint32(8)
-        factors[number] = np.where(words >= philox.drop_threshold(p), kept, 0).reshape(-1, padded)[:, :keys]
+        words = words.reshape(factors.shape[1], padded)[:, :keys]
+        factors[number] = np.where(words >= philox.drop_threshold(p), kept, 0)
     return factors.reshape(batch, heads, *factors.shape[1:])
 
 

@@ -77,8 +77,11 @@ def _packed_size(*arrays, **options):
 
 
 def _packed_rows():
-    shapes = {1: [(2, 11, 3, 2, 5)], 2: [(2, 3, 2, 5), (2, 11, 2, 2, 5)], 3: [(2, 7, 2, 5)] * 3}
-    for (packing, parts), causal in itertools.product(shapes.items(), (None, "start")):
+    no_keys = [(2, 7, 2, 5), (2, 0, 2, 5), (2, 0, 2, 5)]
+    shapes = {
+        1: [[(2, 11, 3, 2, 5)]], 2: [[(2, 3, 2, 5), (2, 11, 2, 2, 5)]], 3: [[(2, 7, 2, 5)] * 3, no_keys]
+    }  # fmt: skip
+    for (packing, cases), causal in itertools.product(shapes.items(), (None, "start")):
         for dropout in (None, (0.3, 2**63 + 5, 1, 8)):
             settings = {"causal": causal, "dropout": dropout}
             kinds = BOTH if dropout is None else [attention.DroppedAttention, attention.DroppedAttentionBackward]
@@ -87,7 +90,7 @@ def _packed_rows():
                 kinds,
                 lambda *x, k=settings: _packed(*x, **k),
                 lambda *x, k=settings: _of_packed(*x, **k),
-                [[normal(*shape) for shape in parts]],
+                [[normal(*shape) for shape in parts] for parts in cases],
                 size=lambda *x, k=settings: np.broadcast_to(_packed_size(*x), _of_packed(*x, **k).shape),
                 twice=True,
                 nan=False,
