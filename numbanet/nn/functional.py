@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from numbanet.autograd import apply
+from numbanet.autograd import apply, is_grad_enabled
 from numbanet.nn._arguments import Size, as_pictures, pair, pictures, single
 from numbanet.nn._attention import scaled_dot_product_attention as scaled_dot_product_attention
 from numbanet.nn._dropout import dropout as dropout
@@ -37,7 +37,7 @@ from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
 from numbanet.ops.indexing import Put
 from numbanet.ops.local import LocallyConnected2d
-from numbanet.ops.matmul import LINEAR
+from numbanet.ops.matmul import BY_OUTPUT, LINEAR
 from numbanet.ops.pointwise import UNARY
 from numbanet.tensor import Tensor
 
@@ -89,11 +89,20 @@ def log_softmax(input: Tensor, dim: int, dtype: object = None) -> Tensor:
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None) -> Tensor:
-    """y (…, out) = x (…, in) Wᵀ + b with weight (out, in) and bias (out,); activation None or "relu", computed
-    along."""
-    if activation not in LINEAR:
-        raise ValueError(f"linear: unknown activation {activation!r}; there are: None, 'relu'")
+def linear(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    activation: str | None = None,
+    residual: Tensor | None = None,
+) -> Tensor:
+    """y (…, out) = activation(x (…, in) Wᵀ + b + residual (…, out)) with weight (out, in) and bias (out,).
+
+    ``activation`` is None, relu, sigmoid, tanh, gelu or gelu_tanh. All in one kernel, with the bits of one after the
+    other."""
+    if (activation, False) not in LINEAR:
+        known = ", ".join(repr(name) for name, has_residual in LINEAR if not has_residual)
+        raise ValueError(f"linear: unknown activation {activation!r}; there are: {known}")
     shape = input._array.shape
     if not shape or shape[-1] != weight._array.shape[-1]:
         raise RuntimeError(
@@ -101,11 +110,19 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, activation
             "last dimension "
             f"should be {weight.shape[-1]}"
         )
+    late = None
+    if activation is not None and activation not in BY_OUTPUT and is_grad_enabled():
+        late, activation = UNARY[activation], None  # its gradient needs what it is applied to
     rows = input if len(shape) == 2 else input.reshape((math.prod(shape[:-1]), shape[-1]))
-    if bias is None:
-        result = apply(LINEAR[activation], rows, weight)
-    else:
-        result = apply(LINEAR[activation], rows, weight, bias.contiguous())
+    op = LINEAR[activation, residual is not None]
+    inputs = [rows, weight]
+    if bias is not None:
+        inputs.append(bias.contiguous())
+    if residual is not None:
+        inputs.append(residual if len(shape) == 2 else residual.reshape((rows.shape[0], weight.shape[0])))
+    result = apply(op, *inputs)
+    if late is not None:
+        result = apply(late, result)
     return result if len(shape) == 2 else result.reshape((*shape[:-1], weight.shape[0]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numbanet.nn.activation import ReLU
+from numbanet.nn.activation import GELU, ReLU, Sigmoid, Tanh
 from numbanet.nn.conv import Conv1d, Conv2d
 from numbanet.nn.linear import Linear
 from numbanet.nn.module import Module
@@ -15,20 +15,26 @@ NORMS = (BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm1d, InstanceNorm2d)
 """Layers whose kernels add a residual, too."""
 
 
+def _kernel_name(layer: Module, activation: Module) -> str | None:
+    """What the kernels of the layer call the activation; None if none of them does both."""
+    if type(activation) is ReLU:
+        return "relu" if type(layer) in (Linear, Conv1d, Conv2d, *NORMS) else None
+    if type(layer) is not Linear:
+        return None
+    if type(activation) is GELU:
+        return "gelu" if activation.approximate == "none" else "gelu_tanh"
+    return {Sigmoid: "sigmoid", Tanh: "tanh"}.get(type(activation))
+
+
 def can_fuse(layer: Module, activation: Module) -> bool:
     """Whether one kernel does both, and nobody would miss the value in between (hooks would)."""
-    return (
-        type(activation) is ReLU
-        and type(layer) in (Linear, Conv1d, Conv2d, *NORMS)
-        and not layer.has_call_hooks
-        and not activation.has_call_hooks
-    )
+    return _kernel_name(layer, activation) is not None and not layer.has_call_hooks and not activation.has_call_hooks
 
 
 def activated(layer: Module, activation: Module, input: Any) -> Any:
     """``activation(layer(input))``, the same bits, in one kernel where that is possible."""
     if can_fuse(layer, activation):
-        return layer.forward(input, activation="relu")
+        return layer.forward(input, activation=_kernel_name(layer, activation))
     return activation(layer(input))
 
 

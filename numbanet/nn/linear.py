@@ -40,9 +40,10 @@ class Linear(Module):
         """The weight, of whose fans ``nn.init`` knows."""
         yield self.weight
 
-    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
-        """``activation`` "relu" is computed along, in the same kernel; see :func:`numbanet.nn.fusion.activated`."""
-        return F.linear(input, self.weight, self.bias, activation)
+    def forward(self, input: Tensor, activation: str | None = None, residual: Tensor | None = None) -> Tensor:
+        """``activation`` and ``residual`` are computed along, see :func:`numbanet.nn.functional.linear` and
+        :func:`numbanet.nn.fusion.activated`."""
+        return F.linear(input, self.weight, self.bias, activation, residual)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

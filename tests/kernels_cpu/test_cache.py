@@ -217,8 +217,8 @@ for name in ("softmax", "pointwise", "conv", "driver"):
 
 
 def test_lanes_and_check_mode_have_folders_of_their_own():
-    settings = [{"NUMBANET_LANES": "4"}, {"NUMBANET_LANES": "8"}, {"NUMBANET_LANES": "8", "NUMBANET_CHECK": "1"}]
-    seen = [run_child(HASHES, **setting) for setting in settings]
+    settings = [("4", "0"), ("8", "0"), ("8", "1")]
+    seen = [run_child(HASHES, NUMBANET_LANES=lanes, NUMBANET_CHECK=check) for lanes, check in settings]
     assert len(set(seen)) == 3
     assert run_child(HASHES, **settings[0]) == seen[0]
 

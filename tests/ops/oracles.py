@@ -9,6 +9,19 @@ import numpy as np
 import scipy.special
 
 
+# --- pointwise -----------------------------------------------------------------------------------------------------
+def gelu(x):
+    """x·Φ(x) without loss where Φ(x) is small; 0 at −∞."""
+    size = np.minimum(np.abs(x), 100)
+    return np.where(x < 0, 0, x) - size * scipy.special.ndtr(-size)
+
+
+def gelu_tanh(x):
+    """½·x·(1 + tanh u) = x/(1 + exp(−2u)); 0 at −∞."""
+    x = np.maximum(x, -100)
+    return x * scipy.special.expit(np.sqrt(8 / np.pi) * (x + 0.044715 * x**3))
+
+
 # --- convolution -----------------------------------------------------------------------------------------------------
 def conv2d(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
     """The sum over the taps of the kernel of shifted pictures times a weight."""

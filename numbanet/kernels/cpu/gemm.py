@@ -1,4 +1,4 @@
-"""Matrix products on register tiles: out = activation(A·B + bias), any strides of A and B.
+"""Matrix products on register tiles: out = activation(A·B + bias + residual), any strides of A and B.
 
 Each element of the product is one chain of fused multiply-adds over a block of DEPTH terms (the bias is added to the
 first block's), and the sum of the blocks in order; the chain does not know the tile, the lanes or the threads, so
@@ -8,7 +8,9 @@ How B is read: a small row-major B at least as wide as a tile is read where it l
 [k][PANEL] padded with zeros: by the task that multiplies them where one task has all rows, else in a level of its own.
 The scalars of A are broadcast from where they lie, or, if many panels pass, from tiles [k][ROWS] that the task packs.
 Edges: the last rows and columns are done by a tile shifted back inside the matrix, whose store leaves out what another
-tile does; fewer rows than a tile has are done by tiles of two rows or of one. Products that read a matrix but once have
+tile does; fewer rows than a tile has are done by tiles of two rows or of one. A residual and activations other than
+ReLU are the work of kernels of their own, which go over each panel of a task again while it lies in the first cache:
+the same functions as those of a pass of their own, so the same bits. Products that read a matrix but once have
 ``gemm_vector.py``.
 """
 
@@ -24,6 +26,7 @@ from numbanet.kernels import threads
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import gemm_vector
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
+from numbanet.kernels.cpu.elementwise import named_after, read
 from numbanet.kernels.cpu.gemm_pack import (
     COLUMNS,
     DEPTH,
@@ -37,9 +40,11 @@ from numbanet.kernels.cpu.gemm_pack import (
     pack_tile,
     place,
 )
-from numbanet.kernels.cpu.kernel import Kernel, kernel
+from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
+from numbanet.kernels.cpu.simd import activation as functions
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples, outer, store_tile, zeros
+from numbanet.kernels.cpu.simd.vector import store_first
 
 FLOAT32 = np.dtype(np.float32)
 SIZE = DEPTH * PANEL
@@ -48,6 +53,12 @@ FEW_TILES, MOST_TILES = 24, 12
 """Tiles below each other in a task, at most, if these are all that there are, or else: its part of A stays in the
 second-level cache while panels of B pass."""
 ACTIVATIONS = {None: 0, "relu": 1}
+"""What the store of a tile does along."""
+FUNCTIONS_AFTER = {
+    None: functions.identity, "relu": functions.relu, "gelu": functions.gelu, "gelu_tanh": functions.gelu_tanh,
+    "sigmoid": functions.sigmoid, "tanh": functions.tanh,
+}  # fmt: skip
+"""What is done behind a residual, or alone where it is not one of ACTIVATIONS."""
 SMALL = 1 << 16
 """Multiply-adds below which waking a thread costs more than it saves."""
 TASKS_A_THREAD = 4
@@ -68,6 +79,7 @@ class Product(NamedTuple):
     a: F32
     b: F32
     bias: F32
+    residual: F32
     rows: I64_FIELD
     columns: I64_FIELD
     depth: I64_FIELD
@@ -93,11 +105,31 @@ class Product(NamedTuple):
     activation: I64_FIELD
 
 
-def make_product(rows: int) -> Kernel:
-    """The product kernel whose tiles have this number of rows."""
+def _after(function):
+    """The device function that does ``function`` of a product and its residual, as they lie in memory."""
+
+    def finish(out, residual, begin, row, rows, columns):
+        """out = function(out + residual), rows by columns from ``begin`` on; the residual may be a null pointer."""
+        for line in range(begin, begin + rows * row, row):
+            for j in range(0, columns, 16):
+                x = read(out, line + j, columns - j)
+                if not is_null(residual):
+                    x = x + read(residual, line + j, columns - j)
+                store_first(out, line + j, function(x), columns - j)
+
+    return device_function(named_after(function, finish))
+
+
+@device_function
+def nothing_after(out, residual, begin, row, rows, columns):
+    """The product is finished by the stores of its tiles."""
+
+
+def make_product(rows: int, finish, name: str) -> Kernel:
+    """The product kernel whose tiles have this number of rows, and whose panels this device function finishes."""
 
     def product(start, stop, row, scratch):
-        """out = activation(a · b + bias); a task is a block of rows by a block of panels of one matrix."""
+        """out = activation(a · b + bias + residual); a task is a block of rows by a block of panels of one matrix."""
         p = unpack(row, Product)
         group, where = workspace(row, scratch), multiples(p.a_row, rows)
         tiles = group + GROUP * SIZE
@@ -150,15 +182,22 @@ def make_product(rows: int) -> Kernel:
                         store_tile(
                             acc, out, p.out_row, line - first, min(rows, bottom - first), skip, end, add, activation
                         )
+                    if k + steps == p.depth:
+                        here, width = out_place + top * p.out_row + column, min(PANEL, right - column)
+                        finish(p.out, p.residual, here, p.out_row, bottom - top, width)
         return 0
 
-    return kernel(Product, f"product_{rows}x{COLUMNS}")(product)
+    return kernel(Product, name)(product)
 
 
-PRODUCTS = {rows: make_product(rows) for rows in sorted({ROWS, 2, 1})}
+PRODUCTS = {rows: make_product(rows, nothing_after, f"product_{rows}x{COLUMNS}") for rows in sorted({ROWS, 2, 1})}
+FINISHED = {
+    name: make_product(ROWS, _after(function), f"product_{ROWS}x{COLUMNS}_{name or 'residual'}")
+    for name, function in FUNCTIONS_AFTER.items()
+}
 
 
-def matmul(program, out, a, b, bias=None, activation=None, accumulate=False):
+def matmul(program, out, a, b, bias=None, residual=None, activation=None, accumulate=False):
     if not (out.dtype is FLOAT32 and a.dtype is FLOAT32 and b.dtype is FLOAT32):
         return f"dtypes {a.dtype}, {b.dtype}"
     if out.size == 0:
@@ -167,20 +206,39 @@ def matmul(program, out, a, b, bias=None, activation=None, accumulate=False):
         return "an empty sum"
     batch = _batch_strides(out, a, b)
     if batch is None or (out.shape[-1] > 1 and out.strides[-1] != 1):
-        _by_copies(program, out, a, b, bias, activation, accumulate)
-    elif min(out.shape[-2:]) > gemm_vector.MOST_ROWS or not gemm_vector.append(
-        program, out, a, b, bias, batch, int(accumulate), ACTIVATIONS[activation]
-    ):
-        _append(program, out, a, b, bias, batch, int(accumulate), ACTIVATIONS[activation])
+        _by_copies(program, out, a, b, bias, residual, activation, accumulate)
+        return None
+    is_late = residual is not None or activation not in ACTIVATIONS
+    early, add = 0 if is_late else ACTIVATIONS[activation], int(accumulate)
+    is_few = min(out.shape[-2:]) <= gemm_vector.MOST_ROWS
+    if is_few and gemm_vector.append(program, out, a, b, bias, batch, add, early):
+        if is_late:
+            _finish(program, out, residual, activation)
+    elif is_late and out.shape[-2] >= ROWS and (residual is None or residual.strides == out.strides):
+        _append(program, FINISHED[activation], out, a, b, bias, residual, batch, add, early)
+    else:
+        rows = out.shape[-2]
+        which = PRODUCTS[ROWS if rows >= ROWS else 2 if rows >= 2 else 1]
+        _append(program, which, out, a, b, bias, None, batch, add, early)
+        if is_late:
+            _finish(program, out, residual, activation)
     return None
 
 
-def _by_copies(program, out, a, b, bias, activation, accumulate) -> None:
+def _finish(program, out, residual, activation) -> None:
+    """Passes of their own over a product that is small, or does not lie as its residual does."""
+    if residual is not None:
+        program.binary(out, out, residual, "add")
+    if activation is not None:
+        program.unary(out, out, activation)
+
+
+def _by_copies(program, out, a, b, bias, residual, activation, accumulate) -> None:
     """The product of copies whose leading axes are one, and whose columns are adjacent in the result."""
     if len(out.shape) > 3:
         a, b = (array if _runs(array) <= 1 else _copied(program, array) for array in (a, b))
     result = program.workspace(out.shape)
-    program.matmul(result, a, b, bias, activation)
+    program.matmul(result, a, b, bias, residual, activation)
     if accumulate:
         program.binary(out, out, result, "add")
     else:
@@ -193,8 +251,8 @@ def _copied(program, array: Array) -> Array:
     return copy
 
 
-def _append(program, out, a, b, bias, batch, add, activation) -> None:
-    """Append the rows of a product by tiles; ``batch`` is what _batch_strides found."""
+def _append(program, which, out, a, b, bias, residual, batch, add, activation) -> None:
+    """Append the rows of a product by tiles, by the kernel ``which``; ``batch`` is what _batch_strides found."""
     matrices, inner, (out_outer, out_batch), (a_outer, a_batch), (b_outer, b_batch) = batch
     rows, columns, depth = *out.shape[-2:], a.shape[-1]
     b_row, b_col = b.strides[-2:]
@@ -217,11 +275,10 @@ def _append(program, out, a, b, bias, batch, add, activation) -> None:
     chunk = tasks if matrices * rows * columns * depth < SMALL else 1
     packs_a = int(panels_a_task >= MANY_PANELS)
     args = Product(
-        out, a, b, bias, rows, columns, depth, inner, out_outer, out_batch, out.strides[-2], a_outer, a_batch,
+        out, a, b, bias, residual, rows, columns, depth, inner, out_outer, out_batch, out.strides[-2], a_outer, a_batch,
         *a.strides[-2:], b_outer, b_batch, b_row, b_col, packed, row_block, row_blocks, column_blocks, panels_a_task,
         packs_a, add, activation,
     )  # fmt: skip
-    which = PRODUCTS[ROWS if rows >= ROWS else 2 if rows >= 2 else 1]
     scratch = GROUP * SIZE + (row_block + ROWS) * min(depth, DEPTH) if packs_a or packed == BY_TASK else 0
     program.append(which, tasks, args, chunk=chunk, scratch=scratch)
 

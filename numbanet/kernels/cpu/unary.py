@@ -56,12 +56,6 @@ def cheap(code, x):
     return rint(x)
 
 
-@device_function
-def cut_off(x):
-    """max(x, 0); a NaN stays a NaN."""
-    return select(x < splat(ZERO), splat(ZERO), x)
-
-
 _cheap_walk = over_lines_by_code(cheap)
 
 
@@ -71,13 +65,13 @@ def unary_cheap(start, stop, row, scratch):
     return _cheap_walk(unpack(row, Unary), start, stop)
 
 
-_cut_off_walk = over_lines(cut_off)
+_relu_walk = over_lines(activation.relu)
 
 
 @kernel(Unary)
 def relu(start, stop, row, scratch):
     """out = x where x is not below 0, else 0: a NaN stays a NaN."""
-    return _cut_off_walk(unpack(row, Unary), start, stop)
+    return _relu_walk(unpack(row, Unary), start, stop)
 
 
 _exp_walk = over_lines(maths.exp)

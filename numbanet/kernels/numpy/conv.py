@@ -51,7 +51,7 @@ def conv2d(out, x, weight, bias, stride, padding, dilation, groups, activation=N
     for part in _parts(n, groups * matrix.shape[2] * oh * ow * x.itemsize):
         patches = _patches(x[part], weight.shape[2:], (oh, ow), stride, padding, dilation, groups)
         np.matmul(matrix, patches, out=product[part])
-    finish(out, None if bias is None else bias.reshape(1, o, 1, 1), activation)
+    finish(out, None if bias is None else bias.reshape(1, o, 1, 1), None, activation)
 
 
 @quiet

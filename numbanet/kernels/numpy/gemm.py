@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from numbanet.kernels.numpy.pointwise import quiet
+from numbanet.kernels.numpy.pointwise import quiet, unary
+
+ACTIVATIONS = (None, "relu", "gelu", "gelu_tanh", "sigmoid", "tanh")
 
 
 @quiet
-def matmul(out, a, b, bias=None, activation=None, accumulate=False):
+def matmul(out, a, b, bias=None, residual=None, activation=None, accumulate=False):
     a, b = _for_blas(a), _for_blas(b)
     if accumulate:
         out += np.matmul(a, b)
         return
     np.matmul(a, b, out=out)
-    finish(out, bias, activation)
+    finish(out, bias, residual, activation)
 
 
-def finish(out, bias, activation):
-    """Add the bias (shaped to broadcast) and apply the activation, in place."""
+def finish(out, bias, residual, activation):
+    """Add the bias (shaped to broadcast) and the residual, and apply the activation, in place."""
     if bias is not None:
         out += bias
-    if activation == "relu":
-        np.maximum(out, 0, out=out)
-    elif activation is not None:
-        raise ValueError(f"unknown activation {activation!r}; there are: None, 'relu'")
+    if residual is not None:
+        out += residual
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}; there are: {', '.join(map(repr, ACTIVATIONS))}")
+    if activation is not None:
+        unary(out, out, activation)
 
 
 def _for_blas(x):

@@ -56,7 +56,7 @@ def batch_norm(
         mean, var = running_mean, running_var
     statistics[0], statistics[1] = mean.ravel(), 1 / np.sqrt(var.astype(np.float64).ravel() + eps)
     out[...] = _scaled(x, statistics, weight, bias)
-    finish(out, residual, activation)
+    finish(out, None, residual, activation)
 
 
 @quiet
@@ -103,7 +103,7 @@ def group_norm(out, statistics, x, weight, bias, residual, groups, eps, activati
     mean, var = _moments(_grouped(x, groups), (1,))
     statistics[0], statistics[1] = mean.ravel(), 1 / np.sqrt(var.ravel() + eps)
     out[...] = _scaled_groups(x, statistics, weight, bias)
-    finish(out, residual, activation)
+    finish(out, None, residual, activation)
 
 
 @quiet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels.cpu.gemm_pack import DEPTH
-from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
+from tests.kernels_cpu.cases.case import Case, of_terms, random, relative, unset
 
 BOUND = of_terms(4)
 """|error| ≤ 4·ε·Σ|a||b|: chains of DEPTH terms at most, whose rounding errors mostly cancel."""
@@ -72,6 +72,44 @@ def _single():
         )  # fmt: skip
 
 
+def _after(case, expected):
+    """The product's bound, and 8 units in the last place of what the activation gives."""
+    pairs = zip(BOUND(case, expected), relative(8)(case, expected), strict=True)
+    return [terms + last for terms, last in pairs]
+
+
+FINISHED = (
+    "one number", "one row, wide", "one column", "few rows", "two columns", "edges of one", "narrow", "two blocks",
+    "three blocks, few rows", "many tasks", "many panels, deep", "blocks of rows",
+)  # fmt: skip
+AFTER = (None, "relu", "gelu", "gelu_tanh", "sigmoid", "tanh")
+
+
+def _finished():
+    """Residuals and activations behind the product: in its kernel, or in passes of their own."""
+    for name in FINISHED:
+        rows, columns, depth = SIZES[name]
+        a, b, bias = random(f"a {name}", rows, depth), random(f"b {name}", depth, columns), random(name, columns)
+        a = a / np.float32(depth**0.5)
+        residual = random(f"residual {name}", rows, columns)
+        for activation in AFTER if name != "blocks of rows" else ("gelu", None):
+            options = {"activation": activation}
+            args = unset(rows, columns), a, b, bias, residual
+            yield Case(f"matmul {name}, residual, {activation}", "matmul", args, tolerance=_after, options=options)
+            if activation not in (None, "relu"):
+                yield Case(f"matmul {name}, {activation}", "matmul", args[:4], tolerance=_after, options=options)
+        apart = _strided(unset(rows, columns), 3), a, b, None, residual
+        yield Case(
+            f"matmul {name}, residual elsewhere", "matmul", apart, tolerance=_after, options={"activation": "tanh"}
+        )
+    a, b, residual = random("a after", 3, 2, 9, 20), random("b after", 3, 2, 20, 57), random("after", 3, 2, 9, 57)
+    for name, args in {
+        "batch": (unset(3, 2, 9, 57), a, b, None, residual),
+        "columns apart": (_by_axes(unset(3, 2, 9, 57), 0, 1, 3, 2), a, b, None, residual),
+    }.items():
+        yield Case(f"matmul {name}, residual, gelu", "matmul", args, tolerance=_after, options={"activation": "gelu"})
+
+
 def _batches():
     for kind, columns in (("narrow", 7), ("wide", 57)):
         a, b = random(f"a {kind}", 3, 2, 9, 20), random(f"b {kind}", 3, 2, 20, columns)
@@ -119,4 +157,4 @@ def _heads():
     yield Case("matmul three axes, accumulated", "matmul", (out, *turned), tolerance=BOUND, options=options)
 
 
-PRODUCTS = [*_single(), *_batches(), *_heads()]
+PRODUCTS = [*_single(), *_finished(), *_batches(), *_heads()]

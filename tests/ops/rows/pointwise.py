@@ -8,6 +8,7 @@ import scipy.special
 from numbanet import autograd
 from numbanet.nn import functional as F
 from numbanet.ops import pointwise, shape, transfer
+from tests.ops import oracles
 from tests.ops.row import Row
 from tests.ops.samples import SIZES, SPECIAL, away, each, given, normal, positive
 
@@ -16,18 +17,6 @@ def unary(name, kind, oracle, sampler=normal, specials=True, **settings):
     cases = each(sampler) + ([[given(SPECIAL)]] if specials else [])
     kinds = kind if isinstance(kind, list) else [kind]
     return Row(name, kinds, lambda x: getattr(x, name)(), oracle, cases, **settings)
-
-
-def gelu(x):
-    """x·Φ(x) without loss where Φ(x) is small; 0 at −∞."""
-    size = np.minimum(np.abs(x), 100)
-    return np.where(x < 0, 0, x) - size * scipy.special.ndtr(-size)
-
-
-def gelu_tanh(x):
-    """½·x·(1 + tanh u) = x/(1 + exp(−2u)); 0 at −∞."""
-    x = np.maximum(x, -100)
-    return x * scipy.special.expit(np.sqrt(8 / np.pi) * (x + 0.044715 * x**3))
 
 
 def sigmoid_size(x):
@@ -57,7 +46,7 @@ ROWS = [
         "gelu",
         [pointwise.Gelu, pointwise.GeluBackward],
         F.gelu,
-        gelu,
+        oracles.gelu,
         [*each(normal), [normal(97, scale=5)], [given(SPECIAL)]],
         twice=True,
     ),
@@ -65,9 +54,9 @@ ROWS = [
         "gelu with tanh",
         [pointwise.Gelu, pointwise.GeluBackward],
         lambda x: F.gelu(x, approximate="tanh"),
-        gelu_tanh,
+        oracles.gelu_tanh,
         [*each(normal), [normal(97, scale=5)], [given(SPECIAL)]],
-        size=lambda x: np.where(x < 0, 1 + x**2, 1) * np.abs(gelu_tanh(x)) + 1e-30,
+        size=lambda x: np.where(x < 0, 1 + x**2, 1) * np.abs(oracles.gelu_tanh(x)) + 1e-30,
         twice=True,
     ),
     unary("relu", pointwise.Relu, lambda x: np.where(x < 0, 0, x), away, twice=True),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+import scipy.special
 
 from numbanet.nn import functional as F
 from numbanet.ops import conv, matmul
@@ -15,8 +18,28 @@ def _product_size(a, b):
     return np.matmul(np.abs(a), np.abs(b))
 
 
-def _linear_size(x, w, b=None):
-    return np.abs(x) @ np.abs(w).T + (0 if b is None else np.abs(b))
+def _linear_size(x, w, b=None, residual=None):
+    size = np.abs(x) @ np.abs(w).T + (0 if b is None else np.abs(b))
+    return size if residual is None else size + np.abs(residual)
+
+
+GELUS = ("gelu", "gelu_tanh")
+AFTER = {
+    None: lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": scipy.special.expit,
+    "tanh": np.tanh,
+    "gelu": oracles.gelu,
+    "gelu_tanh": oracles.gelu_tanh,
+}
+
+
+def _linear_after(activation, x, w, b, residual):
+    return F.linear(x, w, b, activation, residual)
+
+
+def _oracle_after(activation, x, w, b, residual):
+    return AFTER[activation](x @ w.T + b + residual)
 
 
 MATRICES = [
@@ -86,6 +109,18 @@ PRODUCTS = [
         size=_linear_size,
         multilinear=True,
         twice=True,
+    ),
+    *(
+        Row(
+            f"linear with residual and {activation}",
+            [matmul.Linear, matmul.LinearBackward] if activation not in GELUS else [matmul.Linear],
+            functools.partial(_linear_after, activation),
+            functools.partial(_oracle_after, activation),
+            [[normal(m, k), normal(n, k, scale=k**-0.5), normal(n), normal(m, n)] for m, k, n in LAYERS],
+            size=lambda *x, least=activation == "sigmoid": _linear_size(*x) + least,
+            twice=True,
+        )
+        for activation in (None, "relu", "sigmoid", "tanh", *GELUS)
     ),
 ]
 

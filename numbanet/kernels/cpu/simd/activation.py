@@ -1,4 +1,4 @@
-"""tanh, the logistic function and GELU with their derivatives, for vectors of 16 lanes.
+"""ReLU, tanh, the logistic function and GELU with their derivatives, for vectors of 16 lanes.
 
 Bounds over the whole range of float32 are tested: see the table in tests/kernels_cpu/test_maths.py.
 """
@@ -31,6 +31,18 @@ GELU_LINEAR = np.float32(1.5957691216)
 """2·√(2/π)."""
 GELU_CUBIC = np.float32(0.0713548162726)
 """2·√(2/π)·0.044715."""
+
+
+@device_function
+def identity(x):
+    """x."""
+    return x
+
+
+@device_function
+def relu(x):
+    """max(x, 0); a NaN stays a NaN."""
+    return select(x < splat(np.float32(0)), splat(np.float32(0)), x)
 
 
 @device_function
