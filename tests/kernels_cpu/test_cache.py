@@ -217,8 +217,9 @@ for name in ("softmax", "pointwise", "conv", "driver"):
 
 
 def test_lanes_and_check_mode_have_folders_of_their_own():
-    settings = [("4", "0"), ("8", "0"), ("8", "1")]
-    seen = [run_child(HASHES, NUMBANET_LANES=lanes, NUMBANET_CHECK=check) for lanes, check in settings]
+    names = "NUMBANET_LANES", "NUMBANET_CHECK"
+    settings = [dict(zip(names, values, strict=True)) for values in (("4", "0"), ("8", "0"), ("8", "1"))]
+    seen = [run_child(HASHES, **setting) for setting in settings]
     assert len(set(seen)) == 3
     assert run_child(HASHES, **settings[0]) == seen[0]
 
