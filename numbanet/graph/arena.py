@@ -26,12 +26,40 @@ class Layout(NamedTuple):
 
 
 def lay_out(buffers: Sequence[Lifetime]) -> Layout:
-    """Offsets, multiples of 64, by first fit, the largest buffers first (those that live longest among equals).
+    """Offsets, multiples of 64, by first fit: the best of three orders, or the first that needs no more than what is
+    alive at once.
 
-    Each buffer takes the first gap between the buffers laid so far whose lifetimes overlap with its own."""
-    count = len(buffers)
+    The orders are the largest buffers first (those that live longest among equals), those that take most bytes times
+    levels first, and as they come to life."""
     sizes = [-(-max(one.nbytes, 1) // ALIGNMENT) * ALIGNMENT for one in buffers]
-    order = sorted(range(count), key=lambda i: (-sizes[i], buffers[i].first - buffers[i].last, i))
+    least = _most_alive(buffers, sizes)
+    lengths = [one.last - one.first + 1 for one in buffers]
+    best: Layout | None = None
+    for key in (
+        lambda i: (-sizes[i], -lengths[i], i),
+        lambda i: (-sizes[i] * lengths[i], i),
+        lambda i: (buffers[i].first, -sizes[i], i),
+    ):
+        found = _first_fit(buffers, sizes, sorted(range(len(buffers)), key=key))
+        if best is None or found.nbytes < best.nbytes:
+            best = found
+        if best.nbytes <= least:
+            break
+    return best
+
+
+def _most_alive(buffers: Sequence[Lifetime], sizes: Sequence[int]) -> int:
+    """The most bytes that are in use in one level: no layout needs less."""
+    change = np.zeros(max([one.last for one in buffers], default=0) + 2, np.int64)
+    for one, size in zip(buffers, sizes, strict=True):
+        change[one.first] += size
+        change[one.last + 1] -= size
+    return int(change.cumsum().max())
+
+
+def _first_fit(buffers: Sequence[Lifetime], sizes: Sequence[int], order: Sequence[int]) -> Layout:
+    """Each buffer, in this order, in the first gap between those laid so far whose lifetimes overlap with its own."""
+    count = len(buffers)
     offsets = [0] * count
     first, last, begin, end = (np.empty(count, np.int64) for _ in range(4))
     total = 0

@@ -186,9 +186,9 @@ class Recorder:
             buffer = None if before is None else self._buffer(before._array.storage)
             if buffer is not None and buffer.kind == EXTERNAL:
                 buffer.kind, buffer.key = GRADIENT_IN, self._arguments.get(id(tensor), tensor)
-            if after is not None and after is before:
-                continue
             owner = self._arguments.get(id(tensor), tensor)
+            if after is before and (after is not None or owner is tensor):  # the key says of which there is none
+                continue
             if after is None:
                 self.trace.gradients.append(Gradient(owner, None))
                 continue

@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numbanet.graph.trace import Node, Trace
-from numbanet.kernels.array import Array
+from numbanet.kernels.array import Array, Storage
 from numbanet.kernels.assembly import Assembly, HostCall, Piece
 from numbanet.kernels.contract import CONTRACT
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A call of a function of the contract. ``level``: the first of the levels that its piece takes; ``place``: the
-    random stream it draws from, and how far behind the point where that stood when the recorded call began."""
+    """A call of a function of the contract with its arguments by name, in the contract's order.
+
+    ``reads``: all arrays that it works with, ``writes``: those that it changes. ``level``: the first of the levels that
+    its piece takes; ``place``: the random stream it draws from, and how far behind the point where that stood when the
+    recorded call began."""
 
     name: str
-    args: tuple
-    kwargs: dict
+    arguments: dict[str, Any]
     node: Node
     reads: list[Array] = field(default_factory=list)
     writes: list[Array] = field(default_factory=list)
@@ -27,12 +29,25 @@ class Call:
     level: int = -1
     place: tuple[int, int] | None = None
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments by name."""
-        bound = CONTRACT[self.name].signature.bind(*self.args, **self.kwargs)
-        bound.apply_defaults()
-        return bound.arguments
+    def with_arguments(self, **changes: Any) -> Call:
+        """The same call with some arguments changed."""
+        return make_call(self.name, {**self.arguments, **changes}, self.node, self.place)
+
+    def with_storages(self, others: dict[Storage, Storage]) -> Call:
+        """The same call with other memory in place of some."""
+        made: dict[int, Array] = {}
+        for array in self.reads:
+            other = others.get(array.storage)
+            if other is not None:
+                strides = None if array.is_contiguous else array.strides
+                made[id(array)] = Array(other, array.shape, array.dtype, strides, array.offset)
+
+        def moved(value: Any) -> Any:
+            return tuple(map(moved, value)) if type(value) in (tuple, list) else made.get(id(value), value)
+
+        arguments = {name: moved(value) for name, value in self.arguments.items()}
+        reads, writes = list(moved(self.reads)), list(moved(self.writes))
+        return Call(self.name, arguments, self.node, reads, writes, place=self.place)
 
     @property
     def host_calls(self) -> list[HostCall]:
@@ -54,9 +69,22 @@ class _Collector:
             )
 
         def append(*args: Any, **kwargs: Any) -> None:
-            self._calls.append(Call(name, args, kwargs, self._node))
+            bound = CONTRACT[name].signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            self._calls.append(make_call(name, bound.arguments, self._node))
 
         return append
+
+
+def make_call(name: str, arguments: dict[str, Any], node: Node, place: tuple[int, int] | None = None) -> Call:
+    """A call with the arrays that the contract says it reads and writes."""
+    line, reads, writes = CONTRACT[name], [], []
+    for argument, value in arguments.items():
+        arrays = [array for array in arrays_in(value) if array.size]
+        reads += arrays
+        if arrays and line.is_written(argument):
+            writes += arrays
+    return Call(name, arguments, node, reads, writes, place=place)
 
 
 def arrays_in(value: Any) -> Iterator[Array]:
@@ -77,13 +105,6 @@ def calls_of(node: Node) -> list[Call]:
     else:
         out = outputs[0] if len(outputs) == 1 and not _gives_tuple(node) else tuple(outputs)
     node.op.forward(_Collector(node, calls), out, *node.inputs)
-    for call in calls:
-        line = CONTRACT[call.name]
-        for name, value in call.arguments.items():
-            arrays = [array for array in arrays_in(value) if array.size]
-            call.reads += arrays
-            if line.is_written(name):
-                call.writes += arrays
     _trust_no_gap(node, calls)
     return calls
 
@@ -113,10 +134,15 @@ def place_of(call: Call, trace: Trace) -> tuple[int, int] | None:
     return (stream, offset) if 0 <= offset < trace.drawn.get(stream, 0) else None
 
 
-def lower(trace: Trace, assembly: Assembly) -> list[Call]:
-    """The calls of all nodes in order, each with its piece."""
+def lower(trace: Trace) -> list[Call]:
+    """The calls of all nodes in order."""
     calls = [call for node in trace.nodes for call in calls_of(node)]
     for call in calls:
         call.place = place_of(call, trace)
-        call.piece = assembly.call(call.name, call.args, call.kwargs)
     return calls
+
+
+def make_pieces(calls: Sequence[Call], assembly: Assembly) -> None:
+    """Give each call the piece of a program that it becomes."""
+    for call in calls:
+        call.piece = assembly.call(call.name, list(call.arguments.values()), {})

@@ -1,4 +1,4 @@
-"""A recorded function made ready: calls in levels, an arena for what is temporary."""
+"""A recorded function made ready: fewer calls, in levels, an arena for what is temporary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from numbanet.graph.arena import Lifetime, lay_out
 from numbanet.graph.levels import arrange, mark_lifetimes
-from numbanet.graph.lower import Call, lower
+from numbanet.graph.lower import Call, lower, make_pieces
+from numbanet.graph.passes import optimise
 from numbanet.graph.trace import Buffer, Trace
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ class Plan:
 
 
 def make_plan(trace: Trace, backend: Backend) -> Plan:
-    """Lower, arrange in levels, and lay out the memory."""
+    """Lower, optimise, arrange in levels, and lay out the memory."""
     assembly = backend.assembly()
-    calls = lower(trace, assembly)
+    calls = optimise(lower(trace), backend)
+    make_pieces(calls, assembly)
     levels = arrange(calls)
     temporary = [
         (workspace, Lifetime(workspace.nbytes, first, last)) for workspace, first, last in mark_lifetimes(calls)

@@ -5,8 +5,9 @@ that choose Numba kernels, cut the work into tasks and append rows to a program;
 with a reason) runs there as a host call of the NumPy kernel. A test holds every implementation to these signatures.
 
 Shapes are written behind the argument. Outputs come first and are allocated by the caller. Unless ``strided`` names
-an argument, it is row-major contiguous; ``inplace`` lists the inputs that may share memory with the output. A function
-writes ``out``, what ends in ``_out``, and what ``writes`` names, and nothing else: the graph goes by it.
+an argument, it is row-major contiguous; ``inplace`` lists the inputs that may share memory with the output, element by
+element; ``optional`` the outputs that may be None, if they are not wanted. A function writes ``out``, what ends in
+``_out``, and what ``writes`` names, and nothing else: the graph goes by it.
 
 The file is long because it is a table, to be searched by name; cut into files, "once" could no longer be seen.
 """
@@ -30,6 +31,7 @@ class KernelFunction:
     strided: tuple[str, ...]
     summary: str
     writes: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
     def is_written(self, argument: str) -> bool:
         """Whether the function writes what it is given under this name."""
@@ -39,12 +41,20 @@ class KernelFunction:
 CONTRACT: dict[str, KernelFunction] = {}
 
 
-def declare(*, inplace: tuple[str, ...] = (), strided: tuple[str, ...] = (), writes: tuple[str, ...] = ()) -> Callable:
+def declare(
+    *,
+    inplace: tuple[str, ...] = (),
+    strided: tuple[str, ...] = (),
+    writes: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
+) -> Callable:
     """Enter a function of the contract; its body is its docstring."""
 
     def enter(function: Callable) -> KernelFunction:
         summary = inspect.getdoc(function) or ""
-        line = KernelFunction(function.__name__, inspect.signature(function), inplace, strided, summary, writes)
+        line = KernelFunction(
+            function.__name__, inspect.signature(function), inplace, strided, summary, writes, optional
+        )
         CONTRACT[line.name] = line
         return line
 
@@ -155,7 +165,7 @@ def conv2d_input_grad(out, grad, weight, stride: Pair, padding: Pair, dilation: 
     """out (n, c, h, w) = gradient of conv2d with respect to x, from grad (n, o, oh, ow)."""
 
 
-@declare()
+@declare(optional=("bias_out",))
 def conv2d_weight_grad(out, bias_out, grad, x, stride: Pair, padding: Pair, dilation: Pair, groups: int, output=None):
     """out (o, c/groups, kh, kw) and bias_out (o,) or None: gradients of conv2d with respect to weight and bias.
 
@@ -205,7 +215,7 @@ def recurrent(
     reverse: the walk goes from the last time to the first."""
 
 
-@declare()
+@declare(optional=("x_out", "h0_out", "c0_out", "weight_ih_out", "weight_hh_out", "bias_ih_out", "bias_hh_out"))
 def recurrent_backward(
     x_out,
     h0_out,
@@ -310,7 +320,7 @@ def batch_norm(
     m = momentum, or 1/batches where that is None."""
 
 
-@declare()
+@declare(optional=("out", "residual_out", "weight_out", "bias_out"))
 def batch_norm_backward(
     out,
     residual_out,
@@ -339,7 +349,7 @@ def group_norm(out, statistics, x, weight, bias, residual, groups: int, eps: flo
     (2, n·groups)."""
 
 
-@declare()
+@declare(optional=("out", "residual_out", "weight_out", "bias_out"))
 def group_norm_backward(
     out,
     residual_out,
@@ -364,7 +374,7 @@ def layer_norm(out, statistics, x, weight, bias, eps: float):
     weight (c,) and bias (c,) may be None."""
 
 
-@declare()
+@declare(optional=("out", "weight_out", "bias_out"))
 def layer_norm_backward(out, weight_out, bias_out, grad, x, statistics, weight):
     """Gradients of layer_norm for x (rows, c), weight and bias (c,), each of them None if not wanted.
 
