@@ -6,6 +6,7 @@ import numpy as np
 
 import numbanet as nb
 from numbanet.graph.passes import overwrite_inputs
+from numbanet.graph.trace import Buffer
 from tests.graph.passes.checks import arrays, copies, without
 
 
@@ -31,7 +32,7 @@ def test_a_chain_needs_one_buffer(backend):
     """The result, into which all is written."""
     plan = plan_of(lambda x: x.exp().sin().sum(0).exp().cos(), arrays((40, 30)))
     assert in_place(plan) == [False, True, False, True, True]
-    assert len(plan.arena) == 1
+    assert sum(isinstance(storage, Buffer) for storage, _, _ in plan.arena) == 1
 
 
 def test_more_buffers_without_the_pass(backend, monkeypatch):
