@@ -12,7 +12,7 @@ from numbanet.training.run import CHECKPOINTS, Run
 
 @click.command(short_help="Text by a trained language model.")
 @click.argument("run")
-@click.option("--prompt", default="\n", metavar="TEXT", help="what the text begins with; without it a new line")
+@click.option("--prompt", metavar="TEXT", help="what the text begins with; without it a new line")
 @click.option("--length", type=click.IntRange(min=1), default=300, show_default=True, help="tokens to make")
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="texts to make")
 @click.option(
@@ -27,7 +27,7 @@ from numbanet.training.run import CHECKPOINTS, Run
 @setting_options(["threads", "backend"])
 def command(
     run: str,
-    prompt: str,
+    prompt: str | None,
     length: int,
     count: int,
     temperature: float,
@@ -45,6 +45,7 @@ def command(
     opened = Run.open(run)
     config = opened.config.replace(**given(options))
 
+    from numbanet.text import TextError
     from numbanet.training import build
     from numbanet.training.restore import load_task
     from numbanet.training.tasks.generation import continued_texts
@@ -53,10 +54,17 @@ def command(
     build.check_names(config)
     build.use_machine(config)
     task, model, _ = load_task(opened, checkpoint, LanguageTask)
+    tokenizer = task.tokenizers["tokenizer"]
+    if prompt is None:
+        prompt = "\n"
+        try:
+            tokenizer.encode_known(prompt, "the prompt")
+        except TextError:
+            raise TextError(
+                "the model has seen no line end to begin with; say by --prompt what the text begins with"
+            ) from None
     choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    for number, text in enumerate(
-        continued_texts(model, task.tokenizers["tokenizer"], prompt, length, count, **choice)
-    ):
+    for number, text in enumerate(continued_texts(model, tokenizer, prompt, length, count, **choice)):
         if number:
             click.echo("-" * 20)
         click.echo(text.removeprefix("\n"))

@@ -42,7 +42,7 @@ def command(
 
     from numbanet.data import DataLoader
     from numbanet.training import build, curves, drawings
-    from numbanet.training.errors import RunError
+    from numbanet.training.files import make_folder
     from numbanet.training.own import short_name
     from numbanet.training.restore import load_model
     from numbanet.training.tasks import TextTask, task_class
@@ -58,10 +58,7 @@ def command(
     inputs, targets = next(iter(DataLoader(data.train, batch_size=min(SAMPLES, len(data.train)))))
 
     folder = opened.folder / "inspect" if out is None else Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot make the folder {folder}: {(error.strerror or str(error)).lower()}") from None
+    make_folder(folder)
     rows, shape = opened.metrics(), tuple(data.info.shape)
     curves.draw(rows, f"{short_name(config.model)} on {short_name(config.dataset)}", folder / "curves.png")
     loss = build.build_objective(config, data)

@@ -39,8 +39,11 @@ def make_plans(
 
     def training(targets: Any, *inputs: Any) -> Any:
         optimizer.zero_grad()
-        logits = model(*inputs)
-        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
+        outputs = model(*inputs)
+        if info.kind == "series":
+            loss = F.mse_loss(outputs, targets)
+        else:
+            loss = F.cross_entropy(outputs.reshape(-1, outputs.shape[-1]), targets)
         loss.backward()
         optimizer.step()
         return loss
@@ -51,9 +54,10 @@ def make_plans(
 
     model.eval()
     plan = plan_of(inference, *samples)
-    logits = plan.trace.returned[0].shape
+    shape = plan.trace.returned[0].shape
+    targets = numbanet.zeros(*shape) if info.kind == "series" else numbanet.zeros(math.prod(shape[:-1])).long()
     model.train()
-    plans = {"training": plan_of(training, numbanet.zeros(math.prod(logits[:-1])).long(), *samples), "inference": plan}
+    plans = {"training": plan_of(training, targets, *samples), "inference": plan}
     return plans, sum(parameter.numel() for parameter in model.parameters())
 
 

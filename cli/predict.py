@@ -90,7 +90,7 @@ def _predict_texts(opened: Run, files: tuple[str, ...], checkpoint: str, top: in
     """The classes of the lines of files."""
     import sys
 
-    from numbanet.text import decode_text, read_text
+    from numbanet.text import decode_text, lines_of, read_text
     from numbanet.training.restore import load_task
     from numbanet.training.tasks.classification import ClassificationTask
 
@@ -98,7 +98,7 @@ def _predict_texts(opened: Run, files: tuple[str, ...], checkpoint: str, top: in
     texts = []
     for name in files:
         text = decode_text(sys.stdin.buffer.read(), "standard input") if name == "-" else read_text(name)
-        texts += [line for line in text.splitlines() if line.strip()]
+        texts += [line for line in lines_of(text) if line.strip()]
     for text, shares in zip(texts, task.probabilities(model, texts), strict=True):
         best = shares.argsort()[::-1][:top]
         classes = ", ".join(f"{task.info.classes[k]} ({100 * shares[k]:.1f} %)" for k in best)

@@ -32,7 +32,7 @@ def command(run: str, file: str | None, beams: int, length_penalty: float, check
     opened = Run.open(run)
     config = opened.config.replace(**given(options))
 
-    from numbanet.text import decode_text, read_text
+    from numbanet.text import decode_text, lines_of, read_text
     from numbanet.training import build
     from numbanet.training.restore import load_task
     from numbanet.training.tasks.translation import TranslationTask
@@ -41,5 +41,5 @@ def command(run: str, file: str | None, beams: int, length_penalty: float, check
     build.use_machine(config)
     task, model, _ = load_task(opened, checkpoint, TranslationTask)
     text = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
-    for line in task.translate(model, text.splitlines(), beams, length_penalty):
+    for line in task.translate(model, lines_of(text), beams, length_penalty):
         click.echo(line)

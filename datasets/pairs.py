@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from numbanet.datasets.errors import DatasetError
-from numbanet.text import read_text
+from numbanet.text import lines_of, read_text
 
 Pairs = list[tuple[str, str]]
 
@@ -18,7 +18,7 @@ def read_pairs(path: str | Path) -> Pairs:
         DatasetError: a line has not two columns, or one is empty; the line is named.
     """
     pairs = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(lines_of(read_text(path)), start=1):
         if not line.strip():
             continue
         columns = line.split("\t")
@@ -38,7 +38,7 @@ def read_parallel(source: Path, target: Path) -> Pairs:
         TextError: a file cannot be read.
         DatasetError: the files differ in length.
     """
-    sources, targets = (read_text(path).removesuffix("\n").split("\n") for path in (source, target))
+    sources, targets = (lines_of(read_text(path)) for path in (source, target))
     if len(sources) != len(targets):
         raise DatasetError(f"{source} has {len(sources)} lines and {target} has {len(targets)}: they do not match")
     return list(zip(sources, targets, strict=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numbanet.datasets.errors import DatasetError
 from numbanet.datasets.text_info import REGRESSION, TRANSLATION, TextInfo, TextParts
 from numbanet.kernels.philox import random_bits, uniform
 
@@ -52,7 +53,12 @@ def read_adding(info: TextInfo, paths: dict[str, Path], length: int = 150) -> Te
     """Series (n, length, 2): a number in [0, 1) and a mark, 1 at one place in each half and 0 else; the marked sum.
 
     To answer 1 always has a mean squared error of 1/6, the variance of a sum of two such numbers.
+
+    Raises:
+        DatasetError: the series have no two halves.
     """
+    if length < 2:
+        raise DatasetError(f"the adding problem marks a number in each half of a series: {length} step is too few")
     count = info.n_train + info.n_validation + info.n_test
     numbers = uniform((count, length), np.dtype(np.float32), 0, _STREAM, 0)
     half = length // 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from numbanet.datasets.errors import DatasetError
 from numbanet.datasets.text_info import CLASSIFICATION, TextInfo, TextParts
-from numbanet.text import read_text
+from numbanet.text import lines_of, read_text
 
 _ORIGINAL = ("stsa.binary.train", "stsa.binary.dev", "stsa.binary.test")
 
@@ -39,7 +39,7 @@ def read_labelled(path: Path, classes: tuple[str, ...]) -> list[tuple[str, int]]
         DatasetError: a line has no text, or its label is none; the line is named.
     """
     samples = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(lines_of(read_text(path)), start=1):
         label, _, text = line.partition(" ")
         if not label.isdecimal() or int(label) >= len(classes) or not text.strip():
             raise DatasetError(

@@ -36,6 +36,7 @@ from numbanet.models.resnet_cifar import (
     resnet1202,
 )
 from numbanet.models.seq2seq import Seq2Seq, Seq2SeqAttention, seq2seq, seq2seq_attention
+from numbanet.models.series import RecurrentSeries, series_lstm
 from numbanet.models.summary import LayerSummary, example, summarise
 from numbanet.models.text_cnn import TextCNN, text_cnn
 from numbanet.models.transformer import TransformerModel, transformer
@@ -54,6 +55,7 @@ __all__ = [
     "ModelInfo",
     "RecurrentClassifier",
     "RecurrentLanguageModel",
+    "RecurrentSeries",
     "RecurrentState",
     "ResNet",
     "Seq2Seq",
@@ -92,6 +94,7 @@ __all__ = [
     "resnet1202",
     "seq2seq",
     "seq2seq_attention",
+    "series_lstm",
     "summarise",
     "text_cnn",
     "transformer",

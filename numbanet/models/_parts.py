@@ -139,6 +139,15 @@ def check_tokens(model: str, tokens: Tensor, what: str = "token numbers") -> Non
         )
 
 
+def check_series(model: str, series: Tensor, size: int) -> None:
+    """Raise ValueError unless ``series`` is (batch, length, size) of floats, of one step at least."""
+    if series.ndim != 3 or series.shape[2] != size or not series.shape[1] or series.dtype.kind != "f":
+        raise ValueError(
+            f"{model} takes series of numbers (batch, length, {size}), but got {series.dtype} of shape "
+            f"{tuple(series.shape)}"
+        )
+
+
 def share(name: str, value: Any) -> None:
     """Raise ValueError unless value is a number in [0, 1)."""
     if not _is_number(value) or not 0 <= value < 1:

@@ -12,8 +12,9 @@ from typing import Any
 
 from numbanet.nn import Module
 
-KINDS = ("pictures", "language", "translation", "text classes")
-"""What networks work on: pictures; token numbers, whose next one they give; pairs of texts; texts that have classes."""
+KINDS = ("pictures", "language", "translation", "text classes", "series")
+"""What networks work on: pictures; token numbers, whose next one they give; pairs of texts; texts that have classes;
+series of numbers."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def register_model(
 
     A network for pictures takes ``num_classes``, ``in_channels`` and ``image_size``, so that it can be fitted to any
     data set of pictures; one for text takes ``vocab_size`` (translation: ``source_vocab_size`` and
-    ``target_vocab_size``), and classes also ``num_classes``. The figures are written behind the function's docstring;
-    the tests hold them to what is built.
+    ``target_vocab_size``), and classes also ``num_classes``; one for series ``input_size`` and ``num_outputs``. The
+    figures are written behind the function's docstring; the tests hold them to what is built.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind {kind!r} of model; there are: {', '.join(KINDS)}")

@@ -9,15 +9,14 @@ from numbanet.models._recurrent import CELLS, RecurrentState, as_given, as_tuple
 from numbanet.models.registry import register_model
 from numbanet.tensor import Tensor
 
-REVERSALS = ("none", "source", "target")
+REVERSALS = ("none", "source")
 
 
 class Seq2Seq(nn.Module):
     """An encoder reads the source, and the decoder begins with its last states: source (batch, n) and target (batch, m)
     to logits (batch, m, target_vocab_size). Tokens ``padding`` behind a source change nothing.
 
-    With ``reverse`` "source" the encoder reads from the last word to the first (Sutskever et al. 2014). With "target"
-    the one who feeds the decoder gives it reversed texts, and reverses what it writes: ``self.reverse`` says so.
+    With ``reverse`` "source" the encoder reads from the last word to the first (Sutskever et al. 2014).
     """
 
     def __init__(
@@ -168,8 +167,9 @@ def seq2seq(
 ) -> Seq2Seq:
     """Encoder–decoder: all that the decoder knows of the source is the encoder's last state.
 
-    ``reverse`` is none, source or target: which of the texts is read, or written, from its end; ``cell`` is lstm, rnn,
-    gru (the lecture's) or gru_reset_after; ``padding`` is the token that is none.
+    ``reverse`` is none or source, which is then read from its end; a target is reversed by the one who feeds it, as
+    ``numbanet train --reverse target`` does. ``cell`` is lstm, rnn, gru (the lecture's) or gru_reset_after; ``padding``
+    is the token that is none.
     """
     return Seq2Seq(
         cell, source_vocab_size, target_vocab_size, embedding_dim, hidden_size, num_layers, dropout, reverse, padding

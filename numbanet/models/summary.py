@@ -127,8 +127,10 @@ def summarise(model: Module, *samples: Tensor | Sequence[int]) -> list[LayerSumm
 def example(info: ModelInfo, options: Mapping[str, Any]) -> tuple[Tensor | tuple[int, ...], ...]:
     """What a registered model that was built with ``options`` is called with, for :func:`summarise`.
 
-    Pictures have the size and channels of the options, texts the length of ``info.input_shape``.
+    Pictures have the size and channels of the options, texts and series the length of ``info.input_shape``.
     """
+    if info.kind == "series":
+        return ((info.input_shape[0], options["input_size"]),)
     if info.kind != "pictures":
         texts = 2 if info.kind == "translation" else 1
         return (ones(1, *info.input_shape, dtype=INT64),) * texts

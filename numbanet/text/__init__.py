@@ -10,7 +10,7 @@ from numbanet.text.bleu import Bleu, corpus_bleu
 from numbanet.text.byte_pairs import BytePairTokenizer
 from numbanet.text.characters import CharacterTokenizer
 from numbanet.text.errors import TextError
-from numbanet.text.files import decode_text, read_text
+from numbanet.text.files import decode_text, lines_of, read_text
 from numbanet.text.sampling import choose, generate, probabilities
 from numbanet.text.tokenizer import Tokenizer, load_tokenizer
 from numbanet.text.vocabulary import BEGIN, END, PADDING, SPECIALS, UNKNOWN, Vocabulary
@@ -36,6 +36,7 @@ __all__ = [
     "decode_text",
     "generate",
     "greedy_search",
+    "lines_of",
     "load_tokenizer",
     "probabilities",
     "read_text",

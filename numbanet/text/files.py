@@ -47,3 +47,9 @@ def decode_text(data: bytes, source: str) -> str:
     if not text.strip():
         raise TextError(f"{source} is empty: there is no text in it")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of what :func:`decode_text` gave. Unlike ``str.splitlines`` only a line end ends one: form feeds and
+    Unicode's separators may stand within a sentence."""
+    return text.removesuffix("\n").split("\n")

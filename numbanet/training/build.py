@@ -184,12 +184,13 @@ def build_objective(config: Config, data: Data) -> Objective:
 def build_model(config: Config, info: Any, folder: Path | None = None) -> Module:
     """The model of the config, made for the inputs and classes of a data set, with the seed's initial weights."""
     outputs = info.outputs if isinstance(info, OwnInfo) else len(info.classes)
-    arguments: dict[str, Any] = {"num_classes": outputs, "in_channels": math.prod(info.shape), "image_size": 1}
-    if len(info.shape) == 3:
-        channels, height, width = info.shape
-        arguments |= {"in_channels": channels, "image_size": height if height == width else (height, width)}
+    is_own = is_function(config.model)
+    if not is_own and models.model_info(config.model).kind == "series":
+        arguments = _series_arguments(config, info, outputs)
+    else:
+        arguments = _picture_arguments(info, outputs)
     numbanet.manual_seed(config.seed)
-    if is_function(config.model):
+    if is_own:
         offered = {**arguments, "input_shape": tuple(info.shape)}
         function = own_function("model", config.model, folder)
         model = call_own("model", config.model, function, offered, config.model_options)
@@ -199,13 +200,37 @@ def build_model(config: Config, info: Any, folder: Path | None = None) -> Module
     for name, value in arguments.items():
         if config.model_options.get(name, value) not in (value, list(info.shape[1:])):
             raise ConfigError(
-                f"model option {name}={config.model_options[name]} contradicts {config.dataset}, whose pictures are "
-                f"{'x'.join(map(str, info.shape))} in {len(info.classes)} classes; leave it out"
+                f"model option {name}={config.model_options[name]} contradicts {config.dataset}, whose "
+                f"{'pictures' if len(info.shape) == 3 else 'inputs'} are {'x'.join(map(str, info.shape))} in "
+                f"{f'{len(info.classes)} classes' if info.classes else f'{outputs} numbers'}; leave it out"
             )
     try:
         return models.create_model(config.model, **{**arguments, **config.model_options})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the model {config.model} cannot be made for {config.dataset}: {error}") from None
+
+
+def _picture_arguments(info: Any, outputs: int) -> dict[str, Any]:
+    """What fits a network for pictures to them; other inputs are pictures of one pixel with many channels."""
+    if len(info.shape) != 3:
+        return {"num_classes": outputs, "in_channels": math.prod(info.shape), "image_size": 1}
+    channels, height, width = info.shape
+    return {
+        "num_classes": outputs,
+        "in_channels": channels,
+        "image_size": height if height == width else (height, width),
+    }
+
+
+def _series_arguments(config: Config, info: Any, outputs: int) -> dict[str, Any]:
+    """What fits a network for series to them; ConfigError for inputs that are none."""
+    if len(info.shape) != 2:
+        raise ConfigError(
+            f"model {config.model} takes series (length, numbers a step), but an input of {config.dataset} is "
+            f"{'x'.join(map(str, info.shape))}"
+        )
+    length, size = info.shape
+    return {"input_size": size, "num_outputs": outputs, "length": length}
 
 
 def build_optimizer(config: Config, model: Module) -> optim.Optimizer:

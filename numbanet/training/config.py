@@ -56,7 +56,9 @@ class Config:
     min_count: int = setting(1, "how often a word must come to be in the vocabulary", low=1)
     lower: bool = setting(False, "upper case becomes lower case")
     reverse: str = setting("none", "whose tokens stand in reverse order (translation)", choices=REVERSED)
-    sequence_length: int = setting(64, "tokens a window of a text, or most tokens of a sentence", low=1)
+    sequence_length: int = setting(
+        64, "tokens a window of a text, most tokens of a sentence, or steps of a series", low=1
+    )
     epoch_steps: int = setting(
         0, "steps an epoch of a language model that draws windows; 0: as many tokens as the text has", low=0
     )

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from numbanet.training.errors import RunError
+
 TEMPORARY_SUFFIX = ".part"
 
 
@@ -35,6 +37,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a small UTF-8 file whole or not at all."""
     with replacing(path) as stream:
         stream.write(text.encode())
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless it is there. RunError that says why it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the folder {folder}: {(error.strerror or str(error)).lower()}") from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -43,7 +43,7 @@ def _named(table: dict[str, dict], name: str) -> dict[str, Any]:
 
 
 # what a model is trained on when nothing is said: data that need no download, where there are such
-_DATASETS = {"language": "python-docs", "translation": "dates", "text classes": "sst2"}
+_DATASETS = {"language": "python-docs", "translation": "dates", "text classes": "sst2", "series": "adding"}
 
 
 def default_dataset(settings: Mapping[str, Any]) -> str:

@@ -18,24 +18,30 @@ def draw_alignment(weights: np.ndarray, source: Sequence[str], target: Sequence[
     width, height = 1.5 + 0.32 * len(source), 1.2 + 0.3 * len(target)
     figure, axes = _figure(max(4.0, width), max(3.0, height))
     _heat_map(axes, weights, target, source)
-    axes.set(xlabel="source", ylabel="target")
+    axes.set_xlabel("source across, target down")
     _save(figure, path)
 
 
 def draw_heads(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
-    """The attention weights (heads, T, S) of one layer, a heat map a head."""
+    """The attention weights (heads, T, S) of one layer, a heat map a head; the tokens stand at the outer ones only.
+
+    matplotlib takes a millisecond for a token, and its layouts draw them thrice to see how large they are: so few are
+    drawn, and where the maps lie is worked out here.
+    """
     heads = len(weights)
     across = math.ceil(math.sqrt(heads))
     down = -(-heads // across)
-    side = max(2.6, 0.8 + 0.2 * max(len(rows), len(columns)))
-    figure, grid = _figure(side * across, side * down + 0.4, down, across)
+    side = max(2.2, 0.2 * max(len(rows), len(columns)))
+    left, top = (0.3 + 0.08 * max(len(shown(token)) for token in tokens) for tokens in (rows, columns))
+    width, height = left + (side + 0.1) * across, top + 0.6 + (side + 0.25) * down
+    figure = _empty_figure(width, height)
     figure.suptitle(title, fontsize=11)
-    for head, axes in enumerate(np.atleast_1d(grid).reshape(-1)):
-        if head >= heads:
-            axes.set_axis_off()
-            continue
-        _heat_map(axes, weights[head], rows, columns)
-        axes.set_title(f"head {head + 1}", fontsize=9)
+    for head in range(heads):
+        y, x = divmod(head, across)
+        place = left + (side + 0.1) * x, (side + 0.25) * (down - 1 - y) + 0.1, side, side
+        axes = figure.add_axes([part / whole for part, whole in zip(place, (width, height) * 2, strict=True)])
+        _heat_map(axes, weights[head], rows if x == 0 else (), columns if y == 0 else ())
+        axes.set_title(f"head {head + 1}", fontsize=9, y=1.0 if y else 1.0 + top / side)
     _save(figure, path)
 
 
@@ -92,23 +98,31 @@ def shown(token: str) -> str:
 
 
 def _figure(width: float, height: float, down: int = 1, across: int = 1) -> tuple[Any, Any]:
+    figure = _empty_figure(width, height, "constrained")
+    return figure, figure.subplots(down, across)
+
+
+def _empty_figure(width: float, height: float, layout: str = "none") -> Any:
     # Figure instead of pyplot: no window system is looked for, whatever MPLBACKEND says
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(min(width, 40), min(height, 40)), layout="constrained")
+    figure = Figure(figsize=(min(width, 40), min(height, 40)), layout=layout)
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(down, across)
+    return figure
 
 
 def _heat_map(axes: Any, weights: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Weights (T, S), each row and column with its token, or none with a label if there are no tokens."""
     axes.imshow(weights, cmap="Blues", vmin=0, vmax=max(float(weights.max()), 1e-6), interpolation="nearest")
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
-    size = 8 if max(len(rows), len(columns)) <= 30 else 6
-    # a dollar sign is no formula
-    axes.set_xticks(range(len(columns)), [shown(t) for t in columns], rotation=90, fontsize=size, parse_math=False)
-    axes.set_yticks(range(len(rows)), [shown(t) for t in rows], fontsize=size, parse_math=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    # texts and no ticks, which take matplotlib thrice as long; a dollar sign is no formula
+    style = {"fontsize": 8 if max(weights.shape) <= 30 else 6, "parse_math": False}
+    for x, token in enumerate(columns):
+        axes.text(x, -0.7, shown(token), rotation=90, ha="center", va="bottom", **style)
+    for y, token in enumerate(rows):
+        axes.text(-0.7, y, shown(token), ha="right", va="center", **style)
 
 
 def _save(figure: Any, path: Path) -> None:

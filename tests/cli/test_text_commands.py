@@ -126,6 +126,24 @@ def test_generate(command, runs):
     assert several.count("-" * 20) == 2
 
 
+def test_generate_of_a_text_without_line_ends(command):
+    """Without --prompt a text begins with a new line, which such a model does not know."""
+    Path("b.txt").write_text(TEXT.replace("\n", " "))
+    assert command("train", *KINDS["language"][:2], "b.txt", *COMMON, "--out", "new").code == 0
+    result = command("generate", "new", "--length", "5")
+    assert (result.code, result.out) == (2, "")
+    assert "the model has seen no line end to begin with; say by --prompt what the text begins with" in result.err
+    assert command("generate", "new", "--length", "5", "--prompt", "the").code == 0
+
+
+def test_a_separator_within_a_sentence_is_no_line_end(command, runs):
+    Path("in.txt").write_text("one\u2028 ten\nsix\x0cone\n", encoding="utf-8")
+    assert command("translate", "translation", "in.txt").out.count("\n") == 2
+    Path("in.txt").write_text("good\x85film\nbad film\n", encoding="utf-8")
+    result = command("predict", "classes", "in.txt", "--top", "1")
+    assert len(re.findall(r"^(positive|negative) ", result.out, re.MULTILINE)) == 2
+
+
 def test_translate(command, runs, standard_input):
     Path("in.txt").write_text("one ten\n\nsix one\n")
     from_file = command("translate", "translation", "in.txt", "--beams", "2")
@@ -161,6 +179,8 @@ def test_inspect(command, runs):
     assert {"alignment.png", "embedding-source.png", "embedding-target.png", "positions-positions.png"} <= found
     assert sum(name.startswith("attention-") for name in found) == 3
     assert result.out.count("\n") >= len(found)
+    Path("a.tsv").write_text("one six ten six one ten six ten\tA\n" * 30)
+    assert command("inspect", "new").code == 0, "the first test sentence is longer than the model takes"
 
 
 # --- wrong input ---------------------------------------------------------------------------------------------------

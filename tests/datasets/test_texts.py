@@ -86,6 +86,11 @@ def test_adding(length):
     assert ((targets - 1) ** 2).mean() == pytest.approx(1 / 6, abs=0.02)
 
 
+def test_adding_without_two_halves():
+    with pytest.raises(DatasetError, match="a number in each half of a series: 1 step is too few"):
+        datasets.load("adding", length=1)
+
+
 # --- from files ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["input.txt", "tinyshakespeare.txt"])
 def test_tinyshakespeare(name, tmp_path):

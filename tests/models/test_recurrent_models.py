@@ -19,6 +19,7 @@ SMALL = {
     "lstm_classifier": {"num_classes": 3, "vocab_size": 11, **SIZES},
     "seq2seq": PAIRS,
     "seq2seq_attention": PAIRS,
+    "series_lstm": {"input_size": 3, "num_outputs": 2, "hidden_size": 9},
 }
 LANGUAGE = [name for name in SMALL if models.model_info(name).kind == "language"]
 TRANSLATION = ["seq2seq", "seq2seq_attention"]
@@ -28,6 +29,7 @@ VARIANTS = [
     ("word_lstm", {"cell": "gru", "tie_weights": True, "embedding_dim": 9}),
     ("seq2seq", {"cell": "gru_reset_after", "reverse": "source", "num_layers": 2}),
     ("seq2seq_attention", {"reset_after": True}),
+    *[("series_lstm", {"cell": cell, "num_layers": 2}) for cell in ("rnn", "gru")],
 ]
 
 
@@ -44,6 +46,9 @@ def texts(seed, *shape):
 def loss_of(model):
     """The loss on a small batch."""
     tokens = nb.tensor(texts(1, 5, 9))
+    if isinstance(model, models.RecurrentSeries):
+        x = nb.tensor(np.random.default_rng(1).random((5, 9, 3), np.float32))
+        return F.mse_loss(model(x), x.sum(1)[:, :2])
     if isinstance(model, models.RecurrentLanguageModel):
         logits, _ = model(tokens[:, :-1])
     elif isinstance(model, models.RecurrentClassifier):
@@ -164,7 +169,8 @@ def test_alignments_are_shares_of_the_words(backend):
         ("char_lstm", {"hidden_size": 0}, "hidden_size must be a positive whole number"),
         ("word_lstm", {"cell": "lstn"}, "unknown cell 'lstn'; use one of: rnn, lstm, gru, gru_reset_after"),
         ("word_lstm", {"tie_weights": True}, "tie_weights needs equal sizes, not 7"),
-        ("seq2seq", {"reverse": "both"}, "unknown reverse 'both'; use one of: none, source, target"),
+        ("seq2seq", {"reverse": "both"}, "unknown reverse 'both'; use one of: none, source"),
+        ("seq2seq", {"reverse": "target"}, "unknown reverse 'target'; use one of: none, source"),
         ("lstm_classifier", {"dropout": 1.0}, "dropout must be at least 0 and below 1"),
     ],
 )
@@ -173,8 +179,37 @@ def test_bad_options(name, options, words):
         make(name, **options)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "series_lstm"])
 def test_takes_token_numbers_only(name):
     inputs = [nb.tensor(np.zeros((2, 3), np.float32))] * (2 if name in TRANSLATION else 1)
     with pytest.raises(ValueError, match="int64"):
         make(name)(*inputs)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((2, 5), "float32"), ((2, 5, 4), "float32"), ((2, 0, 3), "float32"), ((2, 5, 3), "int64")]
+)
+def test_takes_series_of_numbers_only(shape, dtype):
+    with pytest.raises(ValueError, match=r"series_lstm takes series of numbers \(batch, length, 3\), but got " + dtype):
+        make("series_lstm")(nb.tensor(np.zeros(shape, dtype)))
+
+
+def test_the_answer_is_what_is_known_at_the_end(backend):
+    """The last state of the uppermost layer decides."""
+    model = make("series_lstm", num_layers=2)
+    x = nb.tensor(np.random.default_rng(2).random((2, 6, 3), np.float32))
+    outputs, _ = model.layers(x.transpose(0, 1))
+    np.testing.assert_allclose(model(x).detach().numpy(), model.fc(outputs[-1]).detach().numpy(), rtol=0, atol=1e-6)
+
+
+def test_the_cells_begin_with_memories_of_many_lengths():
+    """Of 1 to ``length`` steps: a gate with bias b keeps 1/(1 + e⁻ᵇ) a step, and 1/e of it after eᵇ steps."""
+    short, long = (make("series_lstm", hidden_size=200, num_layers=2, length=length) for length in (1, 150))
+    for layer in ("l0", "l1"):
+        plain, spread = (getattr(one.layers, f"bias_ih_{layer}").detach().numpy() for one in (short, long))
+        added = (spread - plain).reshape(4, 200)  # input, forget, cell, output
+        np.testing.assert_allclose(added[1], -added[0], rtol=0, atol=1e-5)
+        assert not added[2:].any()
+        steps = np.exp(added[1])
+        assert 1 <= steps.min() < 20
+        assert 130 < steps.max() < 149.1

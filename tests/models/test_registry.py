@@ -6,6 +6,8 @@ import pytest
 
 from numbanet import models, nn
 from numbanet.models import registry
+from tests.models.test_recurrent_models import SMALL as recurrent_models
+from tests.models.test_text_models import SMALL as text_models
 
 
 @pytest.fixture
@@ -39,6 +41,12 @@ def test_list_and_info():
         "init": "lecture",
         "init_scale": 1.0,
     }
+
+
+def test_the_tests_of_models_know_them_all():
+    """Pictures are found by their kind; every other model has its small form in one of two files."""
+    others = {name for name in models.list_models() if models.model_info(name).kind != "pictures"}
+    assert others == {*recurrent_models, *text_models}
 
 
 def test_unknown_names_and_options():

@@ -6,7 +6,7 @@ import gzip
 
 import pytest
 
-from numbanet.text import TextError, read_text
+from numbanet.text import TextError, lines_of, read_text
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,12 @@ def test_mistakes(name, content, message, tmp_path):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(TextError, match=message):
         read_text(tmp_path / name)
+
+
+def test_only_a_line_end_ends_a_line():
+    """Sentences of Multi30k hold Unicode's line separators, and a line more in one language moves all pairs."""
+    text = "one\x0ctwo\u2028three\x85\n\nlast"
+    assert lines_of(text) == lines_of(text + "\n") == ["one\x0ctwo\u2028three\x85", "", "last"]
 
 
 def test_folder(tmp_path):

@@ -14,6 +14,7 @@ from numbanet import nn
 from numbanet.autograd import no_grad
 from numbanet.creation import from_numpy
 from numbanet.text import TextError, Tokenizer
+from numbanet.training.files import make_folder
 from numbanet.training.tasks.generation import most_positions
 from numbanet.training.tasks.language import LanguageTask
 from numbanet.training.tasks.task import TextTask
@@ -53,7 +54,7 @@ def inspect_text(task: TextTask, model: nn.Module, folder: Path, text: str | Non
 def _attention(task: TextTask, model: nn.Module, folder: Path, text: str | None) -> Iterator[str]:
     with recorded_attention(model) as weights, no_grad():
         rows, columns, additive = _run(task, model, text)
-    folder.mkdir(parents=True, exist_ok=True)  # nothing is left behind by a text that the model does not take
+    make_folder(folder)  # nothing is left behind by a text that the model does not take
     for name, (recorded, is_cross) in weights.items():
         path = folder / f"attention-{name}.png"
         draw_heads(
@@ -72,7 +73,9 @@ def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str],
     """Let a text go through the model; the tokens that attend, those of a source, and the alignments of a model that
     has such (T, S)."""
     if isinstance(task, TranslationTask):
-        source = task.encode([text if text is not None else task.splits.test[0][0]])[0]
+        source = task.ids_of("source", task.splits.test[0][0])[: task.config.sequence_length]
+        if text is not None:
+            source = task.encode([text])[0]
         answer = task.decode(model, [source])[0].tokens[: task.config.sequence_length - 1]
         target = task.tokenizers["target"].vocabulary
         inputs = np.array([[target.begin, *answer]], np.int64)
@@ -81,16 +84,15 @@ def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str],
         additive = model.alignments(*batch).numpy()[0] if hasattr(model, "alignments") else None
         # the row of a token is that of the step that made it
         return target.decode([*answer, target.end]), task.tokenizers["source"].vocabulary.decode(source), additive
-    tokenizer = task.tokenizers["tokenizer"]
+    tokenizer, is_language = task.tokenizers["tokenizer"], isinstance(task, LanguageTask)
+    most = most_positions(model) if is_language else task.config.sequence_length
     if text is None:
-        test = task.splits.test
-        text = (
-            tokenizer.decode(tokenizer.encode(test[:2000])[:_TOKENS]) if isinstance(task, LanguageTask) else test[0][0]
-        )
-    ids = tokenizer.encode_known(text, "the text")
-    most = most_positions(model) if isinstance(task, LanguageTask) else task.config.sequence_length
-    if not 0 < len(ids) <= (most or len(ids)):
-        raise TextError(f"the text has {len(ids)} tokens; the model takes 1 to {most}")
+        text, shown_tokens = (task.splits.test[:2000], _TOKENS) if is_language else (task.splits.test[0][0], most)
+        ids = tokenizer.encode(text)[: min(shown_tokens, most or shown_tokens)]
+    else:
+        ids = tokenizer.encode_known(text, "the text")
+        if not 0 < len(ids) <= (most or len(ids)):
+            raise TextError(f"the text has {len(ids)} tokens; the model takes 1 to {most}")
     task.forward(model)(from_numpy(ids[None]))
     tokens = tokenizer.vocabulary.decode(ids)
     return tokens, tokens, None

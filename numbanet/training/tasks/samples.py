@@ -31,9 +31,8 @@ class SampleTask:
         self.config = config
         self.folder = folder
         self.notes: list[str] = []
-        known = None if is_function(config.model) else models.model_info(config.model)
-        if known is not None and known.kind != "pictures":
-            raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds pictures")
+        if not is_function(config.model) and models.model_info(config.model).kind not in ("pictures", "series"):
+            raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds none")
 
     @functools.cached_property
     def data(self) -> build.Data:

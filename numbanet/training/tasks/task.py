@@ -100,7 +100,7 @@ class TextTask:
         config, options = self.config, {}
         if config.dataset in ("text", "pairs"):
             options["file"] = getattr(config, config.dataset)
-        elif config.dataset in ("copy", "reverse", "adding"):
+        elif config.dataset in ("copy", "reverse"):
             options["length"] = config.sequence_length
         return datasets.load(config.dataset, data_dir=config.data_dir or None, **options)
 

@@ -56,7 +56,7 @@ class TranslationTask(TextTask):
         config, sources, targets = self.config, [], []
         most, pairs = config.sequence_length, pairs[: config.limit or None]
         for source, target in pairs:
-            source_ids, target_ids = self._ids("source", source), self._ids("target", target)
+            source_ids, target_ids = self.ids_of("source", source), self.ids_of("target", target)
             if 0 < len(source_ids) <= most and len(target_ids) < most:  # the target has its end, too
                 sources.append(source_ids)
                 targets.append(target_ids)
@@ -68,7 +68,8 @@ class TranslationTask(TextTask):
         vocabulary = self.tokenizers["target"].vocabulary
         return PairDataset(sources, targets, vocabulary.padding, vocabulary.begin, vocabulary.end)
 
-    def _ids(self, side: str, text: str) -> np.ndarray:
+    def ids_of(self, side: str, text: str) -> np.ndarray:
+        """The tokens of a text of a side, in the order in which the model has them."""
         ids = self.tokenizers[side].encode(text)
         return ids[::-1].copy() if self.config.reverse == side else ids
 
@@ -101,7 +102,7 @@ class TranslationTask(TextTask):
         samples, most = getattr(self.data, part), self.config.sequence_length
         result, tokenizer = self.evaluate(model, samples), self.tokenizers["target"]
         pairs = getattr(self.splits, part)[: self.config.limit or None]
-        sources = [self._ids("source", source) for source, _ in pairs]
+        sources = [self.ids_of("source", source) for source, _ in pairs]
         answers = self.decode(model, [ids[:most] for ids in sources], **decoding)
         found = [self.tokens_of(answer.tokens) for answer in answers]
         wanted = [" ".join(tokenizer.tokens(target)) for _, target in pairs]
@@ -141,7 +142,7 @@ class TranslationTask(TextTask):
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """The tokens of source texts; raises as :meth:`translate`."""
-        sources, most = [self._ids("source", text) for text in texts], self.config.sequence_length
+        sources, most = [self.ids_of("source", text) for text in texts], self.config.sequence_length
         for number, ids in enumerate(sources, start=1):
             if len(ids) > most:
                 raise TextError(f"line {number} has {len(ids)} tokens; the model takes at most {most}")
