@@ -47,7 +47,7 @@ from numbanet.kernels.cpu.simd.tile import (
     LANES, add_bias_columns, add_bias_rows, add_sums, inner, offsets, outer, store_columns, store_tile, zero_sums, zeros
 )
 from numbanet.kernels.cpu.simd.vector import (
-    load, load_first, splat, store, store_first, transpose_block
+    interleave_rows, load, load_first, splat, store, store_first, transpose_block
 )
 from tests.kernels_cpu.device import Row, kernel_for_test
 
@@ -104,6 +104,8 @@ ACCESSES = {
     "a vector read": ("store(p.out, 0, load(p.x, n))", (284, 0), (285, 0)),
     "a vector written": ("store(p.out, n, load(p.x, 0))", (284, 0), (285, 0)),
     "lanes read": ("store(p.out, 0, load_first(p.x, n, m))", (290, 10), (290, 11)),
+    "rows read": ("interleave_rows(p.out, p.x + n, m, 6)", (252, 8), (253, 8)),
+    "rows written": ("interleave_rows(p.out + n, p.x, m, 6)", (250, 8), (251, 8)),
     "lanes written": ("store_first(p.out, n, load(p.x, 0), m)", (290, 10), (290, 11)),
     "no lanes": ("store_first(p.out, 5000, load(p.x, 0), n)", (0, 0), (1, 0)),
     "scratch written": ("memory[n] = np.float32(1)", (31, 0), (32, 0)),

@@ -14,6 +14,7 @@ from numbanet.kernels.cpu.simd.vector import (
     first_lane,
     fma,
     interleave,
+    interleave_rows,
     lane,
     lane_index,
     lane_max,
@@ -299,3 +300,27 @@ def test_transpose_block(rows):
         matrix[i] = x[i * 21 : i * 21 + 16]
     np.testing.assert_array_equal(out.reshape(16, 18)[:, :16], matrix.T)
     assert np.isnan(out.reshape(16, 18)[:, 16:]).all()
+
+
+@kernel_for_test
+def six_rows(start, stop, row, scratch):
+    p = unpack(row, Row)
+    interleave_rows(p.out, p.x, 11, 6)
+    return 0
+
+
+@kernel_for_test
+def eight_rows(start, stop, row, scratch):
+    p = unpack(row, Row)
+    interleave_rows(p.out, p.x, 11, 8)
+    return 0
+
+
+@pytest.mark.parametrize(("kernel", "rows"), [(six_rows, 6), (eight_rows, 8)])
+def test_interleave_rows(kernel, rows):
+    x = np.random.default_rng(rows).standard_normal((rows - 1) * 11 + 8).astype(np.float32)
+    out = np.full(80, np.nan, np.float32)
+    launch(kernel, out, x)
+    expected = np.stack([x[i * 11 : i * 11 + 8] for i in range(rows)], axis=1).ravel()
+    np.testing.assert_array_equal(out[: 8 * rows], expected)
+    assert np.isnan(out[7 * rows + 8 :]).all()

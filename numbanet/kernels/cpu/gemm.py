@@ -35,9 +35,9 @@ from numbanet.kernels.cpu.gemm_pack import (
     PANEL,
     ROWS,
     Pack,
+    make_pack_tile,
     pack_group,
     pack_panels,
-    pack_tile,
     place,
 )
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
@@ -49,7 +49,7 @@ from numbanet.kernels.cpu.simd.vector import store_first
 FLOAT32 = np.dtype(np.float32)
 SIZE = DEPTH * PANEL
 """float32 of a packed panel."""
-FEW_TILES, MOST_TILES = 24, 12
+FEW_TILES, MOST_TILES = 24, 20
 """Tiles below each other in a task, at most, if these are all that there are, or else: its part of A stays in the
 second-level cache while panels of B pass."""
 ACTIVATIONS = {None: 0, "relu": 1}
@@ -65,7 +65,7 @@ TASKS_A_THREAD = 4
 """Tasks that a large product is cut into, for each thread: a busy core then does fewer of them."""
 AS_IT_LIES, AHEAD, BY_TASK = range(3)
 """How B is read: where it lies, packed in a level before, or packed by the task that multiplies it."""
-MANY_PANELS = 8
+MANY_PANELS = 4
 """Panels of a task from which on it packs its tiles of A."""
 LARGE, LARGE_ROWS = 1 << 15, 24
 """Elements of a row-major B, and rows that share the cost, from which on packing it pays: its rows lie far apart, and
@@ -128,6 +128,8 @@ def nothing_after(out, residual, begin, row, rows, columns):
 def make_product(rows: int, finish, name: str) -> Kernel:
     """The product kernel whose tiles have this number of rows, and whose panels this device function finishes."""
 
+    pack_tile = make_pack_tile(rows)
+
     def product(start, stop, row, scratch):
         """out = activation(a · b + bias + residual); a task is a block of rows by a block of panels of one matrix."""
         p = unpack(row, Product)
@@ -150,7 +152,7 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                 if p.packs_a:
                     for line in range(top, bottom, rows):
                         a = p.a + (a_place + min(line, p.rows - rows) * p.a_row + k * p.a_col)
-                        pack_tile(tiles + (line - top) * steps, a, rows, p.a_row, p.a_col, steps)
+                        pack_tile(tiles + (line - top) * steps, a, p.a_row, p.a_col, steps)
                 for column in range(left, right, PANEL):
                     begin, b_row = column, PANEL
                     if p.packed == AHEAD:

@@ -11,7 +11,7 @@ from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tile import LANES
-from numbanet.kernels.cpu.simd.vector import load, store, transpose_block
+from numbanet.kernels.cpu.simd.vector import interleave_rows, load, load_first, store, transpose_block
 
 ROWS, COLUMNS = {
     (32, 16): (8, 3), (32, 8): (8, 2), (32, 4): (6, 4), (16, 16): (6, 2), (16, 8): (6, 2), (16, 4): (2, 4),
@@ -102,9 +102,23 @@ def pack_panels(start, stop, row, scratch):
     return 0
 
 
-@device_function
-def pack_tile(out, a, rows, a_row, a_col, steps):
-    """out[step][r] = a[r, step] for r < rows."""
-    for step in range(steps):
-        for r in range(rows):
-            out[step * rows + r] = a[r * a_row + step * a_col]
+def make_pack_tile(rows: int):
+    """The device function that packs a tile of this number of rows."""
+
+    def pack_tile(out, a, a_row, a_col, steps):
+        """out[step][r] = a[r, step]; up to 16 elements behind them are written, too."""
+        done = 0
+        if a_row == 1:
+            for step in range(steps):
+                store(out, step * rows, load_first(a, step * a_col, rows))
+            done = steps
+        elif a_col == 1:
+            done = steps // 8 * 8
+            for step in range(0, done, 8):
+                interleave_rows(out + step * rows, a + step, a_row, rows)
+        for step in range(done, steps):
+            for r in range(rows):
+                out[step * rows + r] = a[r * a_row + step * a_col]
+
+    pack_tile.__qualname__ += f"_{rows}"
+    return device_function(pack_tile)

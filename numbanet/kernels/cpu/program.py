@@ -49,6 +49,7 @@ class CpuProgram:
         self.kept: list[Array] = []
         self.has_tables = False
         self.scratch = 0
+        self._is_parallel: bool | None = None  # of all rows; None until they are run
         self.host_reasons: list[tuple[str, str]] = []
 
     def _view(self) -> None:
@@ -96,6 +97,7 @@ class CpuProgram:
             self._levels += 1
             self._segments.append(None)
         table.level_starts[self._levels] = node + 1
+        self._is_parallel = None
         self.rows.append((used >> 3, kernel, args))
         self._used = used + writer.size
         self.nodes = node + 1
@@ -132,12 +134,17 @@ class CpuProgram:
     def run(self) -> None:
         """Do all rows and host calls in order; raises what a kernel's status or a host call says."""
         segments, level, at = self._segments, 0, 0
+        if len(segments) == self._levels:
+            if self._is_parallel is None:
+                self._is_parallel = self._table.is_parallel(0, self._levels)
+            self._replay(0, self._levels, self._is_parallel)
+            return
         while at < len(segments):
             if segments[at] is None:
                 end = at
                 while end < len(segments) and segments[end] is None:
                     end += 1
-                self._replay(level, end - at)
+                self._replay(level, end - at, self._table.is_parallel(level, end - at))
                 level += end - at
                 at = end
             else:
@@ -145,10 +152,9 @@ class CpuProgram:
                 function(*map(as_ndarray, args), **{key: as_ndarray(value) for key, value in kwargs.items()})
                 at += 1
 
-    def _replay(self, first_level: int, levels: int) -> None:
-        table = self._table
-        replay(table, first_level, levels, self.scratch, table.is_parallel(first_level, levels))
-        if self._status[0] or CHECKED:
+    def _replay(self, first_level: int, levels: int, is_parallel: bool) -> None:
+        replay(self._table, first_level, levels, self.scratch, is_parallel)
+        if CHECKED or self._table.failed[0]:
             self.report()
 
     @property

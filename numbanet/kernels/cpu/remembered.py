@@ -50,7 +50,7 @@ class RememberedCall:
                 words[word] = address + distance
         table = self._table
         replay(table, 0, table.levels, self._slice, self._parallel)
-        if table.status[0]:
+        if table.failed[0]:
             code = int(table.status[2])
             table.status[:] = 0
             raise RuntimeError(f"a kernel stopped with status {code}")

@@ -15,13 +15,15 @@ from numbanet.kernels.cpu import driver, layer
 class Table:
     """Rows of words, where each begins, where the levels begin, and what a run leaves behind.
 
-    ``words``, ``rows`` and ``level_starts`` are views to write through; ``addresses`` is what the driver gets."""
+    ``words``, ``rows`` and ``level_starts`` are views to write through; ``addresses`` is what the driver gets;
+    ``failed`` is a view of the status, whose first word is not 0 if a kernel stopped."""
 
-    __slots__ = ("_arrays", "addresses", "level_starts", "levels", "nodes", "rows", "status", "words")
+    __slots__ = ("_arrays", "addresses", "failed", "level_starts", "levels", "nodes", "rows", "status", "words")
 
     def __init__(self, words: np.ndarray, index: np.ndarray, status: np.ndarray, nodes: int = 0, levels: int = 0):
         self._arrays = (words, index)
         self.status = status
+        self.failed = memoryview(status)
         self.words = memoryview(words)
         self.rows, self.level_starts = memoryview(index[0]), memoryview(index[1])
         base, width = index.ctypes.data, index.shape[1] * 8
@@ -54,12 +56,14 @@ class _ThreadState(threading.local):
     def __init__(self) -> None:
         self.layer_threads = 0
         self.scratch = np.zeros(64, np.uint8)
+        self.scratch_bytes = self.scratch.size
         self.scratch_address = self.scratch.ctypes.data
 
     def scratch_for(self, nbytes: int) -> int:
         """Address of at least nbytes of scratch memory, 64-byte aligned."""
-        if self.scratch.size < nbytes:
+        if self.scratch_bytes < nbytes:
             self.scratch, self.scratch_address = memory.allocate(nbytes)
+            self.scratch_bytes = self.scratch.size
         return self.scratch_address
 
 
@@ -107,8 +111,9 @@ def replay(table: Table, first_level: int, levels: int, scratch: int, parallel: 
     words, rows, starts, counters, status = table.addresses
     starts += first_level * 8
     bytes_each = (scratch * 4 + 63) // 64 * 64
-    state, count = _state, threads.get_num_threads()
-    if parallel and count > 1 and not _forked and _parallel_lock.acquire(False):
+    state = _state
+    count = threads.get_num_threads() if parallel else 1
+    if count > 1 and not _forked and _parallel_lock.acquire(False):
         try:
             run = driver.PARALLEL.run
             if state.layer_threads != count:

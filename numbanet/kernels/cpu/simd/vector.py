@@ -438,11 +438,7 @@ def transpose_block(typingctx, out, out_row, x, x_row, rows):
             index = builder.select(wanted, builder.mul(x_row, ir.Constant(I64, i)), ir.Constant(I64, 0))
             value = builder.load(element_address(context, builder, sig.args[2], x, index, kind), align=4)
             lines.append(builder.select(wanted, value, ir.Constant(kind, None)))
-        width = VIRTUAL_LANES // 2
-        while width:
-            lines = _exchange(builder, lines, width)
-            width //= 2
-        for j, value in enumerate(lines):
+        for j, value in enumerate(_transposed(builder, lines)):
             where = element_address(context, builder, sig.args[0], out, builder.mul(out_row, ir.Constant(I64, j)), kind)
             builder.store(value, where, align=4)
         return context.get_dummy_value()
@@ -450,11 +446,44 @@ def transpose_block(typingctx, out, out_row, x, x_row, rows):
     return types.void(out, out_row, x, x_row, rows), codegen
 
 
+@intrinsic(prefer_literal=True)
+def interleave_rows(typingctx, out, x, x_row, rows):
+    """out[j · rows + i] = x[i · x_row + j] for i < rows (a constant, at most 8) and j < 8; 8 − rows elements behind
+    them are written, too."""
+    count = rows.literal_value
+
+    def codegen(context, builder, sig, args):
+        kind = ir.VectorType(ir.FloatType(), 8)
+        x_row = as_i64(builder, args[2], sig.args[2])
+        lines = []
+        for i in range(count):
+            index = builder.mul(x_row, ir.Constant(I64, i))
+            where = element_address(context, builder, sig.args[1], args[1], index, kind)
+            lines.append(builder.load(where, align=4))
+        lines += [ir.Constant(kind, None)] * (8 - count)
+        for j, value in enumerate(_transposed(builder, lines)):
+            where = element_address(context, builder, sig.args[0], args[0], ir.Constant(I64, j * count), kind)
+            builder.store(value, where, align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, x, x_row, rows), codegen
+
+
+def _transposed(builder, lines):
+    """The transpose of a square, by rounds of exchanges of ever smaller blocks."""
+    width = len(lines) // 2
+    while width:
+        lines = _exchange(builder, lines, width)
+        width //= 2
+    return lines
+
+
 def _exchange(builder, rows, width):
     """Swap the off-diagonal width × width blocks of each pair of rows that are width apart."""
-    lanes, kind = range(VIRTUAL_LANES), ir.VectorType(I32T, VIRTUAL_LANES)
-    upper = ir.Constant(kind, [VIRTUAL_LANES + lane - width if lane & width else lane for lane in lanes])
-    lower = ir.Constant(kind, [VIRTUAL_LANES + lane if lane & width else lane + width for lane in lanes])
+    count = len(rows)
+    lanes, kind = range(count), ir.VectorType(I32T, count)
+    upper = ir.Constant(kind, [count + lane - width if lane & width else lane for lane in lanes])
+    lower = ir.Constant(kind, [count + lane if lane & width else lane + width for lane in lanes])
     swapped = list(rows)
     for i in lanes:
         if not i & width:
