@@ -20,6 +20,7 @@ from numbanet.autograd.modes import (
     set_capture,
     set_grad_enabled,
     set_recorder,
+    tell_of_hook,
     update_number,
     with_numbers,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "set_capture",
     "set_grad_enabled",
     "set_recorder",
+    "tell_of_hook",
     "update_number",
     "with_numbers",
 ]

@@ -17,6 +17,9 @@ class Capture(Protocol):
     def read(self, tensor: Tensor) -> None:
         """Python asks for the value of a tensor."""
 
+    def hook(self) -> None:
+        """A hook is called."""
+
     def numbers(self, update: Callable[[], None]) -> None:
         """Call ``update``, whose Python writes numbers that its ops read through a pointer."""
 
@@ -126,6 +129,12 @@ def set_capture(capture: Capture | None) -> Capture | None:
     before."""
     previous, state.capture = state.capture, capture
     return previous
+
+
+def tell_of_hook() -> None:
+    """Whoever calls a hook says so first: a recorded graph repeats its ops, but not its Python."""
+    if state.capture is not None:
+        state.capture.hook()
 
 
 def is_captured() -> bool:

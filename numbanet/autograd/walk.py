@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from numbanet.autograd.modes import keep_apart, state
+from numbanet.autograd.modes import keep_apart, state, tell_of_hook
 from numbanet.autograd.node import SECOND_BACKWARD, Node, edges_of
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Walk:
 
 
 def _call_hooks(hooks: dict[int, Callable], gradient: Tensor) -> Tensor:
+    tell_of_hook()
     keep_apart(gradient)
     for hook in list(hooks.values()):
         result = hook(gradient)

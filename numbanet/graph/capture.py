@@ -5,8 +5,9 @@ The call itself is an ordinary one, with all its effects; so what is recorded is
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numbanet import random
@@ -42,10 +43,14 @@ OVERWRITES = (Fill, CopyFrom, Uniform, Normal)
 
 
 class Recorder:
-    """Turns the ops of a running call into a Trace."""
+    """Turns the ops of a running call into a Trace.
 
-    def __init__(self, arguments: Sequence[Tensor], watch: Watch) -> None:
+    A cautious one lets the call go on where it cannot be recorded, and notes why in the trace's ``failure``; Python
+    that a replay would leave out (hooks) is such a reason, too."""
+
+    def __init__(self, arguments: Sequence[Tensor], watch: Watch, is_cautious: bool = False) -> None:
         self.trace = Trace()
+        self._is_cautious = is_cautious
         self._known: dict[int, Buffer] = {}
         self._names = watch.module_names()
         self._forwards: dict[int, tuple[str, str]] = {}
@@ -81,8 +86,21 @@ class Recorder:
     # --- what the dispatcher says ------------------------------------------------------------------------------------
     def __call__(self, op: Op, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Note an op."""
-        if isinstance(op, ViewOp):
-            return
+        if self.trace.failure is None and not isinstance(op, ViewOp):
+            with self._caution():
+                self._note(op, inputs, outputs)
+
+    @contextlib.contextmanager
+    def _caution(self) -> Iterator[None]:
+        """Inside, a cautious recorder notes a GraphError in the place of raising it."""
+        try:
+            yield
+        except GraphError as error:
+            if not self._is_cautious:
+                raise
+            self.trace.failure = error
+
+    def _note(self, op: Op, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         where, path, is_backward = here(self._names, self._forwards)
         if isinstance(op, Transfer):
             raise GraphError(f"{where}: a compiled function cannot move tensors from one back end to another")
@@ -104,6 +122,11 @@ class Recorder:
 
     def read(self, tensor: Tensor) -> None:
         """Python asks for a tensor's value: an error, unless it is no part of the graph."""
+        if self.trace.failure is None:
+            with self._caution():
+                self._note_read(tensor)
+
+    def _note_read(self, tensor: Tensor) -> None:
         if self._buffer(tensor._array.storage) is not None:
             raise ControlFlowError(
                 f"{users_line()}: this reads the value of a tensor of shape {tensor.shape} inside a compiled function. "
@@ -112,8 +135,16 @@ class Recorder:
             )
         self.trace.reads.append((users_line(), tensor._array.numpy().tobytes()))
 
+    def hook(self) -> None:
+        """A hook is called."""
+        if self._is_cautious and self.trace.failure is None:
+            self.trace.failure = GraphError("a hook is called, whose Python a replay would leave out")
+
     def numbers(self, update: Callable[[], None]) -> None:
         """Note which nodes an update appends, whose Python has to run before each replay."""
+        if self.trace.failure is not None:
+            update()
+            return
         begin = len(self.trace.nodes)
         pairs = [(tensor, tensor._grad) for tensor, _ in self._grads.values() if tensor._grad is not None]
         held = [(tensor, self.array(grad._array)) for tensor, grad in pairs if self._buffer(grad._array.storage)]
@@ -157,6 +188,12 @@ class Recorder:
     # --- the end of the call -----------------------------------------------------------------------------------------
     def finish(self, result: Any) -> Any:
         """Note what the call leaves behind; its result without history, as a replay gives it."""
+        if self.trace.failure is None:
+            with self._caution():
+                return self._finish(result)
+        return result
+
+    def _finish(self, result: Any) -> Any:
         trace = self.trace
         tensors: list[Tensor] = []
         trace.result = flatten(result, tensors)
@@ -212,9 +249,16 @@ class Recorder:
                 self.trace.drawn[int(stream)] = words
 
 
-def record(function: Callable, args: tuple, kwargs: dict, arguments: Sequence[Tensor], watch: Watch) -> tuple:
+def record(
+    function: Callable,
+    args: tuple,
+    kwargs: dict,
+    arguments: Sequence[Tensor],
+    watch: Watch,
+    is_cautious: bool = False,
+) -> tuple:
     """Call the function and record it: (result, trace)."""
-    recorder = Recorder(arguments, watch)
+    recorder = Recorder(arguments, watch, is_cautious)
     before = set_recorder(recorder), set_capture(recorder)
     try:
         result = function(*args, **kwargs)

@@ -16,6 +16,7 @@ from numbanet.graph.errors import GraphError
 from numbanet.graph.executable import Executable, StaleError
 from numbanet.graph.memory import Arena, GradientBlock
 from numbanet.graph.plan import Plan, make_plan
+from numbanet.graph.python_state import compare_states, python_state
 from numbanet.graph.structure import flatten
 from numbanet.graph.trace import Trace
 from numbanet.graph.watch import Context, Labelled, Watch
@@ -47,11 +48,19 @@ class CompiledFunction:
 
     ``plans`` are the plans made so far, one for each kind of call (shapes, dtypes, modes, set of parameters)."""
 
-    def __init__(self, function: Callable, max_captures: int, dynamic: Sequence[int]) -> None:
+    def __init__(
+        self,
+        function: Callable,
+        max_captures: int,
+        dynamic: Sequence[int],
+        fallback: Callable[[str], None] | None = None,
+    ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.max_captures = max_captures
         self.dynamic = frozenset(dynamic)
+        self._fallback = fallback
+        self._has_given_up = False
         self._watch = Watch(function)
         self._executables: dict[CallKey, Executable] = {}
         self._recordings: dict[CallKey, int] = {}
@@ -76,7 +85,7 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns, from a replay once two recordings were alike; its tensors have no history."""
-        if is_captured():  # part of another compiled function
+        if self._has_given_up or is_captured():  # captured: part of another compiled function
             return self.function(*args, **kwargs)
         if not self._lock.acquire(blocking=False):
             raise GraphError(
@@ -149,6 +158,10 @@ class CompiledFunction:
         changed = {label for label, value in before.items() if label in now and not _equal(now[label], value)}
         if not changed:
             return key
+        if self._fallback is not None:
+            label = min(changed)
+            values = f"{label} is {now[label]!r} and was {before[label]!r}"
+            raise GraphError(f"{values}: each call changes it, a replay would not")
         self._volatile |= changed
         self._context_at = -1
         self._latest = {self._without_volatile(old): trace for old, trace in self._latest.items()}
@@ -176,20 +189,41 @@ class CompiledFunction:
                 self._warn(declared)
                 return self.function(*args, **kwargs)
             self._undeclared.add(declared)
-        result, trace = record(self.function, args, kwargs, arguments, self._watch)
-        key = self._forget_changed(key)
+        is_cautious = self._fallback is not None
+        state = python_state(self._watch) if is_cautious else {}
+        result, trace = record(self.function, args, kwargs, arguments, self._watch, is_cautious)
+        try:
+            if trace.failure is not None:
+                raise trace.failure
+            if is_cautious:
+                compare_states(state, python_state(self._watch))
+            self._learn(self._forget_changed(key), trace)
+        except GraphError as error:
+            if not is_cautious:
+                raise
+            self._give_up(str(error))
+        return result
+
+    def _give_up(self, why: str) -> None:
+        """Be the function itself from now on."""
+        self._has_given_up = True
+        self._executables.clear()
+        self._latest.clear()
+        self._fallback(why)
+
+    def _learn(self, key: CallKey, trace: Trace) -> None:
+        """Make a plan if this recording is like the one before of its kind."""
         kind = key._replace(gradients=())
         before, difference = self._latest.get(kind), None
         if before is not None:
             difference = settle(before, trace)
             if difference is None:
                 self._make(key, trace)
-                return result
+                return
         self._keep(kind, trace)
         count = self._recordings[key] = self._recordings.get(key, 0) + 1
         if count > MOST_RECORDINGS:
             raise GraphError(f"{self._name} does something else with each call, so it cannot be replayed: {difference}")
-        return result
 
     def _keep(self, kind: CallKey, trace: Trace) -> None:
         """Keep a recording until the next of its kind; not more than a few, for they hold on to constants."""
@@ -203,15 +237,18 @@ class CompiledFunction:
         self._executables[key] = Executable(plan, self._arena, self._blocks)
 
     def _warn(self, declared: CallKey) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                f"the compiled function {self._name} was recorded for {self.max_captures} kinds of calls, and here is "
-                f"another: {_first_difference(self._undeclared, declared)}. It is run eagerly where it was not "
-                "recorded. Declare dimensions that vary (dynamic=...), or raise max_captures.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        if self._has_warned:
+            return
+        self._has_warned = True
+        text = (
+            f"the compiled function {self._name} was recorded for {self.max_captures} kinds of calls, and here is "
+            f"another: {_first_difference(self._undeclared, declared)}. It is run eagerly where it was not "
+            "recorded. Declare dimensions that vary (dynamic=...), or raise max_captures."
+        )
+        if self._fallback is None:
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
+        else:
+            self._fallback(text)
 
 
 def _first_difference(known: Iterable[CallKey], now: CallKey) -> str:
@@ -249,7 +286,11 @@ def _backend_of(trace: Trace) -> Backend:
 
 
 def compile(
-    function: Callable | None = None, *, max_captures: int = 8, dynamic: Sequence[int] = ()
+    function: Callable | None = None,
+    *,
+    max_captures: int = 8,
+    dynamic: Sequence[int] = (),
+    fallback: Callable[[str], None] | None = None,
 ) -> CompiledFunction | Callable[[Callable], CompiledFunction]:
     """Have a function (or a module) recorded and replayed: the same results, without Python between the operations.
 
@@ -264,11 +305,15 @@ def compile(
 
     Raises, when it is called: ControlFlowError where Python looks at a tensor's value, FrozenNumberError for a number
     that changes from call to call, SideEffectError for a tensor that is kept but not returned.
+
+    With ``fallback`` none of these is raised. ``fallback(why)`` is called once, and the function is run as it is from
+    then on, for a call that is recorded has all its effects. So it is where a call changes attributes of a module,
+    lists, or Python's or NumPy's random state, or calls a hook: Python that a replay would leave out.
     """
     if function is None:
-        return lambda given: compile(given, max_captures=max_captures, dynamic=dynamic)
+        return lambda given: compile(given, max_captures=max_captures, dynamic=dynamic, fallback=fallback)
     if not callable(function):
         raise TypeError(f"compile expects a function or a module, got {type(function).__name__}")
     if max_captures < 1:
         raise ValueError(f"max_captures must be at least 1, got {max_captures}")
-    return CompiledFunction(function, max_captures, dynamic)
+    return CompiledFunction(function, max_captures, dynamic, fallback)

@@ -104,3 +104,4 @@ class Trace:
     reads: list[tuple[str, bytes]] = field(
         default_factory=list
     )  # values that Python looked at, of no part of the graph
+    failure: Exception | None = None  # why a cautious recording ended before the call did

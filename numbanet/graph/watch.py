@@ -1,8 +1,8 @@
 """What a function works with besides its arguments: modules, optimisers, and values that its code names.
 
 They are found where Python keeps them: the function's object, its closure, its defaults and the globals that its code
-names, and the same of the user's functions among these. A module is what has ``named_parameters``, an optimiser what
-has ``param_groups``.
+names, and the same of the user's functions among these and of the methods of the user's modules. A module is what has
+``named_parameters``, an optimiser what has ``param_groups``.
 """
 
 from __future__ import annotations
@@ -58,11 +58,16 @@ class Watch:
     # --- finding -----------------------------------------------------------------------------------------------------
     def _look_at(self, value: Any) -> None:
         if isinstance(value, type):
+            if hasattr(value, "forward"):  # a module's class, whose methods may name values outside
+                self._pending += [one for one in vars(value).values() if isinstance(one, FunctionType)]
             return
         if isinstance(value, Tensor):
             self._tensors.append(value)
         elif is_module(value):
             self.modules.append(value)
+            for one in value.modules():
+                if _is_users(type(one).forward):
+                    self._pending += [type(one), *[given for given in vars(one).values() if _is_users(given)]]
         elif is_optimizer(value):
             self.optimizers.append(value)
         elif isinstance(value, functools.partial):

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from numbanet.autograd import tell_of_hook
 from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.nn.hooks import BackwardHooks
 
@@ -34,6 +35,7 @@ class HookedCall:
         return bool(self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks)
 
     def _call_with_hooks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        tell_of_hook()
         result = None
         waiting = dict(self._forward_hooks_always_called)
         try:

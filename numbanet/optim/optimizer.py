@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numbanet import changes
-from numbanet.autograd import enable_grad, no_grad, update_number, with_numbers
+from numbanet.autograd import enable_grad, no_grad, tell_of_hook, update_number, with_numbers
 from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.tensor import Tensor, clear_gradients
 
@@ -125,6 +125,8 @@ class Optimizer:
     # --- for users ------------------------------------------------------------------------------------------------
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. ``closure`` computes the loss anew; its result is returned."""
+        if self._pre_hooks or self._post_hooks:
+            tell_of_hook()
         for hook in self._pre_hooks.values():
             hook(self, (closure,), {})
         loss = None

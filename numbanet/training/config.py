@@ -26,7 +26,7 @@ LOSSES = ("cross_entropy", "bce", "mse", "l1", "smooth_l1", "huber")
 BALANCED = "balanced"
 
 # What may differ when a run is continued: none of them changes what a training step computes.
-MAY_CHANGE = ("epochs", "threads", "data_dir")
+MAY_CHANGE = ("epochs", "threads", "data_dir", "eager")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +117,9 @@ class Config:
     early_stopping: int = setting(0, "stop after so many epochs without a lower loss; 0: never", low=0)
     seed: int = setting(0, "initial weights, order of the samples, dropout", low=0, high=2**63 - 1)
     threads: int | None = setting(None, "threads for the kernels, or auto; the results do not depend on it", low=1)
+    eager: bool = setting(
+        False, "run each step by Python, operation by operation, and replay none; the results are the same"
+    )
     backend: str = setting(AUTO, "who computes; auto: cpu where Numba is installed", choices=(AUTO, *BACKENDS))
     eval_batch_size: int = setting(500, "samples a step when evaluating", low=1)
     checkpoint_seconds: float = setting(30.0, "seconds between two checkpoints within an epoch; 0: none", low=0)

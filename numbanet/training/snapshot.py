@@ -49,7 +49,7 @@ def take(trainer: Trainer) -> Checkpoint:
         "random": random.get_state(),
         "progress": dataclasses.asdict(trainer.progress),
         "data": trainer.task.fingerprint(),
-        "carried": pack(step.forward.state_dict(), "carried", arrays),
+        "carried": pack(step.forward.carried, "carried", arrays),
     }
     if step.rules.average is not None:
         state["average"] = pack(step.rules.average.state_dict(), "average", arrays)

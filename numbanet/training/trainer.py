@@ -90,8 +90,8 @@ class Trainer:
     ) -> Trainer:
         """A trainer that goes on where the run in ``folder`` stands, to the very same bits.
 
-        ``changes`` are settings the user asks for: other epochs, threads and data_dir are taken over, any other value
-        than the run's raises :class:`ConfigError`.
+        ``changes`` are settings the user asks for: those of ``MAY_CHANGE`` (epochs, threads, …) are taken over, any
+        other value than the run's raises :class:`ConfigError`.
         """
         run = Run.open(folder)
         config = continued(run.config, changes or {})
@@ -157,6 +157,8 @@ class Trainer:
             self.reporter.note(note)
         if self._goes_on():
             self._compile()
+            if not config.eager:
+                self.step.replay(self.reporter.note)
         for callback in self.callbacks:
             callback.begin(self)
         while self._goes_on():
@@ -196,6 +198,7 @@ class Trainer:
             report,
             self.loader.transform,
             self.config.exact_batchnorm,
+            replays=not self.config.eager,
         )
         self.progress.seconds_compile += seconds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ import numbanet
 from numbanet import random
 from numbanet.autograd import no_grad
 from numbanet.data import TensorDataset
+from numbanet.graph import GraphError
+from numbanet.graph.inspect import plan_of
 from numbanet.kernels.backend import load_backend
 from numbanet.nn import Module
 from numbanet.training.batchnorm import set_exact_batchnorm
@@ -28,12 +31,13 @@ def compile_kernels(
     progress: Progress,
     transform: Callable[[Any, np.ndarray, int], Any] | None = None,
     exact_batchnorm: bool = False,
+    replays: bool = False,
 ) -> float:
     """Compile the kernels that training and evaluation on batches like these need; returns the seconds it took.
 
     A copy of the model takes two steps (the second one updates existing optimiser state) and an evaluation in
     which the back end notes the kernels instead of running them; ``transform`` is the one of the loader, which takes
-    batches of bytes. Nothing of the run changes.
+    batches of bytes. With ``replays`` the steps are recorded and planned. Nothing of the run changes.
     """
     backend = load_backend(numbanet.get_backend())
     if not hasattr(backend, "recording"):  # nothing to compile there
@@ -47,11 +51,7 @@ def compile_kernels(
                 shape = train_batches[0][0].shape[1:]
                 transform((np.zeros((1, *shape), np.uint8), np.zeros(1, np.int64)), np.zeros(1, np.int64), 0)
             for batch in train_batches:
-                for _ in range(2):
-                    step.optimizer.zero_grad()
-                    for loss in step.losses(*batch):
-                        loss.backward()  # its value means nothing here
-                    step.update()
+                _take_steps(step, *batch, replays)
                 if exact_batchnorm:
                     set_exact_batchnorm(twin, TensorDataset(*batch), len(batch[1]))
             twin.eval()
@@ -61,6 +61,17 @@ def compile_kernels(
     finally:
         random.set_state(random_state)
     return backend.compile(kernels, progress=progress)
+
+
+def _take_steps(step: TrainingStep, inputs: Any, targets: Any, replays: bool) -> None:
+    """Two steps or more, in which nothing is computed."""
+    arguments = inputs, targets, None, step.factors(targets)
+    if replays:
+        with contextlib.suppress(GraphError):  # it cannot be replayed: the trainer will say so
+            plan_of(step.whole, *arguments)
+            return
+    for _ in range(2):
+        step.whole(*arguments)
 
 
 def batch_sizes(samples: int, batch_size: int) -> set[int]:

@@ -69,7 +69,7 @@ class CpuBackend:
         from numbanet.kernels.cpu.program import CpuProgram
 
         install(CpuProgram)
-        return CpuAssembly()
+        return CpuAssembly(lambda: self._local.recorded)
 
     def eager(self) -> CpuProgram:
         """This thread's program for eager execution."""
@@ -108,6 +108,8 @@ class CpuBackend:
         try:
             yield self._local.recorded
         finally:
+            if before is not None:
+                before |= self._local.recorded
             self._local.recorded = before
 
     def compile(self, kernels: Iterable[Kernel], progress: Callable[[int, int], None] | None = None) -> float:

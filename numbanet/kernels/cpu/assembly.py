@@ -39,8 +39,8 @@ class Row(NamedTuple):
 class CpuAssembly(CpuProgram):
     """Collects what the functions of the contract append."""
 
-    def __init__(self) -> None:
-        super().__init__(lambda: None)
+    def __init__(self, recorder: Callable[[], set[Kernel] | None]) -> None:
+        super().__init__(recorder)
         self._piece: Piece
         self._tables: list[tuple[Array, Sequence[Sequence[Array]]]] = []
 
@@ -63,6 +63,9 @@ class CpuAssembly(CpuProgram):
     ) -> None:
         if tasks <= 0:
             return
+        recorded = self._recorder()
+        if recorded is not None:
+            recorded.add(kernel)
         row, levels = Row(kernel, tasks, args, chunk, scratch, on_error), self._piece.levels
         if same_level and levels and type(levels[-1][0]) is Row:
             levels[-1].append(row)

@@ -18,7 +18,7 @@ from numbanet.tensor import Tensor
 from numbanet.text import UNKNOWN, Tokenizer
 from numbanet.training.build import Data
 from numbanet.training.errors import ConfigError
-from numbanet.training.tasks.forward import CarriedState, Forward
+from numbanet.training.forward import CarriedState, Forward
 from numbanet.training.tasks.task import TextTask
 from numbanet.training.tasks.tokens import TokenEvaluation
 

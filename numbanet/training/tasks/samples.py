@@ -14,9 +14,9 @@ from numbanet.training import build
 from numbanet.training.config import Config
 from numbanet.training.errors import ConfigError
 from numbanet.training.evaluation import Evaluation, evaluate
+from numbanet.training.forward import Forward
 from numbanet.training.objective import Objective
 from numbanet.training.own import is_function
-from numbanet.training.tasks.forward import Forward
 from numbanet.training.warmup import batch_sizes, blank_batch
 
 Batch = tuple[Any, Any]

@@ -20,8 +20,8 @@ from numbanet.text import SPECIALS, BytePairTokenizer, CharacterTokenizer, Token
 from numbanet.training.build import Data
 from numbanet.training.config import Config
 from numbanet.training.errors import ConfigError
+from numbanet.training.forward import Forward
 from numbanet.training.own import is_function
-from numbanet.training.tasks.forward import Forward
 from numbanet.training.tasks.tokens import TokenEvaluation, TokenObjective, evaluate_tokens
 
 

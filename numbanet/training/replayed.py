@@ -1,0 +1,69 @@
+"""Which training steps are worth being recorded: those whose shapes come again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numbanet.graph import CompiledFunction, compile
+from numbanet.tensor import Tensor
+
+MOST_SHAPES = 32
+"""Shapes of batches that are recorded."""
+AT_ONCE = 1
+"""Shapes that are recorded as soon as they come: that of a full batch."""
+BEFORE = 3
+"""Steps of any other shape before the one that is recorded first: a recording costs as much as a few steps."""
+
+
+class Replayed:
+    """A training step, ``step(*arguments)``, that is replayed where that pays and run by Python elsewhere, to the same
+    bits.
+
+    Batches that differ in their shape are recorded each, as soon as it is likely that the shape comes often. ``tell``
+    hears, once each, why something is not replayed."""
+
+    def __init__(self, step: Callable, optimizer: Any, tell: Callable[[str], None]) -> None:
+        self._step = step
+        self._optimizer = optimizer
+        self._tell = tell
+        self._options: list[dict[str, bool]] = []
+        self._compiled: CompiledFunction
+        self._counts: dict[Any, int] = {}
+        self._recorded: set[Any] = set()
+        self._is_full = False
+
+    def __call__(self, *arguments: Any) -> Any:
+        options = [
+            {name: bool(value) for name, value in group.items() if name != "params"}
+            for group in self._optimizer.param_groups
+        ]
+        if options != self._options:  # whether there is a momentum decides which state the optimiser keeps
+            self._options = options
+            self._compiled = compile(self._step, dynamic=[0, 1], fallback=self._say)
+        return self._compiled(*arguments) if self._pays(_shapes(arguments)) else self._step(*arguments)
+
+    def _pays(self, shapes: Any) -> bool:
+        """Whether steps of these shapes are to be recorded, or are so already."""
+        if shapes in self._recorded:
+            return True
+        count = self._counts[shapes] = self._counts.get(shapes, 0) + 1
+        if len(self._recorded) >= AT_ONCE and count <= BEFORE:
+            return False
+        if len(self._recorded) < MOST_SHAPES:
+            self._recorded.add(shapes)
+            return True
+        if not self._is_full:
+            self._is_full = True
+            self._say(f"batches have many shapes; {MOST_SHAPES} of them are replayed, the others run by Python")
+        return False
+
+    def _say(self, why: str) -> None:
+        self._tell(f"training steps are not replayed: {why}")
+
+
+def _shapes(value: Any) -> Any:
+    """The shapes of all tensors in nested tuples and lists."""
+    if isinstance(value, Tensor):
+        return value.shape
+    return tuple([_shapes(one) for one in value]) if isinstance(value, tuple | list) else None
