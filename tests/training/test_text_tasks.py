@@ -113,7 +113,7 @@ def test_a_state_is_carried_from_window_to_window():
     by_parts = [forward(window).detach().numpy() for window in windows]
     at_once = network(numbanet.cat(windows, 1))[0].detach().numpy()
     np.testing.assert_allclose(np.concatenate(by_parts, 1), at_once, atol=1e-6)
-    assert not any(tensor.requires_grad for tensor in forward.state.layers)
+    assert not any(tensor.requires_grad for tensor in forward.carried)
     forward.begin_epoch()
     np.testing.assert_array_equal(forward(windows[0]).detach().numpy(), by_parts[0])
 

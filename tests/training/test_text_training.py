@@ -94,7 +94,7 @@ def test_the_carried_state_is_in_the_checkpoint():
     trainer = Trainer(config_of("streams", epochs=1), "run")
     trainer.fit()
     arrays = Run.open("run").load_checkpoint("last").arrays
-    np.testing.assert_array_equal(arrays["carried.0"], trainer.step.forward.state.layers[0].numpy())
+    np.testing.assert_array_equal(arrays["carried.0"], trainer.step.forward.carried[0].numpy())
     assert arrays["carried.0"].shape == (1, 4, 8)
 
 
