@@ -69,7 +69,23 @@ def _training(name: str, least: float, aim: float) -> Bar:
     )  # fmt: skip
 
 
+def _compiled(name: str, least: float, aim: float | None = None) -> Bar:
+    return Bar(
+        f"compiled, {name}, against the faster format of PyTorch",
+        lambda record: record["workload"] == f"compiled/{name}", _against("torch"), each=least, aim=aim,
+    )  # fmt: skip
+
+
 BARS = (
+    _compiled("lenet5", 4.0, 6.0),
+    _compiled("mlp", 1.6, 2.0),
+    _compiled("alexnet64", 1.15, 1.5),
+    _compiled("resnet20", 1.3, 1.8),
+    _compiled("resnet56", 1.3, 1.8),
+    _compiled("lenet5-b1", 5.0),
+    _compiled("resnet20-b1", 2.0),
+    _compiled("resnet20-b128", 1.4),
+    Bar("compiled against our eager", _family("compiled"), _against("numbanet"), each=1.0),
     _training("lenet5", 3.0, 4.0),
     _training("mlp", 1.3, 1.6),
     _training("alexnet64", 1.0, 1.3),

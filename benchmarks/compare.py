@@ -39,6 +39,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--slice", type=float, metavar="S", help="seconds a slice (default 0.25 for networks, 0.1 for kernels)")
     add("--tries", type=int, default=MOST_TRIES, help=f"how often a round is tried at most (default {MOST_TRIES})")
     add("--quick", action="store_true", help="one round of one short slice: does it run at all")
+    add("--torch-compile", action="store_true", help="measure torch.compile as well (it needs a C++ tool chain)")
     add("--cold", action="store_true", help="begin with an empty kernel cache, so that compiling is seen")
     add("--torch-python", help="an interpreter with PyTorch (default: this one)")
     add("--json", metavar="FILE", help="write the records to FILE, after each workload")
@@ -51,6 +52,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Measure and report; returns the exit status."""
     options = parse(arguments)
+    if options.torch_compile:
+        os.environ[workloads.compiled.TORCH_COMPILE] = "1"  # the workers look there, too
     known = workloads.standard() if options.random is None else workloads.drawn(options.random, options.count)
     try:
         names = workloads.select(list(known), options.workloads)

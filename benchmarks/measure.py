@@ -36,7 +36,7 @@ class Plan:
 
     def of(self, workload: Workload) -> tuple[int, float]:
         """Turns a round, and seconds a slice: more for networks than for kernels."""
-        network = workload.family in ("training", "inference")
+        network = workload.family in ("training", "inference", "compiled")
         return self.turns or (4 if network else 3), self.seconds or (0.25 if network else 0.1)
 
 
@@ -159,8 +159,8 @@ class Measurer:
 
 
 def library_of(side: str) -> str:
-    """``torch`` for ``torch NCHW``."""
-    return side.split()[0]
+    """``torch`` for ``torch NCHW`` and for ``compiled torch``."""
+    return side.removeprefix("compiled ").split()[0]
 
 
 def summarise(key: tuple[str, int], rounds: list[dict], amount: float, flops: bool) -> dict[str, Any]:

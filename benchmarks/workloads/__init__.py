@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from workloads import (
     attention,
+    compiled,
     convolution,
     drawing,
     gemm,
@@ -25,6 +26,7 @@ from workloads.workload import Workload
 
 FAMILIES = (
     networks,
+    compiled,
     transformers,
     recurrent,
     attention,

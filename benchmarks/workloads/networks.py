@@ -6,7 +6,7 @@
   stride 4 gives 15×15, and each of the three overlapping pools (3×3 stride 2) fits (7, 3, 1); 64-192-384-256-256
   channels, then 256-1024-1024-10. Without dropout, so that both sides compute the same numbers.
 - ``resnet20`` and ``plain20``: He et al. 2015 on 32×32 pictures, batch 128, with option-A shortcuts (every second
-  pixel, channels padded with zeros), and the same network without shortcuts.
+  pixel, channels padded with zeros), and the same network without shortcuts; ``resnet56`` with batch 32.
 
 Each side is written as its library's own models are: PyTorch's activations and the residual sum work in place
 (``workloads/twins.py``), ours go through ``nn.fusion``.
@@ -42,7 +42,10 @@ NETWORKS = {
     "alexnet64": Network("alexnet_small", (64, 3, 64, 64), {"image_size": 64, "dropout": 0.0}),
     "resnet20": Network("resnet20", (128, 3, 32, 32)),
     "plain20": Network("plain20", (128, 3, 32, 32)),
+    "resnet56": Network("resnet56", (32, 3, 32, 32)),
 }
+COMPILED_ALONE = ("resnet56",)
+"""Networks that only ``workloads.compiled`` measures."""
 
 
 def build(library: object, name: str) -> object:
@@ -102,16 +105,17 @@ def training_step(library: object, name: str, batch: int | None = None) -> Step:
     return Step(step, flops=3 * flops - first)  # nobody needs the gradient for the pictures
 
 
-def inference(library: object, name: str) -> Step:
-    """A forward pass."""
+def inference(library: object, name: str, batch: int | None = None) -> Step:
+    """A forward pass of one batch, of the size that is measured unless one is given."""
     model = build(library, name).eval()
-    x = library.tensor(normal(NETWORKS[name].shape))
+    shape = NETWORKS[name].shape
+    x = library.tensor(normal((batch or shape[0], *shape[1:])))
     return Step(lambda: model(x), library.inference, flops=count_flops(library, model, x)[0])
 
 
 def workloads() -> Iterator[Workload]:
     """Training steps, then inference."""
     for kind, make in (("training", training_step), ("inference", inference)):
-        for name in NETWORKS:
+        for name in [one for one in NETWORKS if one not in COMPILED_ALONE]:
             sides = sides_of(lambda library, make=make, name=name: make(library, name), pictures=name != "mlp")
             yield Workload(f"{kind}/{name}", sides)

@@ -76,5 +76,6 @@ TWINS: dict[str, Callable[[], object]] = {
     "mlp": mlp,
     "alexnet64": alexnet64,
     "resnet20": lambda: residual_network(shortcuts=True),
+    "resnet56": lambda: residual_network(shortcuts=True, blocks=9),
     "plain20": lambda: residual_network(shortcuts=False),
 }

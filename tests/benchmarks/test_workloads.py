@@ -8,7 +8,9 @@ import random
 import numpy as np
 import pytest
 import workloads
-from workloads import convolution, drawing, gemm, networks, pooling
+from bars import BARS
+from measure import library_of
+from workloads import compiled, convolution, drawing, gemm, networks, pooling
 from workloads.libraries import Numbanet, Torch
 
 from numbanet.nn import functional as F
@@ -152,3 +154,29 @@ def test_both_libraries_begin_with_the_same_loss(name: str) -> None:
 def test_benchmarks_of_asv_name_workloads_that_are() -> None:
     text = (BENCHMARKS / "benchmarks" / "kernels.py").read_text(encoding="utf-8")
     assert "workloads.select" in text  # an unknown name is an error when asv imports it
+
+
+def test_compiled_workloads_have_their_sides(monkeypatch) -> None:
+    plain = ["numbanet", "numbanet eager", "torch NCHW", "torch channels_last"]
+    assert list(workloads.standard()["compiled/resnet20-b1"].sides) == plain
+    monkeypatch.setenv(compiled.TORCH_COMPILE, "1")
+    sides = list(workloads.standard()["compiled/resnet20-b1"].sides)
+    assert sides == [*plain, "compiled torch"]
+    assert [library_of(side) for side in sides] == ["numbanet"] * 2 + ["torch"] * 3
+
+
+def test_compiled_steps_are_replays(backend: str) -> None:
+    known = workloads.standard()
+    for name in ("compiled/mlp", "compiled/lenet5-b1"):
+        step, eager = known[name].sides["numbanet"](), known[name].sides["numbanet eager"]()
+        with step.context():
+            results = [[one.call().detach().numpy().tolist() for _ in range(4)] for one in (step, eager)]
+        assert results[0] == results[1]
+        assert step.call.plans
+
+
+def test_every_compiled_workload_has_a_bar() -> None:
+    names = {name for name in workloads.standard() if name.startswith("compiled/")}
+    texts = " ".join(bar.text for bar in BARS)
+    assert len(names) == 8
+    assert all(f"compiled, {name.removeprefix('compiled/')}," in texts for name in names)
