@@ -5,6 +5,14 @@ contract of the nodes, ``levels`` and ``arena`` say when and where, ``executable
 """
 
 from numbanet.graph.compiled import CompiledFunction, compile
-from numbanet.graph.errors import ControlFlowError, FrozenNumberError, GraphError, SideEffectError
+from numbanet.graph.errors import ControlFlowError, FrozenNumberError, GraphError, NonFiniteError, SideEffectError
 
-__all__ = ["CompiledFunction", "ControlFlowError", "FrozenNumberError", "GraphError", "SideEffectError", "compile"]
+__all__ = [
+    "CompiledFunction",
+    "ControlFlowError",
+    "FrozenNumberError",
+    "GraphError",
+    "NonFiniteError",
+    "SideEffectError",
+    "compile",
+]

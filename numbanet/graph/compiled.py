@@ -15,6 +15,7 @@ from numbanet.graph.compare import settle
 from numbanet.graph.errors import GraphError
 from numbanet.graph.executable import Executable, StaleError
 from numbanet.graph.memory import Arena, GradientBlock
+from numbanet.graph.nan_check import call_checked
 from numbanet.graph.plan import Plan, make_plan
 from numbanet.graph.python_state import compare_states, python_state
 from numbanet.graph.structure import flatten
@@ -54,12 +55,14 @@ class CompiledFunction:
         max_captures: int,
         dynamic: Sequence[int],
         fallback: Callable[[str], None] | None = None,
+        check_nan: bool = False,
     ) -> None:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.max_captures = max_captures
         self.dynamic = frozenset(dynamic)
         self._fallback = fallback
+        self._checks_nan = check_nan
         self._has_given_up = False
         self._watch = Watch(function)
         self._executables: dict[CallKey, Executable] = {}
@@ -93,6 +96,8 @@ class CompiledFunction:
                 "one for each thread"
             )
         try:
+            if self._checks_nan:
+                return call_checked(self.function, args, kwargs, Watch(self.function))
             arguments: list[Tensor] = []
             key = self._key(flatten((args, kwargs) if kwargs else args, arguments), arguments)
             executable = self._executables.get(key)
@@ -291,6 +296,7 @@ def compile(
     max_captures: int = 8,
     dynamic: Sequence[int] = (),
     fallback: Callable[[str], None] | None = None,
+    check_nan: bool = False,
 ) -> CompiledFunction | Callable[[Callable], CompiledFunction]:
     """Have a function (or a module) recorded and replayed: the same results, without Python between the operations.
 
@@ -309,11 +315,16 @@ def compile(
     With ``fallback`` none of these is raised. ``fallback(why)`` is called once, and the function is run as it is from
     then on, for a call that is recorded has all its effects. So it is where a call changes attributes of a module,
     lists, or Python's or NumPy's random state, or calls a hook: Python that a replay would leave out.
+
+    With ``check_nan`` nothing is replayed, and NonFiniteError names the first operation that makes a NaN, or an
+    infinity of finite numbers, with its module and the user's line.
     """
     if function is None:
-        return lambda given: compile(given, max_captures=max_captures, dynamic=dynamic, fallback=fallback)
+        return lambda given: compile(
+            given, max_captures=max_captures, dynamic=dynamic, fallback=fallback, check_nan=check_nan
+        )
     if not callable(function):
         raise TypeError(f"compile expects a function or a module, got {type(function).__name__}")
     if max_captures < 1:
         raise ValueError(f"max_captures must be at least 1, got {max_captures}")
-    return CompiledFunction(function, max_captures, dynamic, fallback)
+    return CompiledFunction(function, max_captures, dynamic, fallback, check_nan)

@@ -15,5 +15,9 @@ class FrozenNumberError(GraphError):
     """A Python number differs from call to call; a replay would repeat the one that was recorded."""
 
 
+class NonFiniteError(GraphError):
+    """An operation of a function that is checked makes a NaN or an infinity, or meets a NaN that was there before."""
+
+
 class SideEffectError(GraphError):
     """A compiled function keeps a tensor where a replay would not put it."""

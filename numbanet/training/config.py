@@ -26,7 +26,7 @@ LOSSES = ("cross_entropy", "bce", "mse", "l1", "smooth_l1", "huber")
 BALANCED = "balanced"
 
 # What may differ when a run is continued: none of them changes what a training step computes.
-MAY_CHANGE = ("epochs", "threads", "data_dir", "eager")
+MAY_CHANGE = ("epochs", "threads", "data_dir", "eager", "check_nan")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,10 @@ class Config:
     threads: int | None = setting(None, "threads for the kernels, or auto; the results do not depend on it", low=1)
     eager: bool = setting(
         False, "run each step by Python, operation by operation, and replay none; the results are the same"
+    )
+    check_nan: bool = setting(
+        False,
+        "end with the name of the first operation that makes a NaN or an infinity; slow, the results are the same",
     )
     backend: str = setting(AUTO, "who computes; auto: cpu where Numba is installed", choices=(AUTO, *BACKENDS))
     eval_batch_size: int = setting(500, "samples a step when evaluating", low=1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from numbanet.autograd import is_captured
 from numbanet.creation import from_numpy
+from numbanet.graph import compile
 from numbanet.nn import Module
 from numbanet.nn._norm import TooFewValues
 from numbanet.nn.utils import clip_grad_norm_, clip_grad_value_
@@ -73,6 +74,10 @@ class TrainingStep:
     def replay(self, tell: Callable[[str], None]) -> None:
         """From now on record what a step does and replay it, to the same bits; ``tell`` hears of what cannot be."""
         self._run = Replayed(self.whole, self.optimizer, tell)
+
+    def check(self) -> None:
+        """From now on raise NonFiniteError at the first operation that makes a NaN or an infinity."""
+        self._run = compile(self.whole, check_nan=True)
 
     def __call__(self, inputs: Any, targets: Tensor) -> float:
         rate = self.lr * self.schedule(self.number)

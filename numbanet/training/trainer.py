@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import numbanet
+from numbanet.graph import NonFiniteError
 from numbanet.nn import Module
 from numbanet.optim import AveragedModel
 from numbanet.training import build, curves, snapshot
@@ -157,7 +158,9 @@ class Trainer:
             self.reporter.note(note)
         if self._goes_on():
             self._compile()
-            if not config.eager:
+            if config.check_nan:
+                self.step.check()
+            elif not config.eager:
                 self.step.replay(self.reporter.note)
         for callback in self.callbacks:
             callback.begin(self)
@@ -214,7 +217,10 @@ class Trainer:
         if self.loader.position == 0:
             step.forward.begin_epoch()
         for inputs, targets in self.loader:
-            loss = step(inputs, targets)
+            try:
+                loss = step(inputs, targets)
+            except NonFiniteError as error:
+                raise self._diverged(str(error), step.number + 1) from None
             if loss - loss != 0.0:  # true for NaN and infinity alone
                 raise self._diverged(f"the loss became {loss}", step.number + 1)
             count = self.objective.count(targets)

@@ -375,3 +375,24 @@ def test_lenet5_learns_digits(command) -> None:
     summary = Run.open("runs/lenet5-digits").summary()
     assert summary["test_accuracy"] >= 0.975
     assert summary["seconds_total"] <= time.perf_counter() - began + 60  # counts from the import of the command line
+
+
+def test_check_nan_is_one_line(command) -> None:
+    arguments = ["train", "lenet5", *SMALL, "--lr", "1e20", "--out", "run"]
+    plain, checked = command(*arguments), command(*arguments[:-1], "run2", "--check-nan")
+    assert plain.code == checked.code == 2
+    assert "the loss became" in plain.err
+    (line,) = checked.err.splitlines()
+    assert re.match(r"numbanet: training diverged: \S+\.py:\d+: \w+ of \S+ .*makes -?(inf|nan) at", line)
+    assert "run2/last.npz keeps the last good state" in line
+
+
+def test_eager_is_the_same(command) -> None:
+    for folder, option in (("a", "--eager"), ("b", "--no-eager")):
+        assert command("train", "lenet5", *SMALL, "--out", folder, option).code == 0
+    arrays = [np.load(f"{folder}/last.npz") for folder in "ab"]
+    assert "eager = true" in Path("a/config.toml").read_text()
+    names = [name for name in arrays[0].files if name.startswith(("model", "optimizer"))]
+    assert len(names) > 10
+    for name in names:
+        np.testing.assert_array_equal(arrays[0][name], arrays[1][name])

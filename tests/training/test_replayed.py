@@ -42,6 +42,11 @@ class Looks(nn.Module):
         y = self.fc(self.flatten(x))
         return y * 0.5 if float(y.abs().max()) > 0.7 else y
 
+class Root(Looks):
+    def forward(self, x):
+        y = self.fc(self.flatten(x))
+        return y - 0.5 * (y + 0.35).log()
+
 class Gradients(training.Callback):
     # looks at gradients by hooks and between steps, changes weights and options, freezes a layer
     def begin(self, trainer):
@@ -179,6 +184,28 @@ def test_a_loss_that_is_not_finite_ends_a_replayed_run() -> None:
         trainer.fit()
     assert trainer.step._run._compiled.plans
     assert Run.open("run").load_checkpoint("last").state["schedule"]["step"] == 0
+
+
+def test_check_nan_names_the_operation_and_keeps_the_last_checkpoint() -> None:
+    Path("own.py").write_text(OWN)
+    config = CONFIG.replace(model="own.py:Root", model_options={}, check_nan=True)
+    line = OWN.splitlines().index("        return y - 0.5 * (y + 0.35).log()") + 1
+    with pytest.raises(DivergedError) as caught:
+        Trainer(config, "run").fit()
+    message = str(caught.value)
+    assert message.startswith("training diverged: ")
+    assert f"own.py:{line}: Log makes nan at (" in message
+    assert "last.npz keeps the last good state" in message
+    assert Run.open("run").load_checkpoint("last").state["schedule"]["step"] == 0
+
+
+def test_check_nan_changes_no_bit_and_may_be_turned_on_later() -> None:
+    expected, _, _ = outcome(CONFIG.replace(epochs=2), "alone")
+    Trainer(CONFIG.replace(epochs=1, schedule="cosine"), "run").fit()
+    Trainer.resume("run", {"check_nan": True, "epochs": 2}).fit()
+    checked, _, _ = outcome(CONFIG.replace(epochs=2, check_nan=True), "checked")
+    assert checked == expected
+    assert Run.open("run").config.check_nan
 
 
 # --- which shapes ----------------------------------------------------------------------------------------------------
