@@ -1,4 +1,4 @@
-"""A ReLU behind a product, a convolution or a norm is done where those write their result."""
+"""An activation behind a product, a convolution or a norm is done where those write their result."""
 
 from __future__ import annotations
 
@@ -7,26 +7,31 @@ from numbanet.graph.passes.editor import Editor, is_whole
 from numbanet.kernels.array import Array
 from numbanet.kernels.backend import Backend
 
-ACTIVATED = ("matmul", "conv2d", "batch_norm", "group_norm")
-"""Functions of the contract that apply an activation to what they have finished."""
+ACTIVATIONS = {
+    "matmul": ("relu", "gelu", "gelu_tanh", "sigmoid", "tanh"),
+    "conv2d": ("relu",),
+    "batch_norm": ("relu",),
+    "group_norm": ("relu",),
+}
+"""Functions of the contract that apply an activation to what they have finished, and which."""
 
 
 def fuse_activations(calls: list[Call], backend: Backend) -> list[Call]:
-    """y = relu(a), a = layer(…) that nothing else reads, becomes y = layer(…, activation="relu")."""
+    """y = f(a), a = layer(…) that nothing else reads, becomes y = layer(…, activation=f)."""
     editor = Editor(calls)
     for slot, call in editor:
-        if call.name == "unary" and call.arguments["function"] == "relu":
+        if call.name == "unary":
             _fuse(editor, slot, call)
     return editor.calls
 
 
-def _fuse(editor: Editor, slot: int, relu: Call) -> None:
-    x, out = relu.arguments["x"], relu.arguments["out"]
+def _fuse(editor: Editor, slot: int, call: Call) -> None:
+    x, out, function = (call.arguments[name] for name in ("x", "out", "function"))
     if not (is_whole(x) and out.is_contiguous and x.storage.is_temporary and x.dtype is out.dtype):
         return
     at = made_by(editor, x, slot)
     layer = editor.slots[at] if at is not None else None
-    if layer is None or not _takes_activation(layer, x):
+    if layer is None or not _takes(layer, function, x):
         return
     is_in_place = out.storage is x.storage
     if not is_in_place and (
@@ -36,7 +41,7 @@ def _fuse(editor: Editor, slot: int, relu: Call) -> None:
     place = layer.arguments["out"]
     result = Array(out.storage, place.shape, place.dtype, None, out.offset)
     editor.put(slot, None)
-    editor.put(at, layer.with_arguments(out=result, activation="relu"))
+    editor.put(at, layer.with_arguments(out=result, activation=function))
 
 
 def made_by(editor: Editor, array: Array, slot: int) -> int | None:
@@ -47,10 +52,10 @@ def made_by(editor: Editor, array: Array, slot: int) -> int | None:
     return at if len(users) > 1 and users[1] == slot and editor.writers(array.storage)[0] == at else None
 
 
-def _takes_activation(layer: Call, x: Array) -> bool:
+def _takes(layer: Call, function: str, x: Array) -> bool:
     given = layer.arguments
     return (
-        layer.name in ACTIVATED
+        function in ACTIVATIONS.get(layer.name, ())
         and given["activation"] is None
         and not given.get("accumulate")
         and is_whole(given["out"])

@@ -105,9 +105,20 @@ def test_a_result_in_memory_that_is_read_between(backend):
     assert calls[-1].name in ("copy", "unary")
 
 
-def test_another_activation(backend):
-    weight = nb.randn(6, 4)
-    assert names(planned(lambda x: F.linear(x, weight).tanh(), arrays((5, 4)))) == ["matmul", "unary"]
+@pytest.mark.parametrize("function", ["gelu", "tanh", "sigmoid"])
+def test_another_activation(backend, function):
+    """Products do more of them than convolutions; GELU's gradient reads what it is applied to."""
+    weight, filters = nb.randn(6, 4, requires_grad=True), nb.randn(6, 4, 1, 1)
+    activation = getattr(F, function)
+    with nb.no_grad():
+        assert names(planned(lambda x: activation(F.linear(x, weight)), arrays((5, 4)))) == ["matmul"]
+    calls = planned(lambda x: activation(F.conv2d(x, filters)), arrays((2, 4, 3, 3)))
+    assert names(calls) == ["conv2d", "unary"]
+
+    def with_gradient(x):
+        return autograd.grad((activation(F.linear(x, weight)) ** 2).sum(), weight)[0]
+
+    assert ("unary" in names(planned(with_gradient, arrays((5, 4))))) is (function == "gelu")
 
 
 def test_a_layer_that_has_one(backend):

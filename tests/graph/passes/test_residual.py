@@ -1,4 +1,4 @@
-"""A sum behind a norm is done by the norm's kernel."""
+"""A sum behind a norm or a product is done by the layer's kernel."""
 
 from __future__ import annotations
 
@@ -80,6 +80,14 @@ def test_an_input_that_is_changed_before_the_sum(name, norm):
 
     calls = planned(function, arrays(SHAPE, SHAPE))
     assert names(calls) == [name, "fill", "binary"]
+
+
+@pytest.mark.parametrize("is_square", [True, False])
+def test_a_product(backend, is_square):
+    """And what is broadcast stays a sum of its own."""
+    weight = nb.randn(4, 6)
+    calls = planned(lambda x, r: (F.linear(x, weight) + r).tanh(), arrays((5, 6), (5, 4) if is_square else (4,)))
+    assert names(calls) == (["matmul"] if is_square else ["matmul", "binary", "unary"])
 
 
 class Plain(nn.Module):
