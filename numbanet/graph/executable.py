@@ -32,7 +32,8 @@ class Executable:
         trace = plan.trace
         self._arena = arena
         self._arena_storage: object = None
-        buffers = used_buffers(plan.calls)
+        left = [*trace.returned, *[gradient.array for gradient in trace.gradients]]
+        buffers = used_buffers(plan.calls, [one for one in left if type(one) is Array])
         self._by_kind: dict[str, list[Buffer]] = {}
         for buffer in buffers:
             self._by_kind.setdefault(buffer.kind, []).append(buffer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from numbanet.graph.passes import optimise
 from numbanet.graph.trace import Buffer, Trace
 
 if TYPE_CHECKING:
-    from numbanet.kernels.array import Storage
+    from numbanet.kernels.array import Array, Storage
     from numbanet.kernels.assembly import Assembly, Piece
     from numbanet.kernels.backend import Backend
 
@@ -51,7 +52,8 @@ def make_plan(trace: Trace, backend: Backend) -> Plan:
     return Plan(trace, backend, assembly, calls, levels, arena, layout.nbytes)
 
 
-def used_buffers(calls: list[Call]) -> list[Buffer]:
-    """The buffers that calls read or write, each once, in the order of their numbers."""
+def used_buffers(calls: list[Call], others: Sequence[Array] = ()) -> list[Buffer]:
+    """The buffers that calls read or write, and those of other arrays, each once, in the order of their numbers."""
     found = {id(array.storage): array.storage for call in calls for array in (*call.reads, *call.writes)}
+    found |= {id(array.storage): array.storage for array in others}
     return sorted((one for one in found.values() if isinstance(one, Buffer)), key=lambda buffer: buffer.number)

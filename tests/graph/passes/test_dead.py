@@ -91,3 +91,19 @@ def test_a_write_into_a_part_is_not_lost(backend):
         return y
 
     assert len(planned(function, arrays((4, 2)))) == 2
+
+
+def test_a_view_of_an_argument_that_no_call_uses(backend):
+    weight = nb.ones(2, 3)
+
+    def function(x, y):
+        x.exp()
+        return x.T, weight.T, y + 1
+
+    planned(function, arrays((2, 3), (2, 3)))
+    compiled = nb.compile(function)
+    for number in range(5):
+        weight.fill_(number)
+        x, turned, _ = compiled(nb.full((2, 3), number + 0.5), nb.ones(2, 3))
+        assert x.tolist() == [[number + 0.5] * 2] * 3
+        assert turned.tolist() == [[number] * 2] * 3

@@ -1,0 +1,26 @@
+"""The plans of all registered models, walked through by the independent checker."""
+
+from __future__ import annotations
+
+import pytest
+
+from numbanet import models
+from numbanet.cli.planning import make_plans
+from numbanet.graph import GraphError
+from tests.graph.arena_checker import overlaps
+
+FAST = ("lenet5", "gpt", "lstm_classifier")
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name not in FAST)) for name in models.list_models()]
+RETURN_A_STATE = ("char_gru", "char_lstm", "char_rnn", "word_lstm")
+"""Their result holds an object that a plan cannot give anew."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_live_buffers_overlap(name):
+    try:
+        plans, _ = make_plans(name, 4, None, "cpu", {})
+    except GraphError:
+        assert name in RETURN_A_STATE
+        return
+    for plan in plans.values():
+        assert overlaps(plan) == []
