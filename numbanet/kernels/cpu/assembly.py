@@ -86,26 +86,38 @@ class CpuAssembly(CpuProgram):
         return super().keep_table(table, kinds)
 
     def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]]) -> CpuReplay:
-        """The rows in a table, in levels; the host calls of a level come behind its rows."""
+        """The rows in a table, in levels; the host calls of a level come behind its rows.
+
+        Rows that are too small, all together, to be worth waking threads become levels of their own, which one thread
+        does in a row."""
         program, rows, runs = CpuProgram(lambda: None), {}, []
         for level in levels:
-            calls, is_first = [], True
-            for piece, at in level:
-                for one in piece.levels[at]:
-                    if type(one) is Row:
-                        rows.setdefault(piece, []).append(program.nodes)
-                        kernel, tasks, args, chunk, scratch, on_error = one
-                        program.append(
-                            kernel, tasks, args, chunk=chunk, scratch=scratch, on_error=on_error,
-                            same_level=not is_first,
-                        )  # fmt: skip
-                        is_first = False
-                    else:
-                        calls.append(one)
-            if not is_first:
-                runs.append(None)
-            runs += calls
+            parts = [(piece, one) for piece, at in level for one in piece.levels[at]]
+            mine = [(piece, one) for piece, one in parts if type(one) is Row]
+            alone = _is_small([row for _, row in mine])
+            for number, (piece, (kernel, tasks, args, chunk, scratch, on_error)) in enumerate(mine):
+                rows.setdefault(piece, []).append(program.nodes)
+                is_first = alone or number == 0
+                program.append(
+                    kernel, tasks, args, chunk=chunk, scratch=scratch, on_error=on_error, same_level=not is_first
+                )
+                if is_first:
+                    runs.append(None)
+            runs += [one for _, one in parts if type(one) is not Row]
         return CpuReplay(program, runs, rows, self._tables, self.kept)
+
+
+SMALL_BYTES = 1 << 12
+"""What the rows of a level work with, below which the work takes less time than a barrier."""
+SMALL_TASKS = 4
+
+
+def _is_small(rows: Sequence[Row]) -> bool:
+    """Whether several rows of one chunk each are done sooner by one thread: all their arrays are a few numbers."""
+    if len(rows) < 2 or any(row.tasks > min(row.chunk, SMALL_TASKS) for row in rows):
+        return False
+    arrays = [value for row in rows for value in row.args if type(value) is Array]
+    return sum(array.size * array.dtype.itemsize for array in arrays) <= SMALL_BYTES
 
 
 class CpuReplay:
