@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from overhead import chain, compiled, microseconds, parallel_levels, two_chains
+
 import numbanet
 
-from overhead import chain, compiled, microseconds, parallel_levels, two_chains
 from .common import needs_numba
 
 

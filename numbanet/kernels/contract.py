@@ -99,6 +99,15 @@ def unary_backward(out, grad, saved, function: str):
     """out = grad · function′, from the output of tanh or sigmoid, or from the input of gelu or gelu_tanh."""
 
 
+@declare(strided=("inputs",), writes=("outs",))
+def pointwise_chain(outs: tuple, inputs: tuple, steps: tuple, kept: tuple[int, ...]):
+    """Pointwise functions one after the other. Values are numbered: the inputs, then what each step (name, function,
+    sources) makes by unary, binary, relu_backward or unary_backward of the values ``sources``; outs[i] = value kept[i].
+
+    All outs and inputs are float32 of one size; an input may be one number instead, repeated by strides of 0. An out
+    may lie where an input does that no step behind the one which makes it reads."""
+
+
 # --- reductions and indexing -------------------------------------------------------------------------------------
 @declare(strided=("x",))
 def reduce(out, x, axes: tuple[int, ...], function: str):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from numbanet.graph.passes.activation import fuse_activations
+from numbanet.graph.passes.chains import fuse_chains
 from numbanet.graph.passes.constants import fold_constants
 from numbanet.graph.passes.dead import drop_unread
 from numbanet.graph.passes.in_place import overwrite_inputs
@@ -27,6 +28,7 @@ PASSES: tuple[Pass, ...] = (
     fuse_residuals,
     fuse_activations,
     fuse_masks,
+    fuse_chains,
     overwrite_inputs,
 )
 

@@ -15,30 +15,47 @@ def overwrite_inputs(calls: list[Call], backend: Backend) -> list[Call]:
     memory, and the output's is in the cache already."""
     editor = Editor(calls)
     for slot, call in editor:
-        for name in CONTRACT[call.name].inplace:
-            if _may_overwrite(editor, slot, call, name):
-                _merge(editor, call.arguments["out"].storage, call.arguments[name].storage)
-                break
+        for number in range(len(_outputs(call))):
+            _overwrite(editor, slot, number)
     return editor.calls
 
 
-def _may_overwrite(editor: Editor, slot: int, call: Call, name: str) -> bool:
-    out, x = call.arguments["out"], call.arguments[name]
-    if not (is_whole(out) and is_whole(x)) or out.storage is x.storage or out.dtype.itemsize != x.dtype.itemsize:
+def _outputs(call: Call) -> tuple[Array, ...]:
+    """The outputs that may take an input's memory."""
+    if call.name == "pointwise_chain":
+        return call.arguments["outs"]
+    return (call.arguments["out"],) if CONTRACT[call.name].inplace else ()
+
+
+def _candidates(call: Call, number: int) -> list[Array]:
+    """The inputs whose memory an output may take, were nobody to read it afterwards."""
+    if call.name != "pointwise_chain":
+        return [call.arguments[name] for name in CONTRACT[call.name].inplace]
+    inputs, steps, kept = (call.arguments[name] for name in ("inputs", "steps", "kept"))
+    later = steps[kept[number] - len(inputs) + 1 :]  # they still read their inputs when the output is written
+    return [one for at, one in enumerate(inputs) if not any(at in sources for _, _, sources in later)]
+
+
+def _overwrite(editor: Editor, slot: int, number: int) -> None:
+    call = editor.slots[slot]
+    out, given = _outputs(call)[number], _candidates(call, number)
+    for x in given:
+        if _may_overwrite(editor, slot, out, x):
+            mine = [array for array in call.reads if array.storage is x.storage]
+            if all(is_whole(array) and any(array is one for one in given) for array in mine):
+                _merge(editor, out.storage, x.storage)
+                return
+
+
+def _may_overwrite(editor: Editor, slot: int, out: Array, x: Array) -> bool:
+    """Whether the output comes to life when the input is used for the last time, both whole and of one size."""
+    if not (is_whole(out) and is_whole(x)) or out.storage is x.storage or not x.storage.is_temporary:
         return False
-    if out.size != x.size or not x.storage.is_temporary:
+    if out.size != x.size or out.dtype.itemsize != x.dtype.itemsize:
         return False
     if not (out.storage.is_temporary or out.storage.kind in OUTLIVING):
         return False
-    if editor.users(out.storage)[0] != slot or editor.users(x.storage)[-1] != slot:
-        return False
-    given = [call.arguments[other] for other in CONTRACT[call.name].inplace]
-    mine = [array for array in call.reads if array.storage is x.storage]
-    return all(is_whole(array) and _is_one_of(array, given) for array in mine)
-
-
-def _is_one_of(array: Array, arrays: list) -> bool:
-    return any(array is one for one in arrays)
+    return editor.users(out.storage)[0] == slot and editor.users(x.storage)[-1] == slot
 
 
 def _merge(editor: Editor, out: Storage, x: Storage) -> None:

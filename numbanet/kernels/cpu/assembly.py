@@ -16,7 +16,7 @@ from numbanet.kernels.assembly import HostCall, Piece
 from numbanet.kernels.cpu.arguments import HEADER
 from numbanet.kernels.cpu.group import address_columns
 from numbanet.kernels.cpu.kernel import Kernel
-from numbanet.kernels.cpu.program import CpuProgram
+from numbanet.kernels.cpu.program import CpuProgram, write_addresses
 from numbanet.kernels.cpu.replay import prepare_one_region, replay
 from numbanet.kernels.numpy.assembly import run_host_call, set_random_place
 
@@ -43,6 +43,7 @@ class CpuAssembly(CpuProgram):
         super().__init__(recorder)
         self._piece: Piece
         self._tables: list[tuple[Array, Sequence[Sequence[Array]]]] = []
+        self._called: list[tuple[Array, dict[int, Kernel]]] = []
 
     def call(self, name: str, args: Sequence, kwargs: dict) -> Piece:
         """The piece that a function of the contract becomes with these arguments."""
@@ -85,6 +86,10 @@ class CpuAssembly(CpuProgram):
         self._tables.append((table, kinds))
         return super().keep_table(table, kinds)
 
+    def keep_calls(self, table: Array, kernels: dict[int, Kernel]) -> Array:
+        self._called.append((table, kernels))
+        return self.keep(table)
+
     def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]]) -> CpuReplay:
         """The rows in a table, in levels; the host calls of a level come behind its rows.
 
@@ -104,6 +109,8 @@ class CpuAssembly(CpuProgram):
                 if is_first:
                     runs.append(None)
             runs += [one for _, one in parts if type(one) is not Row]
+        for table, kernels in self._called:
+            write_addresses(table, kernels)
         return CpuReplay(program, runs, rows, self._tables, self.kept)
 
 

@@ -12,64 +12,18 @@ from __future__ import annotations
 
 import time
 
-from llvmlite import ir
 from numba import njit, prange
 from numba.core import types
 from numba.extending import intrinsic
 
 from numbanet.kernels.cpu import layer
-from numbanet.kernels.cpu.arguments import CHUNK, HEADER, KERNEL, TASKS
+from numbanet.kernels.cpu.arguments import CHUNK, TASKS
 from numbanet.kernels.cpu.cache import kernel_cache
 from numbanet.kernels.cpu.kernel import device_function
+from numbanet.kernels.cpu.words import call_kernel, claim, peek, place, poke
 
-I64 = ir.IntType(64)
 WORDS = (types.int64,) * 9
 """table, rows, levels (addresses), number of levels, threads, scratch, bytes of scratch a thread, counters, status."""
-
-
-def _place(builder, address, index):
-    return builder.gep(builder.inttoptr(address, I64.as_pointer()), [index])
-
-
-@intrinsic
-def peek(typingctx, address, index):
-    """The int64 word at address[index]."""
-    return types.int64(types.int64, types.int64), lambda c, b, sig, args: b.load(_place(b, args[0], args[1]))
-
-
-@intrinsic
-def poke(typingctx, address, index, value):
-    """address[index] = value."""
-
-    def codegen(context, builder, sig, args):
-        builder.store(args[2], _place(builder, args[0], args[1]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def claim(typingctx, address, index, amount):
-    """address[index] += amount, atomically; the value before."""
-
-    def codegen(context, builder, sig, args):
-        return builder.atomic_rmw("add", _place(builder, args[0], args[1]), args[2], "acq_rel")
-
-    return types.int64(types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
-def call_kernel(typingctx, table, row, start, stop, scratch):
-    """Call the kernel of the row at table[row] for the tasks start … stop − 1; its status."""
-
-    def codegen(context, builder, sig, args):
-        table, row, start, stop, scratch = args
-        kind = ir.FunctionType(I64, [I64, I64, I64.as_pointer(), I64])
-        address = builder.load(_place(builder, table, builder.add(row, ir.Constant(I64, KERNEL))))
-        arguments = _place(builder, table, builder.add(row, ir.Constant(I64, HEADER)))
-        return builder.call(builder.inttoptr(address, kind.as_pointer()), [start, stop, arguments, scratch])
-
-    return types.int64(*(types.int64,) * 5), codegen
 
 
 @device_function
@@ -138,7 +92,7 @@ def look(typingctx, address, index):
     """The int64 word at address[index], read atomically."""
 
     def codegen(context, builder, sig, args):
-        return builder.load_atomic(_place(builder, args[0], args[1]), "acquire", 8)
+        return builder.load_atomic(place(builder, args[0], args[1]), "acquire", 8)
 
     return types.int64(types.int64, types.int64), codegen
 
@@ -148,7 +102,7 @@ def replace(typingctx, address, index, expected, value):
     """address[index] = value if it is ``expected``, atomically; what it was."""
 
     def codegen(context, builder, sig, args):
-        result = builder.cmpxchg(_place(builder, args[0], args[1]), args[2], args[3], "acq_rel", "acquire")
+        result = builder.cmpxchg(place(builder, args[0], args[1]), args[2], args[3], "acq_rel", "acquire")
         return builder.extract_value(result, 0)
 
     return types.int64(*(types.int64,) * 4), codegen

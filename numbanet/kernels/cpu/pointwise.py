@@ -11,6 +11,7 @@ import numpy as np
 
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu.binary import BINARY_CODES, COMPARISONS, Where, arithmetic, choice, comparison, pow, remainder
+from numbanet.kernels.cpu.chain import pointwise_chain
 from numbanet.kernels.cpu.copy import contiguous, copy
 from numbanet.kernels.cpu.elementwise import Binary, Predicate, Unary
 from numbanet.kernels.cpu.kernel import Kernel
@@ -153,4 +154,4 @@ def where(program, out, condition, x, y):
     return None
 
 
-FUNCTIONS = (unary, relu_backward, unary_backward, binary, where)
+FUNCTIONS = (unary, relu_backward, unary_backward, binary, where, pointwise_chain)

@@ -131,6 +131,16 @@ class CpuProgram:
         self.has_tables = True
         return table
 
+    def keep_calls(self, table: Array, kernels: dict[int, Kernel]) -> Array:
+        """Keep a table some of whose words, by number, are the addresses of kernels that a kernel calls."""
+        self.kept.append(table)
+        recorded = self._recorder()
+        if recorded is None:
+            write_addresses(table, kernels)
+        else:
+            recorded.update(kernels.values())
+        return table
+
     def run(self) -> None:
         """Do all rows and host calls in order; raises what a kernel's status or a host call says."""
         segments, level, at = self._segments, 0, 0
@@ -202,3 +212,10 @@ class CpuProgram:
             self.kept.clear()
         if self.host_reasons:
             self.host_reasons.clear()
+
+
+def write_addresses(table: Array, kernels: dict[int, Kernel]) -> None:
+    """Write where the machine code of kernels lies into a table; compiles what is not there."""
+    words = table.numpy()
+    for at, kernel in kernels.items():
+        words[at] = kernel.address

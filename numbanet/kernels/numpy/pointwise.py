@@ -151,3 +151,20 @@ def relu_backward(out, grad, y):
 @quiet
 def unary_backward(out, grad, saved, function):
     np.multiply(grad, SLOPES[function](saved), out=out)
+
+
+def pointwise_chain(outs, inputs, steps, kept):
+    values, shape = list(inputs), outs[0].shape
+    for name, function, sources in steps:
+        out = np.empty(shape, outs[0].dtype)
+        arguments = [
+            np.broadcast_to(values[i], shape) if values[i].size == 1 else values[i].reshape(shape) for i in sources
+        ]
+        FUNCTIONS[name](out, *arguments, *([] if function is None else [function]))
+        values.append(out)
+    for out, number in zip(outs, kept, strict=True):
+        np.copyto(out, values[number])
+
+
+FUNCTIONS = {one.__name__: one for one in (relu_backward, unary_backward)} | {"unary": unary, "binary": binary}
+"""The steps of a chain."""

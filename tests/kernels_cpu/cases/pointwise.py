@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels.cpu.binary import COMPARISONS
+from numbanet.kernels.cpu.chain import BLOCK
 from numbanet.kernels.cpu.copy import ELEMENTS, SIDE
 from numbanet.kernels.cpu.lines import CHUNK
 from numbanet.kernels.cpu.pointwise import BINARY_KERNELS
 from numbanet.kernels.cpu.unary import GRADIENT_KERNELS, PREDICATES, UNARY_KERNELS
+from numbanet.kernels.numpy import KERNELS as NUMPY
 from tests.kernels_cpu.cases.case import Case, random, relative, unset
 from tests.kernels_cpu.helpers import EPSILON
 
@@ -162,4 +164,33 @@ def _copies():
                 yield Case(f"{name}, into gaps", "copy", (gaps(unset(*shape, dtype=out)), values))
 
 
-POINTWISE = [*_contiguous(), *_strided(), *_copies()]
+# --- chains ----------------------------------------------------------------------------------------------------------
+STEPS = (
+    ("binary", "mul", (0, 1)),
+    ("binary", "add", (3, 2)),
+    ("unary", "square", (4,)),
+    ("relu_backward", None, (5, 4)),
+    ("binary", "maximum", (6, 0)),
+    ("binary", "sub", (7, 5)),
+)
+
+
+def in_float32(case: Case) -> list[np.ndarray]:
+    """Every step is rounded, and none of these has an error besides."""
+    outs = tuple(unset(*out.shape) for out in case.args[0])
+    NUMPY["pointwise_chain"](outs, *case.args[1:])
+    return list(outs)
+
+
+def _chains():
+    for size in (*SIZES, BLOCK, BLOCK + 1):
+        x, y, z = (random(f"{name} of a chain {size}", size) for name in "xyz")
+        for name, second, kept in (("", y, (8,)), (" with a number", np.broadcast_to(y[0], (size,)), (8, 4, 6))):
+            args = (tuple(unset(size) for _ in kept), (x, second, z), STEPS, kept)
+            yield Case(f"a chain of {size}{name}", "pointwise_chain", args, oracle=in_float32)
+    shape = (3, 5, 7)
+    args = ((unset(*shape),), (random("x", *shape), random("y", 105), random("z", 1)), STEPS, (8,))
+    yield Case("a chain of one size and several shapes", "pointwise_chain", args, oracle=in_float32)
+
+
+POINTWISE = [*_contiguous(), *_strided(), *_copies(), *_chains()]
