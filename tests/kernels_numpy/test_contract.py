@@ -104,8 +104,8 @@ def test_program_replays_and_forgets():
 
 def test_unknown_activation_is_an_error():
     a = np.ones((2, 2), np.float32)
-    with pytest.raises(ValueError, match="unknown activation 'tanh'"):
-        KERNELS["matmul"](a.copy(), a, a, None, "tanh")
+    with pytest.raises(ValueError, match="unknown activation 'swish'"):
+        KERNELS["matmul"](a.copy(), a, a, activation="swish")
 
 
 def test_matmul_accumulates():

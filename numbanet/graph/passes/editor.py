@@ -10,9 +10,10 @@ from numbanet.kernels.array import Array, Storage
 
 
 def is_whole(array: object) -> bool:
-    """Whether this is an array that is all of its storage, row by row."""
+    """Whether this is an array that is all of its storage, row by row, and not empty."""
     return (
         type(array) is Array
+        and array.size > 0
         and array.is_contiguous
         and array.offset == 0
         and array.size * array.dtype.itemsize == array.storage.nbytes
