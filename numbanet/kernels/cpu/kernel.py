@@ -81,10 +81,14 @@ def kernel(arguments: type, name: str | None = None) -> Callable[[Callable], Ker
     return register
 
 
-def device_function(function: Callable) -> Callable:
+def device_function(function: Callable | None = None, *, inlined: bool = False) -> Callable:
     """A function that kernels call; it is compiled into them.
 
-    Python never calls it, so it has no wrappers: they took an eighth of the compile time of LeNet's kernels."""
-    return njit(
-        error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=DeviceCompiler
-    )(function)
+    Python never calls it, so it has no wrappers: they took an eighth of the compile time of LeNet's kernels. LLVM makes
+    a call of what is large and called in several places; ``inlined`` forbids that, for what does little at a time: to
+    hand over a row of arguments takes a hundred cycles."""
+    compile_ = njit(
+        error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=inlined,
+        pipeline_class=DeviceCompiler,
+    )  # fmt: skip
+    return compile_ if function is None else compile_(function)

@@ -223,7 +223,7 @@ def behind_activation_16(p, g, distance, scale, bias, i):
     return g
 
 
-@device_function
+@device_function(inlined=True)
 def add_products(p, begin, size, mean, scale, bias, total, products):
     """Add g and g·(x − μ) to two pairs of sums in lanes, taken in turn; the second pair begins at 0."""
     end = begin + size
