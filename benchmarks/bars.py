@@ -14,7 +14,16 @@ from ratios import Ratio, Record, geometric_mean, ratio, scaling
 LARGE = 48 << 20
 """Bytes moved beyond which a kernel is asked for the bandwidth of a copy: more than a large last-level cache holds."""
 MEMORY_BOUND = ("pooling", "normalisation", "pointwise", "softmax", "cross_entropy", "dropout")
-SEQUENCES = ("char_rnn", "char_lstm", "char_gru", "word_lstm", "gpt-d128", "gpt-d256", "transformer-d256")
+SEQUENCES = (
+    "char_rnn",
+    "char_lstm",
+    "char_gru",
+    "word_lstm",
+    "gpt-d128",
+    "gpt-d256",
+    "transformer-d256",
+    "seq2seq_attention",
+)
 """Training steps of networks for sequences, which share a bar."""
 Value = tuple[float, float]
 
@@ -100,6 +109,7 @@ BARS = (
         lambda record: record["workload"].removeprefix("training/") in SEQUENCES, _against("torch"), mean=1.6,
         each=1.1, aim=2.0,
     ),
+    Bar("text by a GPT, one stream, against PyTorch with a cache", _family("generation"), _against("torch"), each=3.0),
     Bar("attention forward and backward against PyTorch", _family("attention"), _against("torch"), mean=1.3, each=1.0),
     Bar("products against NumPy", _family("gemm"), _against("numpy"), mean=1.0, each=0.8),
     Bar("convolutions against PyTorch NCHW", _family("convolution"), _against("torch NCHW"), mean=1.5),

@@ -89,9 +89,9 @@ class MemoryBound(Workloads):
 
 
 class Networks(Workloads):
-    """Training steps and inference."""
+    """Training steps, inference and generation."""
 
-    params = workloads.select(list(KNOWN), ["training/*", "inference/*", "compiled/*"])
+    params = workloads.select(list(KNOWN), ["training/*", "inference/*", "compiled/*", "generation/*"])
 
     def track_ms(self, name: str) -> float:
         return self.seconds() * 1e3

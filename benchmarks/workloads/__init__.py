@@ -14,6 +14,7 @@ from workloads import (
     convolution,
     drawing,
     gemm,
+    generation,
     networks,
     normalisation,
     optimisers,
@@ -21,6 +22,7 @@ from workloads import (
     pooling,
     recurrent,
     transformers,
+    translation,
 )
 from workloads.workload import Workload
 
@@ -29,6 +31,8 @@ FAMILIES = (
     compiled,
     transformers,
     recurrent,
+    translation,
+    generation,
     attention,
     gemm,
     convolution,

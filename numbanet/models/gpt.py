@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import weakref
+from collections.abc import Callable
 
 import numpy as np
 
-from numbanet import nn
+from numbanet import changes, nn
+from numbanet.autograd import is_grad_enabled
+from numbanet.graph import compile
 from numbanet.models._parts import check_tokens, heads_fit, positive, share
 from numbanet.models.registry import register_model
 from numbanet.nn import functional as F
@@ -15,16 +19,37 @@ from numbanet.tensor import Tensor
 
 
 class GenerationState:
-    """What a model remembers of the texts that it is writing: how long they are, and each layer's keys and values."""
+    """What a model remembers of the texts that it is writing: how long they are, and each layer's keys and values.
+
+    Steps of one token a text are recorded and replayed (``numbanet.compile``): the arithmetic of a token is a fraction
+    of what Python takes for it."""
 
     def __init__(self, progress: nn.Progress, caches: list, memory: Tensor | None = None, hidden: Tensor | None = None):
         self.progress = progress
         self.caches = caches
         self.memory = memory  # of the encoder, if there is one
         self.hidden = hidden  # which places of it are padding
+        self._recorded: Callable[[Tensor], Tensor] | None = None
+        self._is_recordable = True
+        self._looked_at = -1
+
+    def run(self, model: nn.Module, tokens: Tensor) -> Tensor:
+        """``model._next(tokens, self)``, replayed where a step is what the last one was."""
+        # the first step makes what later ones find; a module's hooks want to be called
+        if tokens.shape[1] > 1 or self.progress.longest == 1 or is_grad_enabled() or not self._is_recordable:
+            return model._next(tokens, self)
+        if self._looked_at != changes.count:
+            if any(module.has_call_hooks for module in model.modules()):
+                return model._next(tokens, self)
+            self._looked_at = changes.count
+        if self._recorded is None:
+            state = weakref.proxy(self)  # a state must not keep itself, and so its caches, alive
+            self._recorded = compile(lambda tokens: model._next(tokens, state))
+        return self._recorded(tokens)
 
     def select(self, rows: np.ndarray | Tensor) -> None:
         """Go on with the texts of these numbers, in this order; beam search repeats and drops some."""
+        self._is_recordable, self._recorded = False, None  # the caches move with each selection
         rows = rows if isinstance(rows, Tensor) else self.progress.before.new_tensor(np.asarray(rows, np.int64))
         self.progress.select(rows)
         for cache in self.caches:
@@ -94,7 +119,7 @@ class GPT(nn.Module):
         moved on. ValueError beyond max_length. Call it under ``no_grad``, in evaluation."""
         check_tokens("gpt", tokens)
         state.progress.reserve(tokens.shape[1])
-        return self._next(tokens, state)
+        return state.run(self, tokens)
 
     def _next(self, tokens: Tensor, state: GenerationState) -> Tensor:
         """What of a step is the same however long the texts are: it may be recorded and replayed."""

@@ -101,7 +101,7 @@ class TransformerModel(nn.Module):
         which is moved on. ValueError beyond max_length. Call it under ``no_grad``, in evaluation."""
         check_tokens("transformer", tokens)
         state.progress.reserve(tokens.shape[1])
-        return self._next(tokens, state)
+        return state.run(self, tokens)
 
     def _next(self, tokens: Tensor, state: GenerationState) -> Tensor:
         """What of a step is the same however long the texts are: it may be recorded and replayed."""

@@ -23,7 +23,7 @@ def test_names_and_counts() -> None:
     known = workloads.standard()
     families = {workload.family for workload in known.values()}
     assert {"training", "inference", "gemm", "convolution", "pooling", "normalisation", "pointwise"} <= families
-    assert {"softmax", "cross_entropy", "dropout", "reduction", "optimiser", "attention"} <= families
+    assert {"softmax", "cross_entropy", "dropout", "reduction", "optimiser", "attention", "generation"} <= families
     assert len(convolution.SHAPES) == 24
     assert len(gemm.LAYERS) == 20
     assert (min(gemm.SIZES), max(gemm.SIZES)) == (32, 2048)
@@ -149,6 +149,18 @@ def test_both_libraries_begin_with_the_same_loss(name: str) -> None:
     pytest.importorskip("torch")
     ours, theirs = (networks.training_step(library(), name, batch=4).call().item() for library in (Numbanet, Torch))
     assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["training/seq2seq_attention", "generation/gpt-d256"])
+def test_both_libraries_come_to_the_same(name: str) -> None:
+    pytest.importorskip("torch")
+    results = []
+    for side in ("numbanet", "torch"):
+        step = workloads.standard()[name].sides[side]()
+        with step.context():
+            results.append(step.call().detach().numpy())
+    np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4 * np.abs(results[1]).max())
 
 
 def test_benchmarks_of_asv_name_workloads_that_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -149,6 +150,37 @@ def test_recorded_generation(backend, name):
     assert len(step.plans) == 1
     if backend == "cpu":
         assert not step.plans[0].host_segments
+
+
+@pytest.mark.parametrize("name", ["gpt", "transformer"])
+def test_steps_of_a_token_are_replayed(backend, name):
+    """By themselves, unless gradients are recorded, texts are reordered or a hook wants to be called; nothing stays."""
+    model, called = make(name).eval(), []
+    token = nb.tensor(texts(6, 2, 1))
+    with nb.no_grad():
+        state = start(name, model, 2)
+        for _ in range(6):
+            model.step(token, state)
+        assert len(state._recorded.plans) == 1
+        hook = model.get_submodule("tokens" if name == "gpt" else "target").register_forward_hook(
+            lambda *_: called.append(1)
+        )
+        for _ in range(3):
+            model.step(token, state)
+        assert len(called) == 3
+        hook.remove()
+        model.step(token, state)
+        assert len(called) == 3
+        state.select([1, 0])
+        assert state._recorded is None
+        model.step(token, state)
+        assert state._recorded is None
+    grown = start(name, model, 2)
+    for _ in range(4):
+        assert model.step(token, grown).requires_grad
+    gone = weakref.ref(state)
+    del state
+    assert gone() is None, "a state keeps itself alive"
 
 
 @pytest.mark.parametrize("name", SMALL)
