@@ -21,6 +21,7 @@ import numpy as np
 from numbanet.kernels import threads
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
+from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Axis, Walk, channel_block, table
@@ -34,8 +35,8 @@ GROUP = COLUMNS * LANES
 """Pictures of a tile."""
 ROWS = (6, 4, 3, 1)
 """Output channels of a tile."""
-SCRATCH = 1 << 16
-"""float32 that the band and the results of a task may take, about (256 KB): both stay in the second-level cache."""
+SCRATCH = cache_bytes(2) // 8
+"""float32 that the band and the results of a task may take, about: half of the second-level cache."""
 TASKS_A_THREAD = 4
 
 

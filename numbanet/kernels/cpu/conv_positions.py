@@ -19,6 +19,7 @@ from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
+from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Walk, channel_block, table
@@ -26,8 +27,8 @@ from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_rows, multiples, offsets, outer, store_columns, zeros
 
-SCRATCH = 1 << 16
-"""float32 that the band of a block of channels may take (256 KB): it should stay in the second-level cache."""
+SCRATCH = cache_bytes(2) // 8
+"""float32 that the band of a block of channels may take: half of the second-level cache, where it stays."""
 TASKS_A_THREAD = 4
 if target.registers() == 32:
     TILES = {8: 2, 6: 3, 4: 4, 2: 4, 1: 4}

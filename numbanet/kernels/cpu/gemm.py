@@ -26,6 +26,7 @@ from numbanet.kernels import threads
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import gemm_vector
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
+from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.elementwise import named_after, read
 from numbanet.kernels.cpu.gemm_pack import (
     COLUMNS,
@@ -49,9 +50,10 @@ from numbanet.kernels.cpu.simd.vector import store_first
 FLOAT32 = np.dtype(np.float32)
 SIZE = DEPTH * PANEL
 """float32 of a packed panel."""
-FEW_TILES, MOST_TILES = 24, 20
-"""Tiles below each other in a task, at most, if these are all that there are, or else: its part of A stays in the
-second-level cache while panels of B pass."""
+MOST_TILES = max(4, cache_bytes(2) // (4 * ROWS * DEPTH * 4))
+FEW_TILES = MOST_TILES * 6 // 5
+"""Tiles below each other in a task, at most, or if these are all that there are: its part of A, DEPTH wide, takes a
+quarter of the second-level cache and stays there while panels of B pass."""
 ACTIVATIONS = {None: 0, "relu": 1}
 """What the store of a tile does along."""
 FUNCTIONS_AFTER = {

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels import threads
+from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.norm_columns import (
     CHUNK,
     COLUMNS,
@@ -60,7 +61,7 @@ ELEMENTS_A_RUN = 1024
 """Rows are taken together until so many elements lie side by side: memory is slow in small pieces."""
 ELEMENTS_A_CHUNK = 1 << 14
 """Elements that a thread claims at once, at least."""
-CACHE_BYTES = 1 << 20
+CACHE_BYTES = 2 * cache_bytes(2)
 """Rows of at most so many bytes are done in one go."""
 
 
