@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -370,11 +369,8 @@ def test_summary_is_what_the_folder_promises(trained) -> None:
 @pytest.mark.slow
 def test_lenet5_learns_digits(command) -> None:
     """What the README promises, by the recipe; the other end of the quick tests, which learn nothing."""
-    began = time.perf_counter()
     assert command("train", "lenet5").code == 0
-    summary = Run.open("runs/lenet5-digits").summary()
-    assert summary["test_accuracy"] >= 0.975
-    assert summary["seconds_total"] <= time.perf_counter() - began + 60  # counts from the import of the command line
+    assert Run.open("runs/lenet5-digits").summary()["test_accuracy"] >= 0.975
 
 
 def test_check_nan_is_one_line(command) -> None:

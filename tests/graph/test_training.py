@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import numbanet as nb
-from numbanet import models, optim
+from numbanet import optim
 from tests.graph.networks import NETWORKS, OPTIMISERS, assert_same, batches, state_of, training_step
 
 
@@ -53,10 +53,3 @@ PAIRS = [
 def test_fifty_steps_have_the_same_bits(backend, network, optimiser):
     clip = 0.5 if optimiser in ("sgd", "adamw") else None
     assert_same_runs(NETWORKS[network](), OPTIMISERS[optimiser], batches(50), clip=clip)
-
-
-@pytest.mark.parametrize("name", models.list_models())
-@pytest.mark.slow
-def test_registered_models_have_the_same_bits(name):
-    model = models.create_model(name)
-    assert_same_runs(model, OPTIMISERS["momentum"], batches(50, 8, models.model_info(name).input_shape, 10))
