@@ -26,6 +26,7 @@ COMMANDS = {
     "inspect": "Draw what a trained model looks like inside.",
     "models": "Models that can be trained.",
     "plan": "What a model's training step and inference do, level by level, and the memory they need.",
+    "profile": "Where the time of a model's training step or inference goes, call by call.",
     "datasets": "Data sets to train on.",
     "info": "Versions, processor, threads, and which kernels each back end has.",
     "cache": "Compiled kernels that are kept between runs.",

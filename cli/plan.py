@@ -33,12 +33,13 @@ def command(
     products, bytes what a call reads and writes. Nothing is computed, and no kernel is compiled.
     """
     from numbanet.cli.console import table
-    from numbanet.cli.planning import make_plans
-    from numbanet.graph.inspect import dot_source, lines_of, memory_of
+    from numbanet.cli.planning import make_functions
+    from numbanet.graph.inspect import dot_source, lines_of, memory_of, plan_of
     from numbanet.models.summary import flops_of
     from numbanet.tensor import Tensor
 
-    plans, parameters = make_plans(model, batch_size, dataset, backend, model_options or {})
+    functions = make_functions(model, batch_size, dataset, backend, model_options or {})
+    plans = {name: plan_of(function, *arguments) for name, (function, arguments) in functions.calls.items()}
     plan = plans["inference" if inference else "training"]
     counted: set[int] = set()
     rows = []
@@ -60,7 +61,7 @@ def command(
         for storage, offset, life in sorted(plan.arena, key=lambda one: one[1])
     ]
     click.echo(table(layout, ("arena at", "bytes", "levels", "made at")))
-    click.echo(f"\n{parameters:,} parameters, {len(plan.calls)} calls in {len(plan.levels)} levels")
+    click.echo(f"\n{functions.parameters:,} parameters, {len(plan.calls)} calls in {len(plan.levels)} levels")
     for name, one in plans.items():
         memory = memory_of(one)
         click.echo(

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from numbanet.training.errors import ConfigError, unknown_name
 
 
-def make_plans(
-    name: str, batch_size: int, dataset: str | None, backend: str | None, options: dict[str, Any]
-) -> tuple[dict[str, Any], int]:
-    """The plans "training" and "inference" of a model, and how many parameters it has.
+class Functions(NamedTuple):
+    """What is done with a model: functions "training" and "inference" with their arguments, and the parameters."""
+
+    calls: dict[str, tuple[Callable, tuple]]
+    parameters: int
+
+
+def make_functions(
+    name: str,
+    batch_size: int,
+    dataset: str | None,
+    backend: str | None,
+    options: dict[str, Any],
+    threads: int | str | None = None,
+) -> Functions:
+    """A training step (SGD with momentum on the mean cross-entropy) and an inference of a registered model.
 
     Raises ConfigError for a model or data set that there is not, or that do not go together."""
     import numbanet
@@ -23,7 +36,7 @@ def make_plans(
 
     if name not in models.list_models():
         raise ConfigError(unknown_name("model", name, models.list_models()))
-    build.use_machine(Config(model=name, backend=backend or AUTO))
+    build.use_machine(Config(model=name, backend=backend or AUTO, threads=threads))
     info = models.model_info(name)
     if dataset is not None:
         options = {**_fitting(dataset, info), **options}
@@ -32,33 +45,29 @@ def make_plans(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the model {name} cannot be made so: {error}") from None
     samples = [
-        numbanet.cat([one] * batch_size) if isinstance(one, numbanet.Tensor) else numbanet.zeros(batch_size, *one)
+        numbanet.cat([one] * batch_size) if isinstance(one, numbanet.Tensor) else numbanet.rand(batch_size, *one)
         for one in models.example(info, {**info.options, **options})
     ]
     optimizer = optim.SGD(model.parameters(), 0.01, momentum=0.9)
 
     def training(targets: Any, *inputs: Any) -> Any:
         optimizer.zero_grad()
-        outputs = model(*inputs)
-        if info.kind == "series":
-            loss = F.mse_loss(outputs, targets)
-        else:
-            loss = F.cross_entropy(outputs.reshape(-1, outputs.shape[-1]), targets)
+        logits = model.train()(*inputs)
+        logits = logits[0] if isinstance(logits, tuple) else logits
+        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
         loss.backward()
         optimizer.step()
         return loss
 
     def inference(*inputs: Any) -> Any:
         with numbanet.no_grad():
-            return model(*inputs)
+            logits = model.eval()(*inputs)
+            return logits[0] if isinstance(logits, tuple) else logits
 
-    model.eval()
-    plan = plan_of(inference, *samples)
-    shape = plan.trace.returned[0].shape
-    targets = numbanet.zeros(*shape) if info.kind == "series" else numbanet.zeros(math.prod(shape[:-1])).long()
-    model.train()
-    plans = {"training": plan_of(training, targets, *samples), "inference": plan}
-    return plans, sum(parameter.numel() for parameter in model.parameters())
+    logits = plan_of(inference, *samples).trace.returned[0].shape
+    targets = numbanet.zeros(math.prod(logits[:-1])).long()
+    calls = {"training": (training, (targets, *samples)), "inference": (inference, tuple(samples))}
+    return Functions(calls, sum(parameter.numel() for parameter in model.parameters()))
 
 
 def _fitting(dataset: str, info: Any) -> dict[str, Any]:

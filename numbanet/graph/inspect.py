@@ -27,16 +27,21 @@ def plan_of(function: Callable, *args: Any, recordings: int = 4) -> Plan:
     flatten(args, arguments)
     backend = arguments[0]._array.storage.backend
     idle = backend.recording() if hasattr(backend, "recording") else contextlib.nullcontext()
-    before = None
     with idle:
-        for _ in range(recordings):
-            _, trace = record(function, args, {}, arguments, Watch(function))
-            if before is not None and settle(before, trace) is None:
-                break
-            before = trace
-        else:
-            raise GraphError("the function does something else with each call, so it has no plan")
-    return make_plan(trace, backend)
+        return recorded_plan(function, *args, recordings=recordings)
+
+
+def recorded_plan(function: Callable, *args: Any, recordings: int = 4) -> Plan:
+    """The plan of the function, which is called until two calls were alike. Raises GraphError."""
+    arguments: list[Tensor] = []
+    flatten(args, arguments)
+    before = None
+    for _ in range(recordings):
+        _, trace = record(function, args, {}, arguments, Watch(function))
+        if before is not None and settle(before, trace) is None:
+            return make_plan(trace, arguments[0]._array.storage.backend)
+        before = trace
+    raise GraphError("the function does something else with each call, so it has no plan")
 
 
 @dataclass(frozen=True, slots=True)

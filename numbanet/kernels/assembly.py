@@ -42,6 +42,9 @@ class Replay(Protocol):
     def run(self) -> None:
         """Do everything, in order; raises what a kernel's status says."""
 
+    def parts(self) -> list[Callable[[], None]]:
+        """The levels and host calls as functions, each of which does one."""
+
     def moved(self, storage: Storage) -> None:
         """The storage has another address than when the program was finished, or than at the last move."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -54,3 +55,42 @@ def test_nothing_is_computed(network):
     assert memory_of(plan) == memory_of(other)
     assert memory_of(plan).peak > 0
     assert dot_source(plan) == dot_source(other)
+
+
+# --- profile ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("options", [[], ["--inference", "--top", "2"]])
+def test_profile_of_a_model(backend, capsys, tmp_path, options):
+    trace = tmp_path / "trace.json"
+    arguments = ["--batch-size", "2", "--backend", backend, "--repeats", "2", "--threads", "1", "--trace", str(trace)]
+    assert main(["profile", "lenet5", *arguments, *options]) == 0
+    shown = capsys.readouterr().out
+    head, *rows = shown.split("\n\n")[0].splitlines()
+    assert head.split() == ["us", "share", "GFLOP/s", "GB/s", "of", "peak", "call", "module", "writes"]
+    times = [float(row.split()[0].replace(",", "")) for row in rows]
+    assert times == sorted(times, reverse=True)
+    assert len(times) == 2 if options else len(times) > 15
+    kind = "inference" if options else "training"
+    assert re.search(
+        rf"lenet5, {kind}, batch 2, 1 thread: [\d.]+ ms a replay, .*; peak \d+ GFLOP/s, [\d.]+ GB/s", shown
+    )
+    assert len(json.loads(trace.read_text())["traceEvents"]) > len(times)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lenet"], "did you mean 'lenet5'"),
+        (["lenet5", "--trace", "nowhere/a.json"], "--trace nowhere/a.json: there is no folder nowhere"),
+        (["lenet5", "--batch-size", "0"], "batch-size"),
+        (["lenet5", "--repeats", "none"], "repeats"),
+        (["lenet5", "--model-option", "depth=3"], "has no option 'depth'"),
+        (["lenet5", "--dataset", "digit"], "did you mean 'digits'"),
+        (["lenet5", "--threads", "0"], "threads"),
+    ],
+)
+def test_profile_refuses_in_a_line(capsys, arguments, message):
+    assert main(["profile", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert message in captured.err

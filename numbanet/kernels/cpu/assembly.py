@@ -7,6 +7,7 @@ the driver does all levels in one call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,6 +136,7 @@ class CpuReplay:
         self._rows = rows
         self._kept = kept
         self._table = program.finished_table()
+        self._order = order
         self._parts = _joined(order, self._table)
         if any(type(part) is tuple and part[1] > 1 and part[2] for part in self._parts):
             prepare_one_region()
@@ -172,6 +174,24 @@ class CpuReplay:
                     program.report()
             else:
                 run_host_call(part)
+
+    def parts(self) -> list[Callable[[], None]]:
+        """The levels and host calls as functions, each of which does one."""
+        found: list[Callable[[], None]] = []
+        level = 0
+        for one in self._order:
+            if one is None:
+                found.append(partial(self._run_level, level, self._table.is_parallel(level, 1)))
+                level += 1
+            else:
+                found.append(partial(run_host_call, one))
+        return found
+
+    def _run_level(self, level: int, parallel: bool) -> None:
+        table, program = self._table, self._program
+        replay(table, level, 1, program.scratch, parallel)
+        if table.status[0] or program.is_checked:
+            program.report()
 
     def moved(self, storage: Storage) -> None:
         """Write the storage's address into the words that point to it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from numbanet.kernels.array import Storage
 from numbanet.kernels.assembly import HostCall, Piece
@@ -34,6 +35,10 @@ class NumpyReplay:
         """Do all calls in order."""
         for call in self.calls:
             run_host_call(call)
+
+    def parts(self) -> list[Callable[[], None]]:
+        """The calls as functions."""
+        return [partial(run_host_call, call) for call in self.calls]
 
     def moved(self, storage: Storage) -> None:
         """Nothing to do: calls hold the storages themselves."""

@@ -1,0 +1,84 @@
+"""What a call of the contract computes and moves, and how much of either the machine can do."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from numbanet.kernels.array import Array
+from numbanet.kernels.numpy import as_ndarray
+
+if TYPE_CHECKING:
+    from numbanet.graph.lower import Call
+    from numbanet.kernels.backend import Backend
+
+SIDE = 384
+"""Of the square matrices whose product is taken for the machine's best."""
+COPIED = 1 << 23
+"""Elements of the copy that is taken for the machine's best: more than caches hold."""
+FLOAT32 = np.dtype(np.float32)
+
+
+def flops_of_call(call: Call) -> int:
+    """2 a multiply-add of convolutions, locally connected layers, products and their gradients, however a kernel does
+    them; 0 for the rest."""
+    given = call.arguments
+    if call.name == "matmul":
+        return 2 * given["out"].size * given["a"].shape[-1]
+    if call.name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"):
+        weight = given["out"] if call.name == "conv2d_weight_grad" else given["weight"]
+        outputs = given["out"] if call.name == "conv2d" else given["grad"]
+        return 2 * outputs.size * math.prod(weight.shape[1:])
+    if call.name.startswith("locally_connected2d"):
+        weight = given["out"] if call.name.endswith("weight_grad") else given["weight"]
+        outputs = given["out"] if call.name == "locally_connected2d" else given["grad"]
+        return 2 * outputs.size * weight.shape[1]
+    return 0
+
+
+def bytes_of_call(call: Call) -> int:
+    """What the call reads and writes, each array once."""
+    return sum(array.size * array.dtype.itemsize for array in call.reads)
+
+
+class Peak(NamedTuple):
+    """What the machine does at best with the threads that are set: GFLOP/s of a product, GB/s of a large copy."""
+
+    gflops: float
+    gbytes: float
+
+    def or_better(self, other: Peak) -> Peak:
+        """The best of two measurements, one of which may have been disturbed."""
+        return Peak(max(self.gflops, other.gflops), max(self.gbytes, other.gbytes))
+
+
+def measure_peak(backend: Backend) -> Peak:
+    """Take a product of matrices and a copy, a few times each."""
+    a, b, product = (_array(backend, (SIDE, SIDE), value) for value in (0.5, 0.25, 0.0))
+    source, copied = (_array(backend, (COPIED,), value) for value in (1.0, 0.0))
+    seconds = _least_seconds(backend, lambda program: program.matmul(product, a, b))
+    gflops = 2 * SIDE**3 / seconds / 1e9
+    return Peak(gflops, 8 * COPIED / _least_seconds(backend, lambda program: program.copy(copied, source)) / 1e9)
+
+
+def _array(backend: Backend, shape: tuple[int, ...], value: float) -> Array:
+    array = Array(backend.allocate(4 * math.prod(shape)), shape, FLOAT32)
+    as_ndarray(array)[:] = value
+    return array
+
+
+def _least_seconds(backend: Backend, append: Callable[[object], None], samples: int = 40) -> float:
+    """Seconds of a program's quickest run but for the first."""
+    program = backend.program()
+    append(program)
+    program.run()
+    times = []
+    for _ in range(samples):
+        begin = time.perf_counter()
+        program.run()
+        times.append(time.perf_counter() - begin)
+    return min(times)
