@@ -41,14 +41,14 @@ class Executable:
         self._inputs = [(buffer.key, buffer) for buffer in self._of(INPUT)]
         self._gradients_in = self._of(GRADIENT_IN)
         self._find_gradients(blocks)
-        self._random = [(call.piece, call.place) for call in plan.calls if call.place is not None]
         self._updates = [_Update(number, *update) for number, update in enumerate(trace.updates)]
         written = {id(array.storage) for call in plan.calls for array in call.writes}
         self._changed = [one for one in buffers if one.kind in (INPUT, EXTERNAL, GRADIENT_IN) and id(one) in written]
         self._build = builder(trace.result, len(trace.returned))
         self._seen = changes.count
         self._place_all()
-        self._program = plan.assembly.finish(plan.levels)
+        random_places = {call.piece: call.place for call in plan.calls if call.place is not None}
+        self._program = plan.assembly.finish(plan.levels, random_places)
 
     def _of(self, *kinds: str) -> list[Buffer]:
         return [buffer for kind in kinds for buffer in self._by_kind.get(kind, ())]
@@ -167,8 +167,7 @@ class Executable:
         if not drawn:
             return
         seed, begins = random.reserve(drawn)
-        for piece, (stream, offset) in self._random:
-            self._program.draw_at(piece, seed, begins[stream] + offset)
+        self._program.draw(seed, begins)
 
     def _result(self, arguments: Sequence[Tensor]) -> Any:
         leaves = []

@@ -48,8 +48,8 @@ class Replay(Protocol):
     def moved(self, storage: Storage) -> None:
         """The storage has another address than when the program was finished, or than at the last move."""
 
-    def draw_at(self, piece: Piece, seed: int, offset: int) -> None:
-        """The random numbers of this piece are those of ``seed`` from ``offset`` on."""
+    def draw(self, seed: int, begins: dict[int, int]) -> None:
+        """The random numbers of this run are those of ``seed``, from where each stream begins."""
 
 
 class Assembly(Protocol):
@@ -58,7 +58,8 @@ class Assembly(Protocol):
     def call(self, name: str, args: Sequence, kwargs: dict) -> Piece:
         """The piece that a function of the contract becomes with these arguments."""
 
-    def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]]) -> Replay:
+    def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]], random: dict[Piece, tuple[int, int]]) -> Replay:
         """The program that does, level by level, the levels of pieces that are listed as (piece, number).
 
-        All storages have their addresses by now."""
+        ``random`` lists those that draw random numbers with the stream and how far behind its beginning. All storages
+        have their addresses by now."""

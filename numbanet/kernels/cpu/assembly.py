@@ -91,7 +91,7 @@ class CpuAssembly(CpuProgram):
         self._called.append((table, kernels))
         return self.keep(table)
 
-    def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]]) -> CpuReplay:
+    def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]], random: dict[Piece, tuple[int, int]]) -> CpuReplay:
         """The rows in a table, in levels; the host calls of a level come behind its rows.
 
         Rows that are too small, all together, to be worth waking threads become levels of their own, which one thread
@@ -112,7 +112,9 @@ class CpuAssembly(CpuProgram):
             runs += [one for _, one in parts if type(one) is not Row]
         for table, kernels in self._called:
             write_addresses(table, kernels)
-        return CpuReplay(program, runs, rows, self._tables, self.kept)
+        replay = CpuReplay(program, runs, self._tables, self.kept)
+        replay.draws_from(rows, random)
+        return replay
 
 
 SMALL_BYTES = 1 << 12
@@ -131,9 +133,10 @@ def _is_small(rows: Sequence[Row]) -> bool:
 class CpuReplay:
     """A table of all rows, with the host calls between them."""
 
-    def __init__(self, program: CpuProgram, order: list, rows: dict[Piece, list[int]], tables: list, kept: list):
+    def __init__(self, program: CpuProgram, order: list, tables: list, kept: list) -> None:
         self._program = program
-        self._rows = rows
+        self._draws: list[tuple[int, int, int, int]] = []  # words for seed and block, the stream, the offset in it
+        self._host_draws: list[tuple[HostCall, int, int]] = []
         self._kept = kept
         self._table = program.finished_table()
         self._order = order
@@ -199,18 +202,25 @@ class CpuReplay:
         for words, at, distance in self._places.get(id(storage), ()):
             words[at] = address + distance
 
-    def draw_at(self, piece: Piece, seed: int, offset: int) -> None:
-        """The random numbers of this piece are those of ``seed`` from ``offset`` on."""
+    def draws_from(self, rows: dict[Piece, list[int]], random: dict[Piece, tuple[int, int]]) -> None:
+        """Note which words say where random numbers begin; ``rows`` has the nodes of each piece."""
+        for piece, (stream, offset) in random.items():
+            for node in rows.get(piece, ()):
+                begin, kernel, _ = self._program.rows[node]
+                seed_at, block_at = kernel.writer.random_columns
+                self._draws.append((begin + HEADER + seed_at, begin + HEADER + block_at, stream, offset))
+            calls = [one for level in piece.levels for one in level if type(one) is HostCall]
+            self._host_draws += [(call, stream, offset) for call in calls]
+
+    def draw(self, seed: int, begins: dict[int, int]) -> None:
+        """The random numbers of this run are those of ``seed``, from where each stream begins."""
         words = self._table.words
-        for node in self._rows.get(piece, ()):
-            begin, kernel, _ = self._program.rows[node]
-            seed_at, block_at = kernel.writer.random_columns
-            words[begin + HEADER + seed_at] = seed - (1 << 64) if seed >= 1 << 63 else seed
-            words[begin + HEADER + block_at] = offset // 4
-        for level in piece.levels:
-            for call in level:
-                if type(call) is HostCall:
-                    set_random_place(call, seed, offset)
+        word = seed - (1 << 64) if seed >= 1 << 63 else seed
+        for seed_at, block_at, stream, offset in self._draws:
+            words[seed_at] = word
+            words[block_at] = (begins[stream] + offset) // 4
+        for call, stream, offset in self._host_draws:
+            set_random_place(call, seed, begins[stream] + offset)
 
 
 def _joined(order: list, table: Any) -> list:

@@ -364,4 +364,16 @@ def contiguous(program, x: Array) -> Array:
     return made.view(x.shape, tuple(a if b else 0 for a, b in zip(made.strides, x.strides, strict=True)))
 
 
-FUNCTIONS = (copy, fill)
+def concatenate(program, out, inputs, axis):
+    for x in inputs:
+        if (out.dtype, x.dtype) not in ELEMENTS:
+            return f"from {x.dtype} to {out.dtype}"
+    begin = 0
+    for x in inputs:
+        if x.size:
+            copy(program, out.view(x.shape, out.strides, out.offset + begin * out.strides[axis]), x)
+        begin += x.shape[axis]
+    return None
+
+
+FUNCTIONS = (copy, fill, concatenate)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels.array import Array
+from numbanet.kernels.cpu import integers
 from numbanet.kernels.cpu.binary import BINARY_CODES, COMPARISONS, Where, arithmetic, choice, comparison, pow, remainder
 from numbanet.kernels.cpu.chain import pointwise_chain
 from numbanet.kernels.cpu.copy import contiguous, copy
@@ -69,6 +70,9 @@ def _made_plain(program, arrays: tuple[Array, ...], lines: Lines) -> tuple[Array
 
 
 def unary(program, out, x, function):
+    if function == "logical_not" and x.dtype is BOOL:
+        integers.logical_not(program, out, x)
+        return None
     if x.dtype is not FLOAT32:
         return f"dtype {x.dtype}"
     chosen = UNARY_KERNELS.get(function)
@@ -129,6 +133,8 @@ def unary_backward(program, out, grad, saved, function):
 
 
 def binary(program, out, x, y, function):
+    if x.dtype is not FLOAT32 and integers.of_two(program, out, x, y, function):
+        return None
     chosen = BINARY_KERNELS.get(function)
     if chosen is None:
         return f"{function} has no Numba kernel"

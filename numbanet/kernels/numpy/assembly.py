@@ -20,16 +20,19 @@ class NumpyAssembly:
         """The piece that a function of the contract becomes with these arguments."""
         return Piece(name, [[HostCall(name, KERNELS[name], list(args), kwargs, REASON)]])
 
-    def finish(self, levels: Sequence[Sequence[tuple[Piece, int]]]) -> NumpyReplay:
+    def finish(
+        self, levels: Sequence[Sequence[tuple[Piece, int]]], random: dict[Piece, tuple[int, int]]
+    ) -> NumpyReplay:
         """The calls in the order of their levels."""
-        return NumpyReplay([call for level in levels for piece, at in level for call in piece.levels[at]])
+        return NumpyReplay([call for level in levels for piece, at in level for call in piece.levels[at]], random)
 
 
 class NumpyReplay:
     """A list of calls, whose arrays are looked at anew with each run: memory may have moved."""
 
-    def __init__(self, calls: list[HostCall]) -> None:
+    def __init__(self, calls: list[HostCall], random: dict[Piece, tuple[int, int]]) -> None:
         self.calls = calls
+        self._random = [(call, *place) for piece, place in random.items() for (call,) in piece.levels]
 
     def run(self) -> None:
         """Do all calls in order."""
@@ -43,11 +46,10 @@ class NumpyReplay:
     def moved(self, storage: Storage) -> None:
         """Nothing to do: calls hold the storages themselves."""
 
-    def draw_at(self, piece: Piece, seed: int, offset: int) -> None:
-        """The random numbers of this piece are those of ``seed`` from ``offset`` on."""
-        for level in piece.levels:
-            for call in level:
-                set_random_place(call, seed, offset)
+    def draw(self, seed: int, begins: dict[int, int]) -> None:
+        """The random numbers of this run are those of ``seed``, from where each stream begins."""
+        for call, stream, offset in self._random:
+            set_random_place(call, seed, begins[stream] + offset)
 
 
 def run_host_call(call: HostCall) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numbanet.kernels.cpu.binary import COMPARISONS
 from numbanet.kernels.cpu.chain import BLOCK
 from numbanet.kernels.cpu.copy import ELEMENTS, SIDE
+from numbanet.kernels.cpu.integers import ARITHMETIC
 from numbanet.kernels.cpu.lines import CHUNK
 from numbanet.kernels.cpu.pointwise import BINARY_KERNELS
 from numbanet.kernels.cpu.unary import GRADIENT_KERNELS, PREDICATES, UNARY_KERNELS
@@ -164,6 +165,42 @@ def _copies():
                 yield Case(f"{name}, into gaps", "copy", (gaps(unset(*shape, dtype=out)), values))
 
 
+# --- integers and bools ----------------------------------------------------------------------------------------------
+def _integers():
+    """Every function contiguous and on one arrangement of strides."""
+    rng = np.random.default_rng(3)
+    for shape in ((1,), (33,), (CHUNK + 7,), (5, 37, 21)):
+        x, y = rng.integers(-3, 4, (2, *shape))
+        views = [("", lambda a: a)] + [("gaps", gaps), ("turned", turned)] * (len(shape) == 3)
+        for name, view in views:
+            for function in ARITHMETIC:
+                args = (unset(*shape, dtype=np.int64), view(x), y, function)
+                yield Case(f"{function} of integers {shape} {name}", "binary", args)
+            for function in COMPARISONS:
+                args = (view(_bool(*shape)), view(x), y, function)
+                yield Case(f"{function} of integers {shape} {name}", "binary", args)
+                yield Case(
+                    f"{function} of bools {shape} {name}", "binary", (_bool(*shape), view(x > 0), y > 0, function)
+                )
+            yield Case(f"logical_not of bools {shape} {name}", "unary", (_bool(*shape), view(x > 0), "logical_not"))
+    number = np.broadcast_to(np.int64(2), (40, 30))
+    args = (_bool(40, 30), rng.integers(0, 4, (40, 30)), number, "eq")
+    yield Case("integers that are one number", "binary", args)
+
+
+def _joined():
+    for axis in range(3):
+        shapes = [[2, 3, 4] for _ in range(3)]
+        for extent, shape in zip((1, 5, 0), shapes, strict=True):
+            shape[axis] = extent
+        total = [2, 3, 4]
+        total[axis] = 6
+        for dtype in (np.float32, np.int64, bool):
+            parts = tuple((10 * random(f"part {at}", *shape)).astype(dtype) for at, shape in enumerate(shapes))
+            args = (unset(*total, dtype=dtype), parts, axis)
+            yield Case(f"joined along {axis}, {np.dtype(dtype)}", "concatenate", args)
+
+
 # --- chains ----------------------------------------------------------------------------------------------------------
 STEPS = (
     ("binary", "mul", (0, 1)),
@@ -193,4 +230,4 @@ def _chains():
     yield Case("a chain of one size and several shapes", "pointwise_chain", args, oracle=in_float32)
 
 
-POINTWISE = [*_contiguous(), *_strided(), *_copies(), *_chains()]
+POINTWISE = [*_contiguous(), *_strided(), *_copies(), *_integers(), *_joined(), *_chains()]
