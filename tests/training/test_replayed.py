@@ -60,7 +60,7 @@ class Gradients(training.Callback):
     def epoch(self, trainer, row):
         row["norms"] = self.norms
         for group in trainer.step.optimizer.param_groups:
-            group["momentum"] = [0.0, 0.5, 0.9][row["epoch"] % 3]
+            group["momentum"] = [0.9, 0.0, 0.5][row["epoch"] % 3]
         trainer.model[5].bias.requires_grad_(False)
 
 class Changes(Gradients):
