@@ -374,7 +374,7 @@ def test_a_plan_of_many_levels_has_its_driver_before_the_first_replay(monkeypatc
     for levels, loads in ((1, []), (3, ["load"])):
         assembly, x = BACKEND.assembly(), array(1 << 16)
         pieces = [assembly.call("unary", (x, x, "exp"), {}) for _ in range(levels)]
-        assembly.finish([[(piece, 0)] for piece in pieces])
+        assembly.finish([[(piece, 0)] for piece in pieces], {})
         assert calls == loads
 
 
