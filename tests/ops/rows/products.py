@@ -58,6 +58,7 @@ MATRICES = [
     ((7,), (7,)),
 ]
 LAYERS = [(1, 1, 1), (7, 13, 5), (128, 400, 120), (130, 17, 33), (33, 517, 10), (0, 3, 2)]
+FINISHED_LAYERS = [(7, 13, 5), (130, 17, 33), (0, 3, 2)]
 
 PRODUCTS = [
     Row(
@@ -116,7 +117,7 @@ PRODUCTS = [
             [matmul.Linear, matmul.LinearBackward] if activation not in GELUS else [matmul.Linear],
             functools.partial(_linear_after, activation),
             functools.partial(_oracle_after, activation),
-            [[normal(m, k), normal(n, k, scale=k**-0.5), normal(n), normal(m, n)] for m, k, n in LAYERS],
+            [[normal(m, k), normal(n, k, scale=k**-0.5), normal(n), normal(m, n)] for m, k, n in FINISHED_LAYERS],
             size=lambda *x, least=activation == "sigmoid": _linear_size(*x) + least,
             twice=True,
         )
