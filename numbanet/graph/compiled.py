@@ -21,6 +21,7 @@ from numbanet.graph.python_state import compare_states, python_state
 from numbanet.graph.structure import flatten
 from numbanet.graph.trace import Trace
 from numbanet.graph.watch import Context, Labelled, Watch
+from numbanet.kernels import memory
 from numbanet.kernels.array import Array
 from numbanet.kernels.backend import Backend
 from numbanet.kernels.threads import get_num_threads
@@ -239,6 +240,7 @@ class CompiledFunction:
 
     def _make(self, key: CallKey, trace: Trace) -> None:
         plan = make_plan(trace, _backend_of(trace))
+        memory.empty_cache()  # what recordings took, which a replay has no use for
         self._executables[key] = Executable(plan, self._arena, self._blocks)
 
     def _warn(self, declared: CallKey) -> None:
