@@ -105,8 +105,8 @@ BARS = (
         lambda record: _pair(scaling(record)), each=1.8,
     ),
     Bar(
-        "training steps of sequence networks",
-        lambda record: record["workload"].removeprefix("training/") in SEQUENCES, _against("torch"), mean=1.6,
+        "compiled training steps of sequence networks",
+        lambda record: record["workload"].removeprefix("compiled/") in SEQUENCES, _against("torch"), mean=1.6,
         each=1.1, aim=2.0,
     ),
     Bar("text by a GPT, one stream, against PyTorch with a cache", _family("generation"), _against("torch"), each=3.0),

@@ -92,4 +92,4 @@ def test_bars_are_those_of_the_issue() -> None:
     assert asked[bar("memory-bound").text] == (1.5, 1.0, None)
     assert asked[bar("optimisers").text] == (None, 0.95, None)
     assert asked[bar("attention").text] == (1.3, 1.0, None)
-    assert asked[bar("training steps of sequence").text] == (1.6, 1.1, 2.0)
+    assert asked[bar("compiled training steps of sequence").text] == (1.6, 1.1, 2.0)
