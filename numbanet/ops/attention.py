@@ -308,7 +308,9 @@ def _causal(query: Tensor, key: Tensor, lengths: Tensor | None, causal: str | No
     seen = j < length
     if causal is not None:
         seen = seen & (j <= i + (0 if causal == "start" else length - queries))
-    return query.new_tensor(seen.reshape(-1, 1, *seen.shape[-2:]) if seen.ndim > 1 else seen[None])
+    if seen.ndim > 1:
+        seen = seen.reshape(seen.shape[0] if seen.ndim == 4 else 1, 1, *seen.shape[-2:])
+    return query.new_tensor(seen if seen.ndim > 1 else seen[None])
 
 
 def drop_factors(weights: Tensor, dropout: Dropout) -> Tensor:

@@ -32,6 +32,7 @@ class Replayed:
         self._counts: dict[Any, int] = {}
         self._recorded: set[Any] = set()
         self._is_full = False
+        self._said: set[str] = set()
 
     def __call__(self, *arguments: Any) -> Any:
         options = [
@@ -59,7 +60,9 @@ class Replayed:
         return False
 
     def _say(self, why: str) -> None:
-        self._tell(f"training steps are not replayed: {why}")
+        if why not in self._said:  # other options of the optimiser are another recording, with the same reason
+            self._said.add(why)
+            self._tell(f"training steps are not replayed: {why}")
 
 
 def _shapes(value: Any) -> Any:

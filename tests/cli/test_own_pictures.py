@@ -109,7 +109,7 @@ def test_a_folder_of_many_sizes(command, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--augment", "crop(padding=x)"], "crop: padding must be a whole number 0 or more, not 'x'"),
+        (["--augment", "crop(padding=x)"], "crop: padding must be a whole number from 0 to 10000, not 'x'"),
         (["--augment", "blur(kernel_size=99)"], "kernel_size=99 needs pictures of 50 pixels or more"),
         (["--image-size", "64"], "image_size is for folders of pictures; those of digits keep their size"),
     ],

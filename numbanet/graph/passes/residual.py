@@ -29,6 +29,8 @@ def _fuse(editor: Editor, slot: int, add: Call, a: Array, other: Array) -> bool:
         return False
     if out.shape != a.shape or other.storage is a.storage:
         return False
+    if other.storage is out.storage:  # a layer writes parts of its result before it reads the residual
+        return False
     at = made_by(editor, a, slot)
     layer = editor.slots[at] if at is not None else None
     if layer is None or not _takes_residual(layer, a) or out.dtype is not a.dtype:

@@ -36,6 +36,17 @@ def test_a_norm_a_sum_and_a_relu(name, norm, turned):
     assert call.arguments["activation"] == "relu"
 
 
+def test_the_sum_lies_where_the_residual_does(backend):
+    """A product of two blocks writes the first before it could read what it is added to."""
+    x, w, total = (nb.randn(*shape) for shape in ((9, 300), (300, 20), (9, 20)))
+    expected = total + x @ w
+    compiled = nb.compile(lambda x, w, total: total.add_(x @ w))
+    for _ in range(3):
+        result = total.clone()
+        compiled(x, w, result)
+        assert (result == expected).all().item()
+
+
 def test_in_place(name, norm):
     assert names(planned(lambda x, r: norm(x).add_(r) * 2, arrays(SHAPE, SHAPE))) == [name, "binary"]
 
