@@ -188,6 +188,7 @@ def test_without_the_mode_nothing_is_checked(tmp_path):
         plant("an element written", tmp_path, NUMBANET_CHECK="0")
 
 
+@pytest.mark.slow  # .ci/all has a whole leg of it
 def test_some_kernels_stay_inside_their_buffers():
     assert int(run_child(CASES.format(names=FEW), **ON)) >= 10
 

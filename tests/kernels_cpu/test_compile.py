@@ -58,7 +58,14 @@ def test_few_kernels_and_one_thread_need_no_child(tmp_path, names, threads, tota
     assert (started, here, loaded) == (0, total, True)
 
 
-@pytest.mark.parametrize("script", ["exit 3", "read name", "read name; echo $name; read name"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("exit 3", marks=pytest.mark.slow),
+        pytest.param("read name", marks=pytest.mark.slow),
+        "read name; echo $name; read name",
+    ],
+)
 def test_a_child_that_dies_loses_nothing(tmp_path, script):
     """At once, or with a kernel taken, or with its second: this process compiles it, and the count is right."""
     shell = tmp_path / "child"

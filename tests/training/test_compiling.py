@@ -40,8 +40,11 @@ print(*ready())
     "changes",
     [
         {"model": "lenet5", "model_options": {}},
-        {"model": "lenet5", "model_options": {"activation": "tanh", "pool": "avg"}, "optimizer": "adam"},
-        {"optimizer": "adamw", "validation": 0.1, "label_smoothing": 0.1},
+        pytest.param(
+            {"model": "lenet5", "model_options": {"activation": "tanh", "pool": "avg"}, "optimizer": "adam"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"optimizer": "adamw", "validation": 0.1, "label_smoothing": 0.1}, marks=pytest.mark.slow),
         {
             "optimizer": "rmsprop",
             "class_weights": "balanced",
@@ -52,7 +55,7 @@ print(*ready())
             "decay_all": False,
             "weight_decay": 0.01,
         },
-        {"loss": "smooth_l1"},
+        pytest.param({"loss": "smooth_l1"}, marks=pytest.mark.slow),
     ],
     ids=["lenet5", "lenet5 of 1998", "mlp", "mlp with everything", "mlp, another loss"],
 )
