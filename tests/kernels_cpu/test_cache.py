@@ -51,6 +51,18 @@ def test_the_next_process_compiles_nothing(tmp_path):
     assert use(folder, threads=2) == (0, 1)
 
 
+PRODUCT = "matmul(out, x, backend.from_buffer(np.zeros((4000, 4000), np.float32)))"
+
+
+def test_kernels_that_close_over_device_functions_are_found_again(tmp_path):
+    def compiled() -> int:
+        code = USE.format(call=PRODUCT, threads=1)
+        return int(run_child(code, NUMBANET_CACHE_DIR=str(tmp_path / "cache")).split()[0])
+
+    assert compiled() > 0
+    assert compiled() == 0
+
+
 def test_processes_that_start_at_once(tmp_path):
     """Four fill one empty cache; all succeed, and a fifth compiles nothing."""
     command = [sys.executable, "-P", "-c", USE.format(call=RELU, threads=2)]

@@ -196,6 +196,11 @@ class KernelCache(FunctionCache):
 
     _impl_class = _KernelCacheImpl
 
+    def _index_key(self, sig, codegen):
+        # The folder's name holds the module's hash, the file's that of the kernel. What a kernel closes over is left
+        # out: device functions are pickled with a number of the process, by which none would be found again.
+        return sig, codegen.magic_tuple()
+
     def load_overload(self, sig, target_context):
         try:
             return super().load_overload(sig, target_context)
