@@ -51,8 +51,8 @@ def arithmetic_of(code, x, y):
 
 
 @device_function
-def comparison_of(code, x, y):
-    """A mask."""
+def ordered(code, x, y):
+    """Whether x and y, vectors or numbers, are equal or ordered so; the code is one of EQ … GE."""
     if code == EQ:
         return x == y
     if code == NE:
@@ -63,8 +63,14 @@ def comparison_of(code, x, y):
         return x <= y
     if code == GT:
         return x > y
-    if code == GE:
-        return x >= y
+    return x >= y
+
+
+@device_function
+def comparison_of(code, x, y):
+    """A mask."""
+    if code <= GE:
+        return ordered(code, x, y)
     x, y = x != splat(ZERO), y != splat(ZERO)
     if code == AND:
         return x & y

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
-from numbanet.kernels.cpu.binary import AND, COMPARISONS, EQ, GE, GT, LE, LT, NE, OR
+from numbanet.kernels.cpu.binary import AND, COMPARISONS, GE, OR, ordered
+from numbanet.kernels.cpu.elementwise import named_after
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.lines import line_begin, line_step, lines_of, piece, tasks_of
 from numbanet.kernels.cpu.simd.pointers import INT64, U8
@@ -61,69 +63,53 @@ def arithmetic_of(code, x, y):
 
 @device_function
 def is_so(code, x, y):
-    """Whether x and y compare so."""
-    if code == EQ:
-        return x == y
-    if code == NE:
-        return x != y
-    if code == LT:
-        return x < y
-    if code == LE:
-        return x <= y
-    if code == GT:
-        return x > y
-    if code == GE:
-        return x >= y
+    """Whether x and y compare so, as a byte."""
+    if code <= GE:
+        return np.uint8(ordered(code, x, y))
     if code == AND:
-        return x != 0 and y != 0
+        return np.uint8(x != 0 and y != 0)
     if code == OR:
-        return x != 0 or y != 0
-    return (x != 0) != (y != 0)
+        return np.uint8(x != 0 or y != 0)
+    return np.uint8((x != 0) != (y != 0))
+
+
+def over_pairs(function: Callable) -> Callable:
+    """The walk that does out = function(code, x, y), number by number, in the lines of the tasks; any steps."""
+
+    def walk(a, start, stop):
+        out_step, x_step, y_step = line_step(a.lines, 0), line_step(a.lines, 1), line_step(a.lines, 2)
+        for task in range(start, stop):
+            first, last, begin, end = piece(a.lines, a.size, task)
+            for line in range(first, last):
+                out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
+                y = a.y + line_begin(a.lines, 2, line)
+                for i in range(begin, end):
+                    out[i * out_step] = function(a.code, x[i * x_step], y[i * y_step])
+        return 0
+
+    return device_function(named_after(function, walk))
+
+
+_arithmetic_walk = over_pairs(arithmetic_of)
+_comparison_walk = over_pairs(is_so)
 
 
 @kernel(Integers)
 def integer_arithmetic(start, stop, row, scratch):
     """out = x + y, x − y, x · y, maximum or minimum, by the code."""
-    a = unpack(row, Integers)
-    steps = line_step(a.lines, 0), line_step(a.lines, 1), line_step(a.lines, 2)
-    for task in range(start, stop):
-        first, last, begin, end = piece(a.lines, a.size, task)
-        for line in range(first, last):
-            out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
-            y = a.y + line_begin(a.lines, 2, line)
-            for i in range(begin, end):
-                out[i * steps[0]] = arithmetic_of(a.code, x[i * steps[1]], y[i * steps[2]])
-    return 0
+    return _arithmetic_walk(unpack(row, Integers), start, stop)
 
 
 @kernel(IntegerComparison)
 def integer_comparison(start, stop, row, scratch):
     """out (bytes) = whether x and y compare so, by the code."""
-    a = unpack(row, IntegerComparison)
-    steps = line_step(a.lines, 0), line_step(a.lines, 1), line_step(a.lines, 2)
-    for task in range(start, stop):
-        first, last, begin, end = piece(a.lines, a.size, task)
-        for line in range(first, last):
-            out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
-            y = a.y + line_begin(a.lines, 2, line)
-            for i in range(begin, end):
-                out[i * steps[0]] = np.uint8(is_so(a.code, x[i * steps[1]], y[i * steps[2]]))
-    return 0
+    return _comparison_walk(unpack(row, IntegerComparison), start, stop)
 
 
 @kernel(Bits)
 def bool_comparison(start, stop, row, scratch):
     """out = whether the bytes x and y compare so, by the code."""
-    a = unpack(row, Bits)
-    steps = line_step(a.lines, 0), line_step(a.lines, 1), line_step(a.lines, 2)
-    for task in range(start, stop):
-        first, last, begin, end = piece(a.lines, a.size, task)
-        for line in range(first, last):
-            out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
-            y = a.y + line_begin(a.lines, 2, line)
-            for i in range(begin, end):
-                out[i * steps[0]] = np.uint8(is_so(a.code, x[i * steps[1]], y[i * steps[2]]))
-    return 0
+    return _comparison_walk(unpack(row, Bits), start, stop)
 
 
 def of_two(program, out, x, y, function: str) -> bool:
