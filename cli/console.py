@@ -69,6 +69,8 @@ class TerminalReporter(PlainReporter):
 
     def compiling(self, done: int, total: int) -> None:
         self._show("compiling", "compiling kernels, first run only:", done, total, f"{done} of {total}")
+        if done == total:
+            self._hide()
 
     def progress(self, epoch: int, batch: int, loss: float) -> None:
         done, total = (epoch - 1) * self.steps + batch, self.epochs * self.steps
@@ -80,6 +82,11 @@ class TerminalReporter(PlainReporter):
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, soft_wrap=True)
+
+    def _hide(self) -> None:
+        self.bar.stop()
+        self.bar.remove_task(self.task)
+        self.kind, self.task = "", None
 
     def _show(self, kind: str, text: str, done: int, total: int, note: str) -> None:
         if kind != self.kind:  # another bar, whose time is estimated anew

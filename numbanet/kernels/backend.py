@@ -29,6 +29,8 @@ class Backend(Protocol):
 
     name: str
     remembers: bool
+    compile_seconds: float
+    """The seconds that this process has waited for the compiler so far."""
 
     def allocate(self, nbytes: int) -> Storage:
         """A storage of nbytes bytes, 64-byte aligned, contents undefined."""

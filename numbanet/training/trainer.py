@@ -14,6 +14,7 @@ import numpy as np
 
 import numbanet
 from numbanet.graph import NonFiniteError
+from numbanet.kernels.backend import load_backend
 from numbanet.nn import Module
 from numbanet.optim import AveragedModel
 from numbanet.training import build, curves, snapshot
@@ -32,7 +33,7 @@ from numbanet.training.schedule import Schedule, effect_of_epochs
 from numbanet.training.snapshot import Progress
 from numbanet.training.step import Rules, TrainingStep
 from numbanet.training.tasks import make_task
-from numbanet.training.warmup import compile_kernels
+from numbanet.training.warmup import compile_first, compile_kernels
 from numbanet.version import __version__
 
 
@@ -65,11 +66,13 @@ class Trainer:
         self._started = time.perf_counter() if started is None else started
         build.check_names(config)
         self.config = config = build.use_machine(config)
+        self._compile_began = load_backend(config.backend).compile_seconds
         self.reporter = reporter or Reporter()
         self.out = out
         self.run: Run | None = None
         self.task = make_task(config, folder)
         self.data = self.task.data
+        compile_first(self.reporter.compiling)
         self.model = self.task.build_model()
         self.loader = self.task.loader(self.model)
         self.objective = self.task.objective()
@@ -79,6 +82,7 @@ class Trainer:
         self.progress = Progress()
         self._flag = InterruptFlag()
         self._session = 0.0  # seconds_total of earlier sessions
+        self._compiled = 0.0  # seconds_compile of earlier sessions
 
     @classmethod
     def resume(
@@ -105,6 +109,7 @@ class Trainer:
         trainer.run = run
         snapshot.put_back(trainer, checkpoint)
         trainer._session = trainer.progress.seconds_total
+        trainer._compiled = trainer.progress.seconds_compile
         note = effect_of_epochs(run.config, config)
         if note:
             trainer.reporter.note(note)
@@ -193,7 +198,7 @@ class Trainer:
             if self._flag.signal is not None and threading.current_thread() is threading.main_thread():
                 self._interrupt()  # what is saved already is where the run stands
 
-        seconds = compile_kernels(
+        compile_kernels(
             self.model,
             self._make_step,
             train_batches,
@@ -203,7 +208,6 @@ class Trainer:
             self.config.exact_batchnorm,
             replays=not self.config.eager,
         )
-        self.progress.seconds_compile += seconds
 
     def _train_epoch(self) -> None:
         """One pass over what is left of the epoch."""
@@ -292,7 +296,7 @@ class Trainer:
             if part is not None:
                 measures = self.task.evaluate(self.judged, part).measures
                 row |= {f"{name}_{measure}": value for measure, value in measures.items()}
-        return {**row, "seconds": round(self._session + time.perf_counter() - self._started, 3)}
+        return {**row, "seconds": round(self._seconds(), 3)}
 
     def _finish(self, parameters: int) -> dict[str, Any]:
         config, progress = self.config, self.progress
@@ -312,8 +316,8 @@ class Trainer:
             "parameters": parameters,
             **{key: value for key, value in last.items() if key.startswith(("train_", "validation_", "test_"))},
             "best": progress.best,
-            "seconds_total": round(self._session + time.perf_counter() - self._started, 3),
-            "seconds_compile": round(progress.seconds_compile, 3),
+            "seconds_total": round(self._seconds(), 3),
+            "seconds_compile": round(self._seconds_compile(), 3),
             "seconds_training": round(progress.seconds_training, 3),
             f"{self.task.unit}_per_second": round(progress.samples_total / progress.seconds_training, 1),
             "peak_rss_mb": peak_memory_mb(),
@@ -363,8 +367,16 @@ class Trainer:
 
     def _checkpoint(self) -> Checkpoint:
         """The state of the run now, copied."""
-        self.progress.seconds_total = self._session + time.perf_counter() - self._started
+        self.progress.seconds_total, self.progress.seconds_compile = self._seconds(), self._seconds_compile()
         return snapshot.take(self)
+
+    def _seconds(self) -> float:
+        """The seconds of the run, with those of earlier sessions."""
+        return self._session + time.perf_counter() - self._started
+
+    def _seconds_compile(self) -> float:
+        """Those in which it waited for the compiler."""
+        return self._compiled + load_backend(self.config.backend).compile_seconds - self._compile_began
 
     def _repair_best(self) -> None:
         """Write best.npz if the process was killed between the two checkpoints of an epoch."""

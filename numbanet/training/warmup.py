@@ -23,6 +23,13 @@ from numbanet.training.step import TrainingStep
 Progress = Callable[[int, int], None]
 
 
+def compile_first(progress: Progress) -> None:
+    """Compile what any model needs, in a process with an empty cache."""
+    backend = load_backend(numbanet.get_backend())
+    if hasattr(backend, "recording"):  # else there is nothing to compile
+        backend.compile_first(progress)
+
+
 def compile_kernels(
     model: Module,
     make_step: Callable[[Module], TrainingStep],
@@ -32,8 +39,8 @@ def compile_kernels(
     transform: Callable[[Any, np.ndarray, int], Any] | None = None,
     exact_batchnorm: bool = False,
     replays: bool = False,
-) -> float:
-    """Compile the kernels that training and evaluation on batches like these need; returns the seconds it took.
+) -> None:
+    """Compile the kernels that training and evaluation on batches like these need.
 
     A copy of the model takes two steps (the second one updates existing optimiser state) and an evaluation in
     which the back end notes the kernels instead of running them; ``transform`` is the one of the loader, which takes
@@ -41,7 +48,7 @@ def compile_kernels(
     """
     backend = load_backend(numbanet.get_backend())
     if not hasattr(backend, "recording"):  # nothing to compile there
-        return 0.0
+        return
     random_state = random.get_state()
     try:
         with backend.recording() as kernels:
@@ -60,7 +67,7 @@ def compile_kernels(
                     step.objective.total(step.forward(inputs), targets)
     finally:
         random.set_state(random_state)
-    return backend.compile(kernels, progress=progress)
+    backend.compile(kernels, progress=progress)
 
 
 def _take_steps(step: TrainingStep, inputs: Any, targets: Any, replays: bool) -> None:

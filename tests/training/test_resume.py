@@ -228,13 +228,6 @@ def check_killed(steps: list[int]) -> None:
     assert content(Path("run")) == content(Path("alone"))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
-def test_killed_at_random_moments(tmp_path) -> None:
-    steps = killed_at_random(2, "numpy", tmp_path)
-    assert len(steps) == 2
-    check_killed(steps)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 @pytest.mark.parametrize("backend", BACKENDS)

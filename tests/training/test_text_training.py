@@ -80,7 +80,7 @@ def test_resumed_from_every_step(kind):
     steps = len(first.loader)
     assert len(seen) == 2 * steps
     assert steps > 3
-    for number in (0, 1, steps - 2, steps - 1, steps, steps + 1, 2 * steps - 2):
+    for number in (1, steps - 1, steps, 2 * steps - 2):
         folder = Path(f"run{number}")
         run = Run.create(folder, config, seen[number], first.task.files())
         best = seen[number].state["progress"]["best"]

@@ -112,14 +112,29 @@ class CpuBackend:
                 before |= self._local.recorded
             self._local.recorded = before
 
-    def compile(self, kernels: Iterable[Kernel], progress: Callable[[int, int], None] | None = None) -> float:
+    def compile(self, kernels: Iterable[Kernel], progress: Callable[[int, int], None] | None = None) -> None:
         """Make these kernels ready: compile what the cache lacks, in processes side by side, and load all.
 
-        ``progress(done, total)`` is called for what had to be compiled. Returns the seconds spent on compiling.
+        ``progress(done, total)`` is called for what had to be compiled.
         """
         from numbanet.kernels.cpu.compile import compile_kernels
 
-        return compile_kernels(sorted(kernels, key=lambda kernel: kernel.name), progress)
+        compile_kernels(sorted(kernels, key=lambda kernel: kernel.name), progress)
+
+    def compile_first(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Compile what any model needs before its own kernels are known, if the cache lacks it."""
+        from numbanet.kernels.cpu import functions  # noqa: F401 - defines the kernels
+        from numbanet.kernels.cpu.compile import FIRST, compile_missing
+        from numbanet.kernels.cpu.kernel import KERNELS
+
+        compile_missing([KERNELS[name] for name in FIRST], progress)
+
+    @property
+    def compile_seconds(self) -> float:
+        """The seconds that this process has waited for the compiler so far."""
+        from numbanet.kernels.cpu.clock import CLOCK
+
+        return CLOCK.seconds
 
     def info(self) -> dict[str, object]:
         """Lanes, threading layer, cache folder, versions and kernels: what ``numbanet info`` prints."""

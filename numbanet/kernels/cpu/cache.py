@@ -22,6 +22,7 @@ import llvmlite
 import numba
 from llvmlite import binding
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
+from numba.core.runtime import rtsys
 
 from numbanet.kernels.cpu import target
 
@@ -202,8 +203,12 @@ class KernelCache(FunctionCache):
         return sig, codegen.magic_tuple()
 
     def load_overload(self, sig, target_context):
+        # Without Numba's refresh of the context, which imports the implementation of everything that can be compiled:
+        # two thirds of a second of every start. The compiler refreshes it by itself; what is compiled already needs
+        # the symbols of Numba's runtime.
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
         except Exception:
             return None
 

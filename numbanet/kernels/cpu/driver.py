@@ -18,7 +18,8 @@ from numba.extending import intrinsic
 
 from numbanet.kernels.cpu import layer
 from numbanet.kernels.cpu.arguments import CHUNK, TASKS
-from numbanet.kernels.cpu.cache import kernel_cache
+from numbanet.kernels.cpu.cache import is_cached, kernel_cache
+from numbanet.kernels.cpu.clock import CLOCK, collector_paused
 from numbanet.kernels.cpu.kernel import device_function
 from numbanet.kernels.cpu.words import call_kernel, claim, peek, place, poke
 
@@ -176,6 +177,7 @@ class Driver:
 
     def __init__(self, function, parallel: bool) -> None:
         self.function = function
+        self.name = f"driver:{function.__name__}"
         self.parallel = parallel
         self.seconds = 0.0
         self._dispatcher = None
@@ -185,19 +187,28 @@ class Driver:
         """The compiled function; compiles or loads it at the first call."""
         return self._dispatcher or self._load()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing needs to be compiled."""
+        return self._dispatcher is not None or is_cached(self.function.__module__, self.function.__name__)
+
     def _load(self):
         begin = time.perf_counter()
         if self.parallel:
             layer.choose_layer()  # before Numba loads one on its own
         dispatcher = njit(parallel=self.parallel, nogil=True, error_model="numpy")(self.function)
         dispatcher._cache = kernel_cache(self.function, self.function.__name__)
-        dispatcher.compile(WORDS)
+        with collector_paused():
+            dispatcher.compile(WORDS)
         dispatcher.disable_compile()
         self._dispatcher = dispatcher
         self.seconds = time.perf_counter() - begin
+        if not dispatcher.stats.cache_hits:
+            CLOCK.add(self.seconds)
         return dispatcher
 
 
 PARALLEL = Driver(replay, parallel=True)
 ONE_REGION = Driver(replay_in_one_region, parallel=True)
 SERIAL = Driver(replay_on_one_thread, parallel=False)
+DRIVERS = {one.name: one for one in (PARALLEL, ONE_REGION, SERIAL)}

@@ -16,6 +16,7 @@ from numba.core.ccallback import CFunc
 
 from numbanet.kernels.cpu.arguments import ROW, RowWriter, row_writer
 from numbanet.kernels.cpu.cache import is_cached, kernel_cache
+from numbanet.kernels.cpu.clock import CLOCK, collector_paused
 from numbanet.kernels.cpu.library import DeviceCompiler, KernelCompiler
 
 KERNEL = types.int64(types.int64, types.int64, ROW, types.int64)
@@ -51,7 +52,7 @@ class Kernel:
         return is_cached(self.function.__module__, self.name)
 
     def _load(self) -> int:
-        with _compile_lock:
+        with _compile_lock, collector_paused():
             if not self._address:
                 begin = time.perf_counter()
                 compiled = CFunc(
@@ -62,6 +63,8 @@ class Kernel:
                 self._compiled = compiled
                 self._address = compiled.address
                 self.seconds = time.perf_counter() - begin
+                if not compiled.cache_hits:
+                    CLOCK.add(self.seconds)
         return self._address
 
     def __repr__(self) -> str:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from llvmlite.binding import create_pass_builder, create_pipeline_tuning_options
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.typed_passes import NativeLowering
+
+from numbanet.kernels.cpu.lowering import LowerKernel
 
 
 class PlainLibrary(JITCodeLibrary):
@@ -78,8 +81,11 @@ class RememberingContext:
 
 
 _remembering: dict[int, RememberingContext] = {}
-NEEDLESS = {"WithLift", "InlineClosureLikes", "MakeFunctionToJitFunction", "InlineOverloads", "NopythonRewrites"}
-"""Passes for what kernels do not hold: ``with`` blocks, closures, NumPy expressions."""
+NEEDLESS = {
+    "WithLift", "InlineClosureLikes", "MakeFunctionToJitFunction", "InlineOverloads", "NopythonRewrites",
+    "IRLegalization",
+}  # fmt: skip
+"""Passes for what kernels do not hold: ``with`` blocks, closures, NumPy expressions, objects that must be deleted."""
 
 
 def _compiler(library_class: type[JITCodeLibrary]) -> type[Compiler]:
@@ -94,7 +100,11 @@ def _compiler(library_class: type[JITCodeLibrary]) -> type[Compiler]:
         def define_pipelines(self) -> list:
             pipelines = super().define_pipelines()
             for pipeline in pipelines:
-                pipeline.passes = [one for one in pipeline.passes if one[0].__name__ not in NEEDLESS]
+                pipeline.passes = [
+                    (LowerKernel, text) if one is NativeLowering else (one, text)
+                    for one, text in pipeline.passes
+                    if one.__name__ not in NEEDLESS
+                ]
             return pipelines
 
     return LibraryCompiler

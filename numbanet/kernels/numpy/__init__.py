@@ -115,6 +115,7 @@ class NumpyBackend:
 
     name = "numpy"
     remembers = False
+    compile_seconds = 0.0
 
     def __init__(self) -> None:
         self._local = threading.local()
