@@ -9,6 +9,7 @@ from typing import Any
 
 from numbanet.graph.capture import record
 from numbanet.graph.compare import settle
+from numbanet.graph.cost import bytes_of_call
 from numbanet.graph.errors import GraphError
 from numbanet.graph.lower import Call
 from numbanet.graph.plan import Plan, make_plan, used_buffers
@@ -69,9 +70,9 @@ def lines_of(plan: Plan) -> list[Line]:
     """The calls by level, in the order of the recording within one."""
     lines = []
     for call in plan.calls:
-        nbytes = sum(array.size * array.dtype.itemsize for array in (*call.reads, *call.writes))
         last = call.level + max(1, len(call.piece.levels)) - 1
-        lines.append(Line(call.level, last, call, call.writes[0].shape if call.writes else (), nbytes))
+        shape = call.writes[0].shape if call.writes else ()
+        lines.append(Line(call.level, last, call, shape, bytes_of_call(call)))
     return sorted(lines, key=lambda line: line.level)
 
 

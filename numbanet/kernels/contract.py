@@ -352,6 +352,14 @@ def batch_norm_backward(
     weight·ρ·g."""
 
 
+@declare(writes=("weight_out", "bias_out"))
+def batch_norm_fold(weight_out, bias_out, weight, bias, norm_weight, norm_bias, mean, var, eps: float):
+    """weight_out (o, k) = weight·s and bias_out (o,) = norm_bias + (bias − mean)·s, s = norm_weight/√(var + eps).
+
+    So W·x + b with these is the batch norm, not training, of what it is with weight and bias. bias, norm_weight and
+    norm_bias (o,) may be None."""
+
+
 @declare(writes=("statistics",))
 def group_norm(out, statistics, x, weight, bias, residual, groups: int, eps: float, activation: str | None = None):
     """As batch_norm when training, with μ and ρ of each group of c/groups channels of each sample: statistics

@@ -1,7 +1,7 @@
 """Passes: each takes the calls of a recorded function, in order, and returns fewer or cheaper ones that do the same.
 
-``PASSES`` lists them in the order in which they are done. All of them keep every bit: what they put together is the
-same arithmetic in the same order.
+``PASSES`` lists them in the order in which they are done. All but ``fold_batch_norms`` keep every bit: what they put
+together is the same arithmetic in the same order.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from numbanet.graph.passes.activation import fuse_activations
+from numbanet.graph.passes.batch_norm import fold_batch_norms
 from numbanet.graph.passes.chains import fuse_chains
 from numbanet.graph.passes.constants import fold_constants
 from numbanet.graph.passes.dead import drop_unread
@@ -27,6 +28,7 @@ PASSES: tuple[Pass, ...] = (
     fold_constants,
     fuse_residuals,
     fuse_activations,
+    fold_batch_norms,
     fuse_masks,
     fuse_chains,
     overwrite_inputs,

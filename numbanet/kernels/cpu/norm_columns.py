@@ -16,7 +16,8 @@ from numbanet.kernels.cpu.norm_common import (
     join_gradients,
     join_moments,
 )
-from numbanet.kernels.cpu.simd.vector import fma, load, load_first, select, splat, store, store_first
+from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
+from numbanet.kernels.cpu.simd.vector import fma, load, select, splat, store, store_first
 
 PART = 256
 """Samples of a part: one float32 sum a lane."""
@@ -26,12 +27,6 @@ COLUMNS = 128
 """Columns of a task of the passes that sum, at most: of whole rows."""
 SCRATCH = 3 * COLUMNS
 SAMPLES_OF_A_SHIFT = 16
-
-
-@device_function
-def load_some(x, i, n):
-    """load_first, without its mask where there are 16."""
-    return load(x, i) if n >= 16 else load_first(x, i, n)
 
 
 @device_function
@@ -55,7 +50,7 @@ def column_means(x, width, columns, samples, memory):
     for j in range(0, columns, 16):
         total = splat(np.float32(0))
         for i in range(samples):
-            total = total + load_some(x, i * width + j, columns - j)
+            total = total + load_upto(x, i * width + j, columns - j)
         store(memory, j, total * share)
         store(memory, COLUMNS + j, splat(np.float32(0)))
         store(memory, 2 * COLUMNS + j, splat(np.float32(0)))
@@ -75,7 +70,7 @@ def part_moments(p, first_line, last_line, part, memory):
             n = columns - j
             shift, total, squares = load(memory, j), load(memory, COLUMNS + j), load(memory, 2 * COLUMNS + j)
             for sample in range(i, min(i + 4, size)):
-                d = load_some(x, sample * width + j, n) - shift
+                d = load_upto(x, sample * width + j, n) - shift
                 total, squares = total + d, fma(d, d, squares)
             store(memory, COLUMNS + j, total)
             store(memory, 2 * COLUMNS + j, squares)
@@ -126,12 +121,12 @@ def spread_columns(start, stop, row, scratch):
 @device_function
 def normal_at(p, i, column, n):
     """(x − mean)·scale + bias, and what follows, for n elements from i on."""
-    value = load_some(p.x, i, n) - load_some(p.coefficients, column, n)
+    value = load_upto(p.x, i, n) - load_upto(p.coefficients, column, n)
     value = fma(
-        value, load_some(p.coefficients, p.spread + column, n), load_some(p.coefficients, 2 * p.spread + column, n)
+        value, load_upto(p.coefficients, p.spread + column, n), load_upto(p.coefficients, 2 * p.spread + column, n)
     )
     if not is_null(p.residual):
-        value = value + load_some(p.residual, i, n)
+        value = value + load_upto(p.residual, i, n)
     if p.relu:
         value = select(value < splat(np.float32(0)), splat(np.float32(0)), value)
     return value
@@ -178,23 +173,14 @@ def normalise_column_rows(start, stop, row, scratch):
 
 
 @device_function
-def store_some(out, i, value, n):
-    """store_first, which is slow, only where it must be."""
-    if n >= 16:
-        store(out, i, value)
-    else:
-        store_first(out, i, value, n)
-
-
-@device_function
 def gradient_behind(p, i, distance, scale, bias, n):
     """The gradient of n elements from i on where the output is not at or below 0."""
     zero = splat(np.float32(0))
-    g = load_some(p.grad, i, n)
+    g = load_upto(p.grad, i, n)
     if p.relu == RELU_OF_INPUT:
         g = select(fma(distance, scale, bias) <= zero, zero, g)
     elif p.relu == RELU_OF_OUTPUT:
-        g = select(load_some(p.y, i, n) <= zero, zero, g)
+        g = select(load_upto(p.y, i, n) <= zero, zero, g)
     return g
 
 
@@ -207,16 +193,16 @@ def part_gradient_sums(p, first_line, last_line, part, memory):
     for i in range(first, last, 4):
         for j in range(0, columns, 16):
             n, at = columns - j, column + j
-            mean, scale = load_some(p.coefficients, at, n), load_some(p.coefficients, p.spread + at, n)
-            bias = load_some(p.coefficients, 2 * p.spread + at, n)
+            mean, scale = load_upto(p.coefficients, at, n), load_upto(p.coefficients, p.spread + at, n)
+            bias = load_upto(p.coefficients, 2 * p.spread + at, n)
             total = load(memory, j) if i > first else zero
             products = load(memory, COLUMNS + j) if i > first else zero
             for sample in range(i, min(i + 4, last)):
                 place = sample * width + at
-                distance = load_some(p.x, place, n) - mean
+                distance = load_upto(p.x, place, n) - mean
                 g = gradient_behind(p, place, distance, scale, bias, n)
                 if not is_null(p.residual):
-                    store_some(p.residual, place, g, n)
+                    store_upto(p.residual, place, g, n)
                 total, products = total + g, fma(g, distance, products)
             store(memory, j, total)
             store(memory, COLUMNS + j, products)
@@ -240,11 +226,11 @@ def column_gradient_sums(start, stop, row, scratch):
 def column_gradient_at(p, i, column, n):
     """scale·g + factor·(x − mean) + constant, or scale·g where the statistics were given."""
     c = p.coefficients
-    distance, scale = load_some(p.x, i, n) - load_some(c, column, n), load_some(c, p.spread + column, n)
-    g = gradient_behind(p, i, distance, scale, load_some(c, 2 * p.spread + column, n), n)
+    distance, scale = load_upto(p.x, i, n) - load_upto(c, column, n), load_upto(c, p.spread + column, n)
+    g = gradient_behind(p, i, distance, scale, load_upto(c, 2 * p.spread + column, n), n)
     if p.training == 0:
         return scale * g
-    factor, constant = load_some(c, 3 * p.spread + column, n), load_some(c, 4 * p.spread + column, n)
+    factor, constant = load_upto(c, 3 * p.spread + column, n), load_upto(c, 4 * p.spread + column, n)
     return fma(scale, g, fma(factor, distance, constant))
 
 

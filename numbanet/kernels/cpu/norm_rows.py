@@ -14,10 +14,10 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, is_null, unpack
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.norm_columns import load_some, store_some
 from numbanet.kernels.cpu.norm_planes import BLOCK, add_distances
 from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32
+from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
 from numbanet.kernels.cpu.simd.vector import fma, lane_sum, load, load_first, splat, store, store_first
 
 ROWS_A_PART = 32
@@ -56,7 +56,7 @@ def row_total(x, columns):
         for i in range(begin, begin + n - 31, 32):
             one, two = one + load(x, i), two + load(x, i + 16)
         for i in range(begin + n // 32 * 32, begin + n, 16):
-            one = one + load_some(x, i, begin + n - i)
+            one = one + load_upto(x, i, begin + n - i)
         total += np.float64(lane_sum(one + two))
     return total
 
@@ -79,13 +79,13 @@ def row_moments(x, columns):
 @device_function
 def normal_with_weight(p, x, j, n, mean, rstd):
     """(x − μ)·ρ·weight + bias for n columns from j on."""
-    value = (load_some(x, j, n) - mean) * rstd
+    value = (load_upto(x, j, n) - mean) * rstd
     if not is_null(p.weight) and not is_null(p.bias):
-        value = fma(value, load_some(p.weight, j, n), load_some(p.bias, j, n))
+        value = fma(value, load_upto(p.weight, j, n), load_upto(p.bias, j, n))
     elif not is_null(p.weight):
-        value = value * load_some(p.weight, j, n)
+        value = value * load_upto(p.weight, j, n)
     elif not is_null(p.bias):
-        value = value + load_some(p.bias, j, n)
+        value = value + load_upto(p.bias, j, n)
     return value
 
 
@@ -112,8 +112,8 @@ def layer_norm_rows(start, stop, row, scratch):
 @device_function
 def weighted_gradient(p, grad, j, n):
     """grad · weight."""
-    g = load_some(grad, j, n)
-    return g if is_null(p.weight) else g * load_some(p.weight, j, n)
+    g = load_upto(grad, j, n)
+    return g if is_null(p.weight) else g * load_upto(p.weight, j, n)
 
 
 @device_function
@@ -126,12 +126,12 @@ def row_gradient_sums(p, line, totals, products):
         one, two = splat(np.float32(0)), splat(np.float32(0))
         for j in range(begin, min(begin + BLOCK, p.columns), 16):
             n = p.columns - j
-            normal, g = (load_some(x, j, n) - mean) * rstd, load_some(grad, j, n)
+            normal, g = (load_upto(x, j, n) - mean) * rstd, load_upto(grad, j, n)
             if not is_null(p.partial):
-                store_some(totals, j, load_some(totals, j, n) + g, n)
-                store_some(products, j, fma(g, normal, load_some(products, j, n)), n)
+                store_upto(totals, j, load_upto(totals, j, n) + g, n)
+                store_upto(products, j, fma(g, normal, load_upto(products, j, n)), n)
             if not is_null(p.weight):
-                g = g * load_some(p.weight, j, n)
+                g = g * load_upto(p.weight, j, n)
             one, two = one + g, fma(g, normal, two)
         total += np.float64(lane_sum(one))
         product += np.float64(lane_sum(two))
@@ -146,8 +146,8 @@ def row_gradient(p, line, mean_g, mean_product):
     middle, factor = splat(mean_g), splat(-mean_product)
     for j in range(0, p.columns, 16):
         n = p.columns - j
-        normal = (load_some(x, j, n) - mean) * rstd
-        store_some(out, j, fma(normal, factor, weighted_gradient(p, grad, j, n) - middle) * rstd, n)
+        normal = (load_upto(x, j, n) - mean) * rstd
+        store_upto(out, j, fma(normal, factor, weighted_gradient(p, grad, j, n) - middle) * rstd, n)
 
 
 @kernel(LayerNorm)
@@ -159,7 +159,7 @@ def layer_norm_gradient(start, stop, row, scratch):
         products = totals + p.columns
         if not is_null(p.partial):
             for j in range(0, 2 * p.columns, 16):
-                store_some(totals, j, splat(np.float32(0)), 2 * p.columns - j)
+                store_upto(totals, j, splat(np.float32(0)), 2 * p.columns - j)
         for line in range(part * p.rows_a_part, min((part + 1) * p.rows_a_part, p.rows)):
             mean_g, mean_product = row_gradient_sums(p, line, totals, products)
             if not is_null(p.out):

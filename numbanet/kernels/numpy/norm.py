@@ -60,6 +60,17 @@ def batch_norm(
 
 
 @quiet
+def batch_norm_fold(weight_out, bias_out, weight, bias, norm_weight, norm_bias, mean, var, eps):
+    scale = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(var.dtype)
+    if norm_weight is not None:
+        scale *= norm_weight
+    weight_out[...] = weight * scale[:, None]
+    bias_out[...] = ((0 if bias is None else bias) - mean) * scale
+    if norm_bias is not None:
+        bias_out += norm_bias
+
+
+@quiet
 def batch_norm_backward(
     out, residual_out, weight_out, bias_out, grad, x, y, statistics, weight, bias, training, activation=None
 ):

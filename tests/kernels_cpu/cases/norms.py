@@ -140,6 +140,29 @@ def _more():
     yield backward("given statistics, no sums, columns", SHAPES["matrix"], training=False, wanted=(0,))
 
 
+# --- folded into the weights before ----------------------------------------------------------------------------------
+def fold_error(case: Case, expected: list[np.ndarray]) -> list[np.ndarray]:
+    """A few ε of each term."""
+    _, _, weight, bias, norm_weight, norm_bias, mean, var, eps = case.args
+    scale = (1 if norm_weight is None else np.abs(norm_weight)) / np.sqrt(var + eps)
+    shift = (0 if bias is None else np.abs(bias)) + np.abs(mean)
+    size = shift * scale + (0 if norm_bias is None else np.abs(norm_bias))
+    return [4 * EPSILON * np.abs(weight) * scale[:, None], 4 * EPSILON * size]
+
+
+def _folds():
+    for rows, columns in ((1, 1), (3, 7), (16, 144), (70, 33), (64, 576)):
+        for there in itertools.product((True, False), repeat=3):
+            name = f"batch_norm_fold ({rows}, {columns}), {there}"
+            bias, norm_weight, norm_bias = (
+                random(f"{kind} {name}", rows) if given else None
+                for kind, given in zip(("bias", "norm weight", "norm bias"), there, strict=True)
+            )
+            outs = (unset(rows, columns), unset(rows))
+            args = (*outs, random(name, rows, columns), bias, norm_weight, norm_bias, *_running(name, rows)[:2], 1e-5)
+            yield Case(name, "batch_norm_fold", args, (0, 1), fold_error)
+
+
 # --- statistics of each sample ---------------------------------------------------------------------------------------
 # (n, c, s), groups
 GROUPS = {
@@ -250,7 +273,7 @@ def _layer_norms():
 
 
 SPLIT = [*_batch_norms(), *_more(), *_group_norms()]
-NORMS = [*SPLIT, *_layer_norms()]
+NORMS = [*SPLIT, *_folds(), *_layer_norms()]
 
 
 def same_bits(case: Case) -> str:
