@@ -230,7 +230,10 @@ def test_simple_losses(backend):
         (lambda x: F.linear(x, nb.zeros(5, 6), activation="softplus"), ValueError, "unknown activation"),
         (lambda x: F.pad(x, (1, 2, 3)), RuntimeError, "pair a dimension"),
         (lambda x: F.pad(x, (-4, -4)), RuntimeError, "cuts off more"),
-        (lambda x: F.pad(x, (1, 1), mode="reflect"), NotImplementedError, "reflect"),
+        (lambda x: F.pad(x, (1, 1), mode="mirror"), NotImplementedError, "'reflect'"),
+        (lambda x: F.pad(x, (x.shape[-1], 1), mode="reflect"), RuntimeError, "takes at most"),
+        (lambda x: F.pad(x, (0, x.shape[-1] + 1), mode="circular"), RuntimeError, "takes at most"),
+        (lambda x: F.pad(x[:0], (0, 0) * (x.ndim - 1) + (1, 1), mode="replicate"), RuntimeError, "takes at most 0"),
     ],
 )
 def test_layer_errors(backend, call, error, message):
@@ -296,6 +299,21 @@ def test_pad(backend, pad):
     np.testing.assert_array_equal(found.detach().numpy(), wanted[cut])
     found.sum().backward()
     assert x.grad.sum().item() == (wanted[cut] != -1).sum()
+
+
+@pytest.mark.parametrize(("mode", "name"), [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")])
+@pytest.mark.parametrize("pad", [(1, 2), (0, 3, 2, 0), (1, -1), (-1, 2, 1, -1), (3, 3, 2, 2, 1, 1), (0, 0)], ids=str)
+def test_pad_with_its_own(backend, mode, name, pad):
+    """NumPy's values, each of which sends its gradient where it came from."""
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    x = nb.tensor(array, requires_grad=True)
+    borders = [(0, 0)] * (3 - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    kept = array[tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(borders, array.shape, strict=True))]
+    wanted = np.pad(kept, [(max(0, a), max(0, b)) for a, b in borders], mode=name)
+    found = F.pad(x, pad, mode)
+    np.testing.assert_array_equal(found.detach().numpy(), wanted)
+    found.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy().ravel(), np.bincount(wanted.astype(int).ravel(), minlength=24))
 
 
 def test_activations(backend):

@@ -14,6 +14,7 @@ from numbanet.nn.module import Module
 from numbanet.nn.parameter import Parameter
 from numbanet.tensor import Tensor
 
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 Pair = tuple[int, int]
 Single = tuple[int]
 
@@ -81,8 +82,9 @@ class _Convolution(Module):
                 raise ValueError("padding='same' is not supported for strided convolutions")
         elif min(self.padding) < 0:
             raise ValueError(f"padding must not be negative, but got {self.padding}")
-        if self.padding_mode != "zeros":
-            raise ValueError(f"padding_mode must be 'zeros', but got padding_mode='{self.padding_mode}'")
+        if self.padding_mode not in PADDING_MODES:
+            names = ", ".join(map(repr, PADDING_MODES))
+            raise ValueError(f"padding_mode must be one of {names}, but got padding_mode={self.padding_mode!r}")
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
@@ -93,13 +95,17 @@ class _Convolution(Module):
         yield self.weight
 
     def _padded(self, input: Tensor) -> tuple[Tensor, tuple[int, ...] | int | str]:
-        """The input and the padding to go with it: "same" of an even kernel leaves an odd number to pad, of which the
-        larger half goes behind, as in PyTorch."""
+        """The input and the padding to go with it: what the kernels do not pad is padded here. "same" of an even kernel
+        leaves an odd number to pad, of which the larger half goes behind, as in PyTorch."""
         spans = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        if self.padding != "same" or not any(span % 2 for span in spans):
+        zeros = self.padding_mode == "zeros"
+        if self.padding == "valid" or (zeros and (self.padding != "same" or not any(span % 2 for span in spans))):
             return input, self.padding
-        around = [side for span in reversed(spans) for side in (span // 2, span - span // 2)]
-        return F.pad(input, tuple(around)), 0
+        if self.padding == "same":
+            around = [side for span in reversed(spans) for side in (span // 2, span - span // 2)]
+        else:
+            around = [side for size in reversed(self.padding) for side in (size, size)]
+        return F.pad(input, tuple(around), "constant" if zeros else self.padding_mode), 0
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
@@ -111,6 +117,8 @@ class _Convolution(Module):
             text += f", groups={self.groups}"
         if self.bias is None:
             text += ", bias=False"
+        if self.padding_mode != "zeros":
+            text += f", padding_mode={self.padding_mode}"
         return text
 
 
@@ -119,8 +127,9 @@ class Conv2d(_Convolution):
 
     Input (n, in_channels, h, w), weight (out_channels, in_channels/groups, kh, kw), output (n, out_channels, oh, ow)
     with ``oh = ⌊(h + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1``. ``padding`` is a number, a pair, "valid"
-    (none) or "same" (output as large as the input, stride 1 only). Weight and bias start as PyTorch's: U(−β, β)
-    with β = 1/√(in_channels/groups · kh · kw).
+    (none) or "same" (output as large as the input, stride 1 only); ``padding_mode`` says what lies there: "zeros",
+    "reflect", "replicate" or "circular", as in :func:`numbanet.nn.functional.pad`. Weight and bias start as PyTorch's:
+    U(−β, β) with β = 1/√(in_channels/groups · kh · kw).
 
     Raises ValueError for channels that ``groups`` does not divide, sizes that are not positive, and unknown padding.
     """

@@ -17,6 +17,7 @@ from numbanet.nn._norm import batch_norm as batch_norm
 from numbanet.nn._norm import group_norm as group_norm
 from numbanet.nn._norm import instance_norm as instance_norm
 from numbanet.nn._norm import layer_norm as layer_norm
+from numbanet.nn._padding import pad as pad
 from numbanet.nn.functional_loss import binary_cross_entropy as binary_cross_entropy
 from numbanet.nn.functional_loss import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from numbanet.nn.functional_loss import cross_entropy as cross_entropy
@@ -35,7 +36,6 @@ from numbanet.nn.functional_pooling import max_pool1d as max_pool1d
 from numbanet.nn.functional_pooling import max_pool2d as max_pool2d
 from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
-from numbanet.ops.indexing import Put
 from numbanet.ops.local import LocallyConnected2d
 from numbanet.ops.matmul import BY_OUTPUT, LINEAR
 from numbanet.ops.pointwise import UNARY
@@ -227,27 +227,3 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if largest >= num_classes:
         raise RuntimeError(f"Class values must be smaller than num_classes: {largest} with {num_classes} classes.")
     return (tensor.unsqueeze(-1) == tensor.new_arange(num_classes)).long()
-
-
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
-    """input with value around it: pad holds (before, after) for the last dimension, then the one before it, …
-
-    Negative numbers cut off."""
-    if mode != "constant":
-        raise NotImplementedError(f"pad: mode {mode!r} is not available; there is: 'constant'")
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise RuntimeError(
-            f"pad needs a (before, after) pair a dimension, at most {input.ndim} pairs, got {tuple(pad)}"
-        )
-    borders = [(0, 0)] * (input.ndim - len(pad) // 2)
-    borders += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
-    inner, place, shape = [], [], []
-    for extent, (before, after) in zip(input.shape, borders, strict=True):
-        if extent + before + after < 0:
-            raise RuntimeError(f"pad {tuple(pad)} cuts off more than there is of shape {input.shape}")
-        inner.append(slice(max(0, -before), extent - max(0, -after), 1))
-        kept = inner[-1].stop - inner[-1].start
-        place.append(slice(max(0, before), max(0, before) + kept, 1))
-        shape.append(extent + before + after)
-    whole = input.new_full(shape, value)
-    return apply(Put(tuple(place), False), whole, input[tuple(inner)])

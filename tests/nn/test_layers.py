@@ -17,10 +17,10 @@ def data(*shape):
     return RANDOM.normal(size=shape).astype(np.float32)
 
 
-def naive_conv2d(x, weight, bias, stride, padding, dilation, groups):
+def naive_conv2d(x, weight, bias, stride, padding, dilation, groups, mode="constant"):
     """The definition, output pixel by output pixel, in float64. padding: (top, bottom, left, right)."""
     x, weight = x.astype(np.float64), weight.astype(np.float64)
-    x = np.pad(x, ((0, 0), (0, 0), padding[:2], padding[2:]))
+    x = np.pad(x, ((0, 0), (0, 0), padding[:2], padding[2:]), mode=mode)
     n, _, h, w = x.shape
     o, cg, kh, kw = weight.shape
     oh = (h - dilation[0] * (kh - 1) - 1) // stride[0] + 1
@@ -47,6 +47,10 @@ CONVOLUTIONS = [
     ((2, 3, (2, 4)), {"padding": "same", "dilation": (1, 3)}, (0, 1, 4, 5)),
     ((2, 3, 3), {"padding": "valid"}, (0, 0, 0, 0)),
     ((1, 1, 1), {}, (0, 0, 0, 0)),
+    ((3, 4, 3), {"padding": 1, "padding_mode": "reflect", "stride": 2}, (1, 1, 1, 1)),
+    ((3, 4, (3, 5)), {"padding": (1, 2), "padding_mode": "circular"}, (1, 1, 2, 2)),
+    ((2, 3, (2, 4)), {"padding": "same", "padding_mode": "replicate"}, (0, 1, 1, 2)),
+    ((2, 3, 3), {"padding": "valid", "padding_mode": "circular"}, (0, 0, 0, 0)),
 ]
 
 
@@ -56,7 +60,8 @@ def test_conv2d(backend, arguments, options, padding):
     x = data(2, arguments[0], 11, 13)
     bias = None if layer.bias is None else layer.bias.detach().numpy()
     weight = layer.weight.detach().numpy()
-    expected = naive_conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups)
+    mode = {"zeros": "constant", "replicate": "edge", "circular": "wrap"}.get(layer.padding_mode, layer.padding_mode)
+    expected = naive_conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups, mode)
     out = layer(nb.tensor(x))
     assert out.shape == expected.shape
     np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
@@ -200,7 +205,7 @@ def test_forms_of_dropout():
         ({"stride": 0}, r"stride must be positive, but got \(0, 0\)"),
         ({"dilation": (1, 2, 3)}, r"dilation must be an int or a tuple of two ints, but got \(1, 2, 3\)"),
         ({"stride": 1.5}, "stride must be an int or a tuple of two ints, but got 1.5"),
-        ({"padding_mode": "circular"}, "padding_mode must be 'zeros', but got padding_mode='circular'"),
+        ({"padding_mode": "mirror"}, "padding_mode must be one of 'zeros', .*, but got padding_mode='mirror'"),
     ],
 )
 def test_bad_convolutions(options, message):
@@ -218,6 +223,9 @@ PRINTED = {
     (
         "Conv2d(4, 8, kernel_size=(3, 1), stride=(2, 2), padding=(1, 0), dilation=(2, 2), groups=4, bias=False)"
     ): lambda: nn.Conv2d(4, 8, (3, 1), stride=2, padding=(1, 0), dilation=2, groups=4, bias=False),
+    "Conv2d(1, 2, kernel_size=(1, 1), stride=(1, 1), padding_mode=circular)": lambda: nn.Conv2d(
+        1, 2, 1, padding_mode="circular"
+    ),
     "Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1), padding=same)": lambda: nn.Conv2d(1, 2, 3, padding="same"),
     "AvgPool2d(kernel_size=2, stride=2, padding=0)": lambda: nn.AvgPool2d(2),
     "AdaptiveAvgPool2d(output_size=(1, 1))": lambda: nn.AdaptiveAvgPool2d((1, 1)),

@@ -102,6 +102,10 @@ CASES = [
     Case("mse_loss_sum", functional("mse_loss", reduction="sum"), ((6, 5), (6, 5))),
     Case("pad", functional("pad", pad=(1, 2, 0, 3)), ((2, 3, 4),)),
     Case("pad_value", functional("pad", pad=(1, 2), value=1.5), ((2, 3, 4),)),
+    *[
+        Case(f"pad_{mode}", functional("pad", pad=(2, 1, 0, 2), mode=mode), ((2, 3, 4, 5),))
+        for mode in ("reflect", "replicate", "circular")
+    ],
     Case("one_hot", functional("one_hot", num_classes=6), (LABELS,), grad=False),
 ]
 
