@@ -24,8 +24,8 @@ FLOAT32 = np.dtype(np.float32)
 
 
 def flops_of_call(call: Call) -> int:
-    """2 a multiply-add of convolutions, locally connected layers, products and their gradients, however a kernel does
-    them; 0 for the rest."""
+    """2 a multiply-add of convolutions, locally connected and recurrent layers, attention, products and the gradients
+    of these, however a kernel does them; 0 for the rest."""
     given = call.arguments
     if call.name == "matmul":
         return 2 * given["out"].size * given["a"].shape[-1]
@@ -37,7 +37,31 @@ def flops_of_call(call: Call) -> int:
         weight = given["out"] if call.name.endswith("weight_grad") else given["weight"]
         outputs = given["out"] if call.name == "locally_connected2d" else given["grad"]
         return 2 * outputs.size * weight.shape[1]
+    if call.name.startswith("recurrent"):
+        return 2 * _recurrent_products(given)
+    if call.name.startswith("attention"):
+        products = 2 if call.name.endswith("backward") else 1
+        return 2 * products * _attention_pairs(given) * (given["query"].shape[3] + given["value"].shape[3])
     return 0
+
+
+def _recurrent_products(given: dict) -> int:
+    """Multiply-adds of all times with the two matrices; backward: for the gradients that are wanted and the states'."""
+    times, batch, inputs = given["x"].shape
+    rows, hidden = given["weight_hh"].shape
+    if "grad" not in given:
+        return times * batch * rows * (inputs + hidden)
+    wanted = sum(inputs for name in ("x_out", "weight_ih_out") if given[name] is not None)
+    wanted += hidden * (1 + (given["weight_hh_out"] is not None))
+    return times * batch * rows * wanted
+
+
+def _attention_pairs(given: dict) -> int:
+    """Pairs of a query and a key that it may see, whatever masks and lengths hide."""
+    batch, heads, queries, _ = given["query"].shape
+    keys = given["key"].shape[2]
+    seen = sum(min(i + 1, keys) for i in range(queries)) if given["causal"] == "start" else queries * keys
+    return batch * heads * seen
 
 
 def bytes_of_call(call: Call) -> int:

@@ -14,6 +14,7 @@ from numbanet.graph.cost import flops_of_call, measure_peak
 from numbanet.graph.inspect import plan_of
 from numbanet.graph.profile import chrome_trace, profile
 from numbanet.kernels.backend import load_backend
+from numbanet.nn import functional as F
 from tests.graph.networks import NETWORKS, OPTIMISERS, batches, state_of, training_step
 
 
@@ -82,6 +83,23 @@ def test_flops(backend):
     assert found["conv2d"] == found["conv2d_weight_grad"] == found["conv2d_input_grad"] == {convolution}
     assert found["matmul"] == {2 * 4 * 54 * 5}
     assert {flops for name, all_of in found.items() if name[:4] not in ("conv", "matm") for flops in all_of} == {0}
+
+
+def test_flops_of_sequences(backend):
+    """Two matrices a time and gate forward; backward those of what is wanted. Attention: two products, and four."""
+    lstm, x = nn.LSTM(5, 3), nb.randn(7, 2, 5)
+    q, k, v = (nb.randn(2, 3, 4, 6, requires_grad=True) for _ in range(3))
+
+    def step(x):
+        lstm(x)[0].sum().backward()
+        F.scaled_dot_product_attention(q, k, v, is_causal=True).sum().backward()
+
+    found = {call.name: flops_of_call(call) for call in plan_of(step, x).calls}
+    assert found["recurrent"] == 2 * 7 * 2 * (4 * 3) * (5 + 3)
+    assert found["recurrent_backward"] == 2 * 7 * 2 * (4 * 3) * (5 + 3 + 3)
+    pairs = 2 * 3 * (1 + 2 + 3 + 4)
+    assert found["attention"] == 2 * pairs * (6 + 6)
+    assert found["attention_backward"] == 2 * found["attention"]
 
 
 def test_peak(backend):
