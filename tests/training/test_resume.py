@@ -136,8 +136,12 @@ def kill_at(moment: int) -> None:
     Run.append_metrics = append_
 
 
+EVERY_OR_SOME = [pytest.param(1, id="every", marks=pytest.mark.slow), pytest.param(4, id="some")]
+
+
 @needs_fork
-def test_killed_at_every_moment_of_writing(monkeypatch) -> None:
+@pytest.mark.parametrize("stride", EVERY_OR_SOME)
+def test_killed_at_moments_of_writing(stride: int, monkeypatch) -> None:
     monkeypatch.setattr("numbanet.training.curves.draw", lambda *arguments: None)  # dozens of pictures take a while
     Trainer(CONFIG, "alone").fit()
     expected, deaths = content(Path("alone")), 0
@@ -149,7 +153,7 @@ def test_killed_at_every_moment_of_writing(monkeypatch) -> None:
             assert not list(folder.glob(".*"))
         else:
             assert deaths < 8, "killed before the folder was there"
-        deaths += 1
+        deaths += stride
     assert deaths > 20
 
 
@@ -165,8 +169,9 @@ def test_killed_again_and_again() -> None:
     assert content(Path("run")) == content(Path("alone"))
 
 
+@pytest.mark.parametrize("stride", EVERY_OR_SOME)
 @pytest.mark.parametrize("name", VARIANTS)
-def test_resumed_from_every_step(name: str) -> None:
+def test_resumed_from_steps(name: str, stride: int) -> None:
     """Whatever a checkpoint in the middle of an epoch must hold, it holds; also with the loader's last batch done."""
     Path("own.py").write_text(OWN)
     config = VARIANTS[name].replace(checkpoint_steps=1)
@@ -182,7 +187,10 @@ def test_resumed_from_every_step(name: str) -> None:
     steps = summary["steps"] // summary["epochs"]
     assert [checkpoint.state["schedule"]["step"] for checkpoint in seen] == list(range(1, summary["steps"] + 1))
     assert ("stopped" in summary) == ("stop" in name)
+    middle = {0, steps - 2, steps - 1, steps}  # in an epoch, at its last step, at its end
     for number, checkpoint in enumerate(seen):
+        if number % stride and number not in middle:
+            continue
         folder = Path(f"run{number}")
         run = Run.create(folder, config, checkpoint)
         best = checkpoint.state["progress"]["best"]
