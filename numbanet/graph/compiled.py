@@ -304,9 +304,9 @@ def compile(
 
     A training step — forward, ``backward``, ``optimizer.step()`` — or an inference is called as before. The first
     calls run eagerly and are recorded; as soon as two in a row did the same, the further ones replay the recorded
-    kernels in one call, to the same bits. Another shape, dtype, mode (train, eval) or set of parameters is recorded
-    anew, up to ``max_captures`` kinds of calls, not counting those that differ only in the dimensions ``dynamic`` of
-    their arguments.
+    kernels in one call, to the same bits (an inference within 1e-5 where a batch norm is folded into a convolution).
+    Another shape, dtype, mode (train, eval) or set of parameters is recorded anew, up to ``max_captures`` kinds of
+    calls, not counting those that differ only in the dimensions ``dynamic`` of their arguments.
 
     What is returned has no history, and lies in memory of its own, as do gradients. Python inside the function runs
     only while it is recorded, but for the optimiser's, whose learning rate is read at each call.

@@ -2,6 +2,7 @@
 
 The one pass that does other arithmetic, (w·s)·x + b' for (w·x + b − μ)·s + β: the same within 1e-5 of the largest.
 The weights are folded in each replay, for they may be others by then: a pass over them, instead of one over pictures.
+Functions with a backward pass are left alone: a training step keeps its bits, whichever of its layers are frozen.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from numbanet.kernels.backend import Backend
 
 def fold_batch_norms(calls: list[Call], backend: Backend) -> list[Call]:
     """y = norm(conv(x, w, b)) with given statistics becomes w', b' = fold(w, b, norm), y = conv(x, w', b')."""
+    if any(call.node.is_backward for call in calls):
+        return calls
     editor = Editor(calls)
     for slot, call in editor:
         if call.name == "batch_norm" and not call.arguments["training"] and call.arguments["residual"] is None:

@@ -116,6 +116,31 @@ def test_training_is_left_alone(backend):
         assert "batch_norm_fold" not in names(compiled.plans[0].calls)
 
 
+def test_frozen_layers_of_a_training_step(backend):
+    """Nobody asks for gradients of the norm, and what is trained behind it has the bits of eager execution."""
+
+    def train(compiled: bool):
+        model = network().requires_grad_(False)
+        head = nn.Linear(5, 2)
+        nn.init.constant_(head.weight, 0.3)
+        optimizer = nb.optim.SGD(head.parameters(), 0.1)
+
+        def step(x):
+            optimizer.zero_grad()
+            loss = head(model(x).mean((2, 3))).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        function = nb.compile(step) if compiled else step
+        losses = [function(pictures(seed)).item() for seed in range(5)]
+        return losses, head.weight.detach().numpy().tobytes(), function
+
+    eager, compiled = train(False), train(True)
+    assert compiled[:2] == eager[:2]
+    assert "batch_norm" in names(compiled[2].plans[0].calls)
+
+
 def test_without_the_pass(backend, monkeypatch):
     without(monkeypatch, fold_batch_norms)
     model = network()
