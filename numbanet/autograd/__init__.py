@@ -21,6 +21,7 @@ from numbanet.autograd.modes import (
     set_grad_enabled,
     set_recorder,
     tell_of_hook,
+    undo_list,
     update_number,
     with_numbers,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "set_grad_enabled",
     "set_recorder",
     "tell_of_hook",
+    "undo_list",
     "update_number",
     "with_numbers",
 ]

@@ -31,6 +31,7 @@ class State(threading.local):
     recorder: Callable | None = None
     capture: Capture | None = None
     rehearsal: list[tuple] | None = None  # optimiser updates that are noted instead of being run
+    undo: list[Callable[[], None]] | None = None  # takes back what the Python of a rehearsed update has changed
     update = 0  # which of a recorded call's updates writes its numbers
     fresh: set[int] | None = None  # ids of the storages made in a running backward pass: free to be kept as .grad
 
@@ -168,11 +169,19 @@ def update_number() -> int:
     return state.update
 
 
-def rehearse(number: int, update: Callable[[], None]) -> list[tuple]:
-    """Call ``update`` without running the ops that change tensors; (op, inputs) of each."""
+def rehearse(number: int, update: Callable[[], None], undo: list[Callable[[], None]]) -> list[tuple]:
+    """Call ``update`` without running the ops that change tensors; (op, inputs) of each. What takes back the changes of
+    its Python is appended to ``undo``."""
     state.rehearsal = noted = []
+    state.undo = undo
     try:
         run_update(number, update)
     finally:
-        state.rehearsal = None
+        state.rehearsal = state.undo = None
     return noted
+
+
+def undo_list() -> list[Callable[[], None]] | None:
+    """Where an update that counts (steps, averages) adds how to take that back, should its ops not be run after all;
+    None if they are run right away."""
+    return state.undo

@@ -107,6 +107,7 @@ class CompiledFunction:
                     return executable.replay(arguments)
                 except StaleError:
                     del self._executables[key]
+                    self._latest.clear()  # they may be of tensors that are gone
             return self._record(key, args, kwargs, arguments)
         finally:
             self._lock.release()
@@ -242,6 +243,7 @@ class CompiledFunction:
         plan = make_plan(trace, _backend_of(trace))
         memory.empty_cache()  # what recordings took, which a replay has no use for
         self._executables[key] = Executable(plan, self._arena, self._blocks)
+        self._recordings.pop(key, None)
 
     def _warn(self, declared: CallKey) -> None:
         if self._has_warned:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from numbanet import changes, random
 from numbanet.autograd import no_grad, rehearse
-from numbanet.graph.errors import GraphError
 from numbanet.graph.memory import Arena, GradientBlock
 from numbanet.graph.plan import Plan, used_buffers
 from numbanet.graph.structure import builder
@@ -125,15 +124,15 @@ class Executable:
         if self._arena.storage is not self._arena_storage:
             for one in self._use_arena():
                 program.moved(one)
-        for update in self._updates:
-            update.rehearse()
-        self._prepare_gradients()
-        self._draw()
-        for buffer in self._fresh:
-            storage = buffer.storage = self.plan.backend.allocate(buffer.nbytes)
-            buffer.place(storage.address, storage.buffer)
-            program.moved(buffer)
-        program.run()
+        undo: list[Callable[[], None]] = []
+        try:
+            for update in self._updates:
+                update.rehearse(undo)
+            self._run(program)
+        except Exception:  # the updates that Python has counted were not run
+            for take_back in reversed(undo):
+                take_back()
+            raise
         for buffer in self._changed:
             buffer.storage.version += 1
         result = self._result(arguments)
@@ -141,6 +140,16 @@ class Executable:
         for buffer in self._fresh:
             buffer.storage = buffer.buffer = None
         return result
+
+    def _run(self, program: Any) -> None:
+        """Run the program, with memory and random numbers for this call."""
+        self._prepare_gradients()
+        self._draw()
+        for buffer in self._fresh:
+            storage = buffer.storage = self.plan.backend.allocate(buffer.nbytes)
+            buffer.place(storage.address, storage.buffer)
+            program.moved(buffer)
+        program.run()
 
     def _show(self, buffer: Buffer, array: Array) -> None:
         """Let the buffer be the memory of this array."""
@@ -230,14 +239,16 @@ class _Update:
         self._expected: list[tuple[Op, list[int]]] | None = None
         self._kept: list = []
 
-    def rehearse(self) -> None:
-        """Run the function without its ops, and see that they would be those of the plan."""
+    def rehearse(self, undo: list[Callable[[], None]]) -> None:
+        """Run the function without its ops, ``undo`` as for :func:`numbanet.autograd.rehearse`.
+
+        Raises StaleError if they would not be those of the plan."""
         before = [owner._grad for owner, _ in self._stand_ins]
         for owner, stand_in in self._stand_ins:
             owner._grad = stand_in
         try:
             with no_grad():
-                noted = rehearse(self._number, self._function)
+                noted = rehearse(self._number, self._function, undo)
         finally:
             for (owner, _), gradient in zip(self._stand_ins, before, strict=True):
                 owner._grad = gradient
@@ -252,10 +263,7 @@ class _Update:
             for (op, inputs), node in zip(noted, self._nodes, strict=True):
                 same = same and _is_same_op(op, node.op) and all(map(_stands_for, node.inputs, inputs))
         if not same:
-            raise GraphError(
-                "the optimiser of a compiled function works on other tensors than when it was recorded; make a new "
-                "compiled function after changing its state by hand"
-            )
+            raise StaleError
         self._expected, self._kept = calls, [inputs for _, inputs in noted]
 
 

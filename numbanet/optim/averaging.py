@@ -6,7 +6,7 @@ import copy
 from functools import partial
 from typing import Any
 
-from numbanet.autograd import no_grad, update_number, with_numbers
+from numbanet.autograd import no_grad, undo_list, update_number, with_numbers
 from numbanet.ops.optim import average_update
 from numbanet.optim.optimizer import HyperSlot
 
@@ -51,6 +51,9 @@ class AveragedModel:
                 if key not in self._slots:
                     self._slots[key] = HyperSlot(averages[0], 1)
                 average_update(averages, values, self._slots[key].write((decay,)))
+        undo = undo_list()
+        if undo is not None:
+            undo.append(partial(setattr, self, "n_averaged", self.n_averaged))
         self.n_averaged += 1
 
     def state_dict(self) -> dict[str, Any]:

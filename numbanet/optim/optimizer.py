@@ -6,12 +6,13 @@ import copy
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from numbanet import changes
-from numbanet.autograd import enable_grad, no_grad, tell_of_hook, update_number, with_numbers
+from numbanet.autograd import enable_grad, no_grad, tell_of_hook, undo_list, update_number, with_numbers
 from numbanet.hooks import RemovableHandle, add_hook
 from numbanet.tensor import Tensor, clear_gradients
 
@@ -100,6 +101,9 @@ class Optimizer:
         dtypes = [parameter._array.dtype for parameter in parameters]
         count, state = len(parameters), self.state
         states = [] if stage is None else [state[parameter] for parameter in parameters]
+        undo = undo_list()
+        if undo is not None and states:
+            undo.append(partial(_restore, states, [{**one} for one in states]))
         stages = [None] * count if stage is None else stage(parameters, states)
         if dtypes == dtypes[:1] * count and stages == stages[:1] * count:
             yield stages[0], Batch(parameters, gradients, states)
@@ -249,6 +253,13 @@ class Optimizer:
             text += f"\nParameter Group {index}\n"
             text += "".join(f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params")
         return text + ")"
+
+
+def _restore(states: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]]) -> None:
+    """Let the states hold what they held before."""
+    for state, values in zip(states, before, strict=True):
+        state.clear()
+        state.update(values)
 
 
 # Options of PyTorch's optimisers that say how to compute, or what this library does not offer.

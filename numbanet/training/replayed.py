@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numbanet.graph import CompiledFunction, compile
+from numbanet.graph import compile
 from numbanet.tensor import Tensor
 
 MOST_SHAPES = 32
@@ -21,27 +21,17 @@ class Replayed:
     bits.
 
     Batches that differ in their shape are recorded each, as soon as it is likely that the shape comes often. ``tell``
-    hears, once each, why something is not replayed."""
+    hears why something is not replayed."""
 
-    def __init__(self, step: Callable, optimizer: Any, tell: Callable[[str], None]) -> None:
+    def __init__(self, step: Callable, tell: Callable[[str], None]) -> None:
         self._step = step
-        self._optimizer = optimizer
         self._tell = tell
-        self._options: list[dict[str, bool]] = []
-        self._compiled: CompiledFunction
+        self._compiled = compile(step, dynamic=[0, 1], fallback=self._say)
         self._counts: dict[Any, int] = {}
         self._recorded: set[Any] = set()
         self._is_full = False
-        self._said: set[str] = set()
 
     def __call__(self, *arguments: Any) -> Any:
-        options = [
-            {name: bool(value) for name, value in group.items() if name != "params"}
-            for group in self._optimizer.param_groups
-        ]
-        if options != self._options:  # whether there is a momentum decides which state the optimiser keeps
-            self._options = options
-            self._compiled = compile(self._step, dynamic=[0, 1], fallback=self._say)
         return self._compiled(*arguments) if self._pays(_shapes(arguments)) else self._step(*arguments)
 
     def _pays(self, shapes: Any) -> bool:
@@ -60,9 +50,7 @@ class Replayed:
         return False
 
     def _say(self, why: str) -> None:
-        if why not in self._said:  # other options of the optimiser are another recording, with the same reason
-            self._said.add(why)
-            self._tell(f"training steps are not replayed: {why}")
+        self._tell(f"training steps are not replayed: {why}")
 
 
 def _shapes(value: Any) -> Any:

@@ -73,7 +73,7 @@ class TrainingStep:
 
     def replay(self, tell: Callable[[str], None]) -> None:
         """From now on record what a step does and replay it, to the same bits; ``tell`` hears of what cannot be."""
-        self._run = Replayed(self.whole, self.optimizer, tell)
+        self._run = Replayed(self.whole, tell)
 
     def check(self) -> None:
         """From now on raise NonFiniteError at the first operation that makes a NaN or an infinity."""

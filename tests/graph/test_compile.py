@@ -14,7 +14,7 @@ from numbanet.graph import ControlFlowError, FrozenNumberError, GraphError, Side
 from numbanet.nn import functional as F
 from numbanet.ops import base
 from tests.conftest import needs_numba
-from tests.graph.networks import NETWORKS, OPTIMISERS, batches, deep, training_step
+from tests.graph.networks import NETWORKS, OPTIMISERS, assert_same, batches, deep, state_of, training_step
 
 
 class Counted:
@@ -272,23 +272,69 @@ def test_a_gradient_that_grows_stays_the_tensor_it_is(backend):
     np.testing.assert_array_equal(held.numpy(), value)
 
 
-def test_an_optimiser_of_which_an_option_changed(backend):
-    model, x = nn.Linear(3, 2), nb.randn(4, 3)
-    optimizer = optim.SGD(model.parameters(), 0.1)
+def losses_and_state(make_optimizer, change, compiled: bool, steps: int):
+    """Of steps before each of which ``change(number, model, optimizer)`` is called; what an error says in the place of
+    a loss. Step 6 has a label too large."""
+    nb.manual_seed(5)
+    model = nn.Linear(3, 2)
+    optimizer = make_optimizer(model.parameters())
+    average = optim.AveragedModel(model, 0.9, warmup=True)
 
-    def function(x):
+    def function(x, targets):
         optimizer.zero_grad()
-        model(x).square().sum().backward()
+        loss = F.cross_entropy(model(x), targets)
+        loss.backward()
         optimizer.step()
+        average.update_parameters(model)
+        return loss
 
-    step = nb.compile(function)
-    for _ in range(3):
-        step(x)
-    before = model.weight.grad
-    optimizer.param_groups[0]["momentum"] = 0.9
-    with pytest.raises(GraphError, match="make a new compiled function"):
-        step(x)
-    assert model.weight.grad is before
+    step, losses = nb.compile(function) if compiled else function, []
+    for number, (x, targets) in enumerate(batches(steps, 4, (3,), 2)):
+        change(number, model, optimizer)
+        try:
+            losses.append(step(x, targets + (number == 6)).item())
+        except IndexError as error:
+            losses.append(str(error))
+    assert not compiled or step.plans
+    return losses, state_of(model, optimizer), average.state_dict()["n_averaged"], average.module.weight.tolist()
+
+
+def assert_changes_are_followed(make_optimizer, change, steps: int = 14) -> None:
+    eager, compiled = (losses_and_state(make_optimizer, change, one, steps) for one in (False, True))
+    assert eager[0] == compiled[0]
+    assert_same(eager[1], compiled[1])
+    assert eager[2:] == compiled[2:]
+
+
+def test_an_optimiser_of_which_an_option_changed(backend):
+    def change(number, model, optimizer):
+        if number in (4, 9):
+            optimizer.param_groups[0]["momentum"] = 0.9 * (number == 4)
+
+    assert_changes_are_followed(lambda parameters: optim.SGD(parameters, 0.1), change)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_an_optimiser_whose_state_is_taken_away(backend, name):
+    def change(number, model, optimizer):
+        if number == 5:
+            optimizer.state.clear()
+
+    assert_changes_are_followed(OPTIMISERS[name], change)
+
+
+def test_a_parameter_that_is_frozen_now_and_then(backend):
+    """Each time its count of Adam's steps falls further behind the others'."""
+
+    def change(number, model, optimizer):
+        model.bias.requires_grad_(number % 8 < 4)
+
+    assert_changes_are_followed(OPTIMISERS["adamw"], change, 60)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_a_step_that_fails_does_not_count(backend, name):
+    assert_changes_are_followed(OPTIMISERS[name], lambda *_: None)
 
 
 def test_an_optimiser_state_that_is_loaded(backend):
