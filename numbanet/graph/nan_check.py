@@ -6,7 +6,7 @@ So nothing is replayed, and a pass over memory comes behind each operation; the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from numbanet.tensor import Tensor
 
 if TYPE_CHECKING:
     from numbanet.graph.watch import Watch
+    from numbanet.kernels.array import Storage
     from numbanet.ops.base import Op
 
 
@@ -43,6 +44,11 @@ class _Check:
         self._modules = watch.module_names()
         self._names = {id(one._array.storage): name for name, one in watch.tensors() if name}
         self._names |= {id(one._array.storage): f"input {number}" for number, one in enumerate(arguments)}
+        states = [one for optimizer in watch.optimizers for state in optimizer.state.values() for one in state.values()]
+        self._before: dict[Callable, dict[int, Storage]] = {np.isnan: {}, np.isinf: {}}  # memory that held such numbers
+        for tensor in [one for _, one in watch.tensors()] + [*arguments, *states]:
+            if isinstance(tensor, Tensor):
+                self._remember(tensor)
         self._forwards: dict[int, tuple[str, str]] = {}
         self._tape: list[object] = []  # keeps the tape's nodes alive, so that their ids stay their own
 
@@ -55,29 +61,49 @@ class _Check:
                 self._forwards[id(tensor._node)] = (where, path)
                 self._tape.append(tensor._node)
         written = [*outputs, *[inputs[number] for number in op.mutates]]
+        changed = {id(one._array.storage) for one in written}
+        of = f" of {path}" if path else ""
         for tensor in written:
             values = _values(tensor)
-            if values is None or np.isfinite(values).all():
-                continue
-            of = f" of {path}" if path else ""
-            what = f"{where}: {type(op).__name__}{of}{' (backward pass)' if is_backward else ''}"
-            changed = {id(one._array.storage) for one in written}
-            self._judge(op, what, values, [one for one in inputs if id(one._array.storage) not in changed])
+            if values is not None and not np.isfinite(values).all():
+                what = f"{where}: {type(op).__name__}{of}{' (backward pass)' if is_backward else ''}"
+                self._judge(op, what, values, inputs, changed)
+        for tensor in written:
+            self._remember(tensor)
 
-    def _judge(self, op: Op, what: str, values: np.ndarray, inputs: Iterable[Tensor]) -> None:
+    def _judge(self, op: Op, what: str, values: np.ndarray, inputs: Sequence[Tensor], changed: Set[int]) -> None:
         """Raise for values that are not finite, unless they are infinities that the operation was given."""
-        has_nan = bool(np.isnan(values).any())
-        given = [(one, found) for one in inputs if (found := _values(one)) is not None]
-        for tensor, found in given:
-            if has_nan and np.isnan(found).any():
-                name = self._names.get(id(tensor._array.storage), f"a tensor of shape {tensor.shape}")
-                raise NonFiniteError(f"{what} reads NaN from {name}, where it was before")
-        if not has_nan and (_is_infinite_by_order(op) or any(np.isinf(found).any() for _, found in given)):
+        is_nan = bool(np.isnan(values).any())
+        kind = np.isnan if is_nan else np.isinf
+        given = [one for one in inputs if self._was_in(one, kind, changed)]
+        if is_nan and given:
+            name = self._names.get(id(given[0]._array.storage), f"a tensor of shape {given[0].shape}")
+            raise NonFiniteError(f"{what} reads NaN from {name}, where it was before")
+        if given or (not is_nan and _is_infinite_by_order(op)):
             return
-        at = np.unravel_index(int(np.argmin(np.isfinite(values))), values.shape)
+        at = np.unravel_index(int(np.argmax(kind(values))), values.shape)
         place = f" at {tuple(map(int, at))}" if values.ndim else ""
-        of = "inputs without any" if has_nan else "finite inputs"
+        of = "inputs without any" if is_nan else "finite inputs"
         raise NonFiniteError(f"{what} makes {values[at]}{place} of its result of shape {values.shape}, from {of}")
+
+    def _was_in(self, tensor: Tensor, kind: Callable, changed: Set[int]) -> bool:
+        """Whether the operation found NaN (or infinities) there; what it has changed is known from before alone."""
+        number, values = id(tensor._array.storage), _values(tensor)
+        if number in changed:
+            return number in self._before[kind]
+        return values is not None and bool(kind(values).any())
+
+    def _remember(self, tensor: Tensor) -> None:
+        """Note what the tensor holds, for operations that change it."""
+        array, values = tensor._array, _values(tensor)
+        if values is None:
+            return
+        is_all = array.size * array.dtype.itemsize == array.storage.nbytes
+        for kind, found in self._before.items():
+            if kind(values).any():
+                found[id(array.storage)] = array.storage
+            elif is_all:
+                found.pop(id(array.storage), None)
 
 
 def _values(tensor: Tensor) -> np.ndarray | None:

@@ -69,6 +69,37 @@ def test_what_was_there_before(backend, what):
         check(x)
 
 
+def test_what_was_there_before_and_is_changed_in_place(backend):
+    check = nb.compile(lambda x: x.add_(1.0), check_nan=True)
+    with pytest.raises(NonFiniteError, match="reads NaN from input 0, where it was before"):
+        check(nb.tensor([1.0, float("nan")]))
+    assert check(nb.tensor([1.0, float("inf")])).tolist() == [2.0, float("inf")]
+    check = nb.compile(lambda x: x.fill_(0.0).log_().sub_(x), check_nan=True)
+    with pytest.raises(NonFiniteError, match="makes -inf at .* from finite inputs"):
+        check(nb.tensor([float("inf"), 1.0]))
+
+
+def test_a_state_of_the_optimiser_that_is_not_finite(backend):
+    model = nn.Linear(2, 2)
+    optimizer = optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    step = nb.compile(training_step(model, optimizer), check_nan=True)
+    step(nb.ones(1, 2), nb.tensor([0]))
+    with nb.no_grad():
+        optimizer.state[model.bias]["momentum_buffer"].fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match=r"SGD\w* reads NaN from a tensor of shape \(2,\), where it was before"):
+        step(nb.ones(1, 2), nb.tensor([0]))
+
+
+def test_infinities_of_masks_may_be_worked_with_in_place(backend):
+    def function(x):
+        y = x.clone()
+        y[:, 1] = float("-inf")
+        y.mul_(0.5)
+        return y.softmax(1)
+
+    assert nb.compile(function, check_nan=True)(nb.zeros(2, 3)).tolist() == [[0.5, 0, 0.5]] * 2
+
+
 def test_infinities_for_masks_are_no_mistake(backend):
     mask = nb.tensor([[True, False, True]])
     check = nb.compile(lambda x: x.masked_fill(mask, float("-inf")).softmax(1), check_nan=True)
