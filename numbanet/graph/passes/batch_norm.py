@@ -51,7 +51,8 @@ def _fold(editor: Editor, slot: int, norm: Call, backend: Backend) -> None:
 
 
 def _is_plain_convolution(conv: Call, x: Array) -> bool:
-    """Whether x is all that a convolution makes, of weights of its own dtype that lie in a row."""
+    """Whether x is all that a convolution makes, channel by channel (reshaped, it may have others), of weights of its
+    own dtype that lie in a row."""
     given = conv.arguments
     return (
         conv.name == "conv2d"
@@ -60,6 +61,7 @@ def _is_plain_convolution(conv: Call, x: Array) -> bool:
         and given["weight"].dtype is x.dtype
         and is_whole(given["out"])
         and given["out"].storage is x.storage
+        and given["out"].shape[:2] == x.shape[:2]
     )
 
 

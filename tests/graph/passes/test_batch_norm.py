@@ -94,8 +94,19 @@ def activated_before(model):
     return lambda x: model[1](model[0](x).relu())
 
 
-@pytest.mark.parametrize("make", [read_twice, activated_before])
-def test_what_is_read_elsewhere_stays(backend, make):
+def reshaped_into_samples(model):
+    """Two samples for one: each has half of the pixels of what was 5 channels, in other channels."""
+    return lambda x: model[1](model[0](x).reshape(8, 5, 7, 3))
+
+
+def reshaped_into_channels(model):
+    norm = nn.BatchNorm2d(10).eval()
+    norm.running_mean.normal_()
+    return lambda x: norm(model[0](x).reshape(4, 10, 7, 3))
+
+
+@pytest.mark.parametrize("make", [read_twice, activated_before, reshaped_into_samples, reshaped_into_channels])
+def test_what_is_read_elsewhere_or_otherwise_stays(backend, make):
     assert "batch_norm_fold" not in planned(make(network()))
 
 
