@@ -35,6 +35,7 @@ from numbanet.kernels.cpu.gemm_pack import (
     PACK_DEPTH,
     PANEL,
     ROWS,
+    TILE_SLACK,
     Pack,
     make_pack_tile,
     pack_group,
@@ -283,7 +284,7 @@ def _append(program, which, out, a, b, bias, residual, batch, add, activation) -
         *a.strides[-2:], b_outer, b_batch, b_row, b_col, packed, row_block, row_blocks, column_blocks, panels_a_task,
         packs_a, add, activation,
     )  # fmt: skip
-    scratch = GROUP * SIZE + (row_block + ROWS) * min(depth, DEPTH) if packs_a or packed == BY_TASK else 0
+    scratch = GROUP * SIZE + row_block * min(depth, DEPTH) + TILE_SLACK if packs_a or packed == BY_TASK else 0
     program.append(which, tasks, args, chunk=chunk, scratch=scratch)
 
 

@@ -26,6 +26,8 @@ GROUP = 4
 """Panels that are packed together."""
 PACK_DEPTH = 64
 """Rows of B that a packing task copies."""
+TILE_SLACK = 16
+"""Elements that ``make_pack_tile``'s function may write behind the last tile."""
 
 
 class Pack(NamedTuple):
@@ -106,7 +108,7 @@ def make_pack_tile(rows: int):
     """The device function that packs a tile of this number of rows."""
 
     def pack_tile(out, a, a_row, a_col, steps):
-        """out[step][r] = a[r, step]; up to 16 elements behind them are written, too."""
+        """out[step][r] = a[r, step]; up to TILE_SLACK elements behind them are written, too."""
         done = 0
         if a_row == 1:
             for step in range(steps):

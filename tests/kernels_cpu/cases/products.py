@@ -32,6 +32,7 @@ SIZES = {
     "many tasks": (150, 130, 60),
     "many panels, deep": (31, 417, DEPTH + 33),
     "blocks of rows": (330, 140, 70),
+    "outer product, many panels": (30, 1601, 1),
 }
 
 
