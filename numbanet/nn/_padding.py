@@ -12,10 +12,10 @@ from numbanet.tensor import Tensor
 MODES = ("constant", "reflect", "replicate", "circular")
 
 
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """input with more around it: pad holds (before, after) for the last dimension, then the one before it, …
 
-    ``mode`` says with what: "constant" with ``value``, "reflect" with what lies inside, mirrored at the outermost
+    ``mode`` says with what: "constant" with ``value`` or 0, "reflect" with what lies inside, mirrored at the outermost
     element, "replicate" with the outermost element, "circular" with what lies at the other end. Negative numbers cut
     off.
 
@@ -39,7 +39,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     kept = input[tuple(inner)]
     added = [(max(0, before), max(0, after)) for before, after in pairs]
     if mode == "constant":
-        return _in_constant(kept, added, value)
+        return _in_constant(kept, added, 0.0 if value is None else value)
     for dim, (before, after) in enumerate(added):
         if before or after:
             kept = _beside_itself(kept, dim, before, after, mode)

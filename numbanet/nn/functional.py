@@ -110,6 +110,11 @@ def linear(
             "last dimension "
             f"should be {weight.shape[-1]}"
         )
+    if residual is not None and residual._array.shape != (*shape[:-1], weight._array.shape[0]):
+        raise RuntimeError(
+            f"linear: a residual of shape {tuple(residual.shape)} does not fit a result of shape "
+            f"{(*shape[:-1], weight.shape[0])}"
+        )
     late = None
     if activation is not None and activation not in BY_OUTPUT and is_grad_enabled():
         late, activation = UNARY[activation], None  # its gradient needs what it is applied to

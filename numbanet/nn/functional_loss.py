@@ -13,7 +13,7 @@ from numbanet.tensor_math import operands
 
 _REDUCTIONS = ("none", "mean", "sum")
 _SMALL = 1e-12
-"""Where the gradient of binary_cross_entropy stops to grow."""
+"""The variance input · (1 − input) below which the gradient of binary_cross_entropy stops to grow."""
 
 
 def _check_reduction(reduction: str) -> None:
@@ -191,13 +191,15 @@ def binary_cross_entropy(
         )
     if input.numel() and not (input.min().item() >= 0 and input.max().item() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    loss = (target - 1) * _bounded_log(1 - input) - target * _bounded_log(input)
+    complement = 1 - input
+    loss = (target - 1) * _bounded_log(complement, input) - target * _bounded_log(input, complement)
     return _reduce(loss if weight is None else loss * weight, reduction)
 
 
-def _bounded_log(input: Tensor) -> Tensor:
-    """ln input, −100 at least, with the gradient 1 / max(input, 1e-12), as PyTorch has it: that of 0 is no infinity."""
-    is_small = input < _SMALL
-    line = input / _SMALL
-    value = (input.log().clamp(min=-100) - line).detach()
-    return is_small.where(line + value, is_small.where(1.0, input).log())
+def _bounded_log(input: Tensor, complement: Tensor) -> Tensor:
+    """ln input, −100 at least, with the gradient complement / max(input · complement, 1e-12), complement = 1 − input,
+    as PyTorch has it: that of 0 is no infinity, and that of 1 is 0."""
+    is_certain = input * complement < _SMALL
+    curve = complement * complement / (-2 * _SMALL)
+    value = input.detach().log().clamp(min=-100)
+    return is_certain.where(value + (curve - curve.detach()), is_certain.where(1.0, input).log())

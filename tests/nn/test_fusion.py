@@ -65,6 +65,8 @@ def test_a_residual_of_another_shape():
     x, weight = nb.ones(4, 3), nb.ones(2, 3)
     with pytest.raises(RuntimeError, match=r"a residual of shape \(4, 3\) does not fit a result of shape \(4, 2\)"):
         F.linear(x, weight, residual=nb.ones(4, 3))
+    with pytest.raises(RuntimeError, match=r"a residual of shape \(3, 4, 2\) does not fit .* of shape \(4, 3, 2\)"):
+        F.linear(nb.ones(4, 3, 3), weight, residual=nb.ones(3, 4, 2))
 
 
 def test_sequential_fuses_what_follows_each_other():
