@@ -47,6 +47,10 @@ class GenerationState:
             self._recorded = compile(lambda tokens: model._next(tokens, state))
         return self._recorded(tokens)
 
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy takes along: it records its own steps, for a recording is of this state's memory."""
+        return {**self.__dict__, "_recorded": None}
+
     def select(self, rows: np.ndarray | Tensor) -> None:
         """Go on with the texts of these numbers, in this order; beam search repeats and drops some."""
         self._is_recordable, self._recorded = False, None  # the caches move with each selection

@@ -183,6 +183,21 @@ def test_steps_of_a_token_are_replayed(backend, name):
     assert gone() is None, "a state keeps itself alive"
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])
+def test_a_copied_state_goes_on_by_itself(backend, copied):
+    """From where the texts were, with its own memory and recording."""
+    model, tokens = make("gpt").eval(), texts(6, 2, 8)
+    with nb.no_grad():
+        state = start("gpt", model, 2)
+        for at in range(5):
+            model.step(nb.tensor(tokens[:, at : at + 1]), state)
+        other = copied(state)
+        for at in range(5, 8):
+            token = nb.tensor(tokens[:, at : at + 1])
+            np.testing.assert_array_equal(model.step(token, other).numpy(), model.step(token, state).numpy())
+    assert other._recorded is not state._recorded
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_recorded_training(backend, name):
     """A recorded training step, with dropout, gives the same losses to the bit."""
