@@ -148,8 +148,8 @@ def _step(entry: ast.expr) -> Augmentation:
     name = call.func.id if isinstance(call.func, ast.Name) else ast.unparse(call.func)
     if name not in AUGMENTATIONS:
         close = difflib.get_close_matches(name.lower(), AUGMENTATIONS, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise AugmentationError(f"there is no augmentation {name!r}; {hint}Known: {', '.join(AUGMENTATIONS)}")
+        hint = f"did you mean {close[0]!r}? Known" if close else "known"
+        raise AugmentationError(f"there is no augmentation {name!r}; {hint}: {', '.join(AUGMENTATIONS)}")
     kind = AUGMENTATIONS[name]
     known = list(kind.__dataclass_fields__)
     values = dict(zip(known, call.args, strict=False))
@@ -158,8 +158,8 @@ def _step(entry: ast.expr) -> Augmentation:
     for keyword in call.keywords:
         if keyword.arg not in known:
             close = difflib.get_close_matches(str(keyword.arg), known, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise AugmentationError(f"{name} has no parameter {keyword.arg!r}; {hint}It has {', '.join(known)}")
+            hint = f"did you mean {close[0]!r}? It" if close else "it"
+            raise AugmentationError(f"{name} has no parameter {keyword.arg!r}; {hint} has {', '.join(known)}")
         if keyword.arg in values:
             raise AugmentationError(f"{name} is given {keyword.arg} twice")
         values[keyword.arg] = keyword.value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,8 +133,8 @@ class Augmentation:
 def _spread(kind: str, value: Any, around: float, low: float) -> tuple | None:
     """The numbers that a parameter's value stands for; None if it is not of the kind."""
     parts = value if isinstance(value, tuple | list) else (value,)
-    types = int if kind == "whole" else int | float
-    if any(isinstance(part, bool) or not isinstance(part, types) or not abs(part) < math.inf for part in parts):
+    types, most = int if kind == "whole" else int | float, sys.float_info.max
+    if any(isinstance(part, bool) or not isinstance(part, types) or not abs(part) <= most for part in parts):
         return None
     if isinstance(value, tuple | list):
         return tuple(map(float, parts)) if kind in ("pair", "span") and len(parts) == 2 else None

@@ -86,6 +86,8 @@ def test_none_and_default(spec, names):
         ("rotate(interpolation=cubic)", "one of nearest, bilinear, not 'cubic'"),
         ("noise(sigma=1e999)", "sigma must be a number"),
         ("noise(sigma=True)", "sigma must be a number"),
+        (f"noise(sigma={10**400})", "sigma must be a number"),
+        (f"jitter(hue=(0,{10**400}))", "hue must be a number"),
         ("crop(padding=x+1)", "crop: padding cannot be x [+] 1"),
         ("crop(padding={[]:1})", "crop: padding cannot be {"),
         (f"crop(padding={10**30})", "crop: padding must be a whole number from 0 to 10000"),
