@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from numbanet.cli.options import OutFile
+
 _DATA_DIR = click.option(
     "--data-dir", metavar="DIR", help="folder to look in; without it NUMBANET_DATA and the user's cache"
 )
@@ -70,12 +72,12 @@ def info(name: str, data_dir: str | None) -> None:
 @click.option(
     "--augment", metavar="SPEC", help="such as flip,crop(padding=4); default: what suits the data set; without it: all"
 )
-@click.option("--out", metavar="FILE", help="the picture to write; without it NAME.png")
+@click.option("--out", metavar="FILE", type=OutFile(), help="the picture to write; without it NAME.png")
 @click.option("--count", type=click.IntRange(1, 100), default=10, show_default=True, help="pictures in a row")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="which pictures, which numbers")
 @click.option("--image-size", type=click.IntRange(0), default=0, help="side of the pictures of a folder")
 def show(
-    name: str, data_dir: str | None, augment: str | None, out: str | None, count: int, seed: int, image_size: int
+    name: str, data_dir: str | None, augment: str | None, out: Path | None, count: int, seed: int, image_size: int
 ) -> None:
     """Draw training pictures of the data set NAME as they are, after each augmentation, and after all of them.
 
@@ -86,9 +88,7 @@ def show(
     from numbanet.data.contact_sheet import augmented_rows, draw_sheet
     from numbanet.training.files import replacing
 
-    path = Path(out or f"{datasets.short_name(name)}.png")
-    if not path.parent.is_dir():
-        raise click.UsageError(f"there is no folder {path.parent} for {path.name}")
+    path = out or Path(f"{datasets.short_name(name)}.png")
     own = {"image_size": image_size} if datasets.is_own(name) else {}
     about = datasets.dataset_info(name, **own)
     steps = parse_augmentations(",".join(AUGMENTATIONS) if augment is None else augment, getattr(about, "augment", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,20 @@ class CommaList(click.ParamType):
         except ValueError:
             words = "".join(f" or {word}" for word in self.words)
             self.fail(f"{value!r} must be numbers with commas between them{words}", param, ctx)
+
+
+class OutFile(click.ParamType):
+    """A file to write, in a folder that is there."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if path.is_dir():
+            self.fail(f"{path} is a folder; it must be a file", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {path.parent} for {path.name}", param, ctx)
+        return path
 
 
 def setting_options(names: Iterable[str]) -> Callable:

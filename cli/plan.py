@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import setting_options
+from numbanet.cli.options import OutFile, setting_options
 
 
 @click.command(short_help="What a model's training step and inference do, level by level, and the memory they need.")
@@ -15,8 +15,8 @@ from numbanet.cli.options import setting_options
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1), help="samples a batch")
 @setting_options(["dataset", "backend", "model_options"])
 @click.option("--inference", is_flag=True, help="show the calls of an inference instead of a training step's")
-@click.option("--dot", metavar="FILE", help="write the plan for Graphviz to draw")
-@click.option("--svg", metavar="FILE", help="draw the plan (needs the graphviz package)")
+@click.option("--dot", metavar="FILE", type=OutFile(), help="write the plan for Graphviz to draw")
+@click.option("--svg", metavar="FILE", type=OutFile(), help="draw the plan (needs the graphviz package)")
 def command(
     model: str,
     batch_size: int,
@@ -24,8 +24,8 @@ def command(
     backend: str | None,
     model_options: dict[str, Any] | None,
     inference: bool,
-    dot: str | None,
-    svg: str | None,
+    dot: Path | None,
+    svg: Path | None,
 ) -> None:
     """Show how the compiled training step of MODEL is planned: SGD with momentum on the mean cross-entropy.
 
@@ -74,9 +74,9 @@ def command(
     for name, reason in sorted({(call.name, reason) for call, reason in segments}):
         click.echo(f"  {name}: {reason}")
     if dot:
-        Path(dot).write_text(dot_source(plan), encoding="utf-8")
+        dot.write_text(dot_source(plan), encoding="utf-8")
     if svg:
-        _draw(dot_source(plan), Path(svg))
+        _draw(dot_source(plan), svg)
 
 
 def _draw(source: str, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import setting_options
+from numbanet.cli.options import OutFile, setting_options
 
 
 @click.command(short_help="Where the time of a model's training step or inference goes, call by call.")
@@ -20,7 +20,9 @@ from numbanet.cli.options import setting_options
     "--repeats", default=20, show_default=True, type=click.IntRange(min=1), help="replays, whose median counts"
 )
 @click.option("--top", default=0, type=click.IntRange(min=0), help="show so many calls only; 0: all")
-@click.option("--trace", metavar="FILE", help="write a trace for Perfetto or Chrome's about:tracing (JSON)")
+@click.option(
+    "--trace", metavar="FILE", type=OutFile(), help="write a trace for Perfetto or Chrome's about:tracing (JSON)"
+)
 def command(
     model: str,
     batch_size: int,
@@ -31,7 +33,7 @@ def command(
     inference: bool,
     repeats: int,
     top: int,
-    trace: str | None,
+    trace: Path | None,
 ) -> None:
     """Time the calls of the compiled training step of MODEL (SGD with momentum on the mean cross-entropy) one by one.
 
@@ -39,8 +41,6 @@ def command(
     with once. The share of the peak is the larger of two: of the GFLOP/s of a large product, and of the GB/s of a large
     copy, which caches and Winograd's form of a convolution can exceed.
     """
-    if trace is not None and not Path(trace).resolve().parent.is_dir():
-        raise click.ClickException(f"--trace {trace}: there is no folder {Path(trace).parent}")
     import numbanet
     from numbanet.cli.console import plural, table
     from numbanet.cli.planning import make_functions
@@ -78,4 +78,4 @@ def command(
         f"peak {peak.gflops:.0f} GFLOP/s, {peak.gbytes:.1f} GB/s"
     )
     if trace is not None:
-        Path(trace).write_text(json.dumps(chrome_trace(found, f"{model}, {name}")), encoding="utf-8")
+        trace.write_text(json.dumps(chrome_trace(found, f"{model}, {name}")), encoding="utf-8")

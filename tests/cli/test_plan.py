@@ -34,6 +34,16 @@ def test_a_wrong_model(capsys):
     assert "did you mean 'lenet5'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["plan lenet5 --dot", "plan lenet5 --svg", "datasets show digits --out"])
+@pytest.mark.parametrize(("place", "message"), [(".", "is a folder"), ("no/file", "there is no folder no for file")])
+def test_a_file_that_cannot_be_written(capsys, command, place, message):
+    assert main([*command.split(), place]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert len(captured.err.splitlines()) == 1
+
+
 @needs_numba
 @pytest.mark.parametrize("network", NETWORKS)
 def test_nothing_is_computed(network):
@@ -80,7 +90,8 @@ def test_profile_of_a_model(backend, capsys, tmp_path, options):
     ("arguments", "message"),
     [
         (["lenet"], "did you mean 'lenet5'"),
-        (["lenet5", "--trace", "nowhere/a.json"], "--trace nowhere/a.json: there is no folder nowhere"),
+        (["lenet5", "--trace", "nowhere/a.json"], "'--trace': there is no folder nowhere for a.json"),
+        (["lenet5", "--trace", "."], "'--trace': . is a folder; it must be a file"),
         (["lenet5", "--batch-size", "0"], "batch-size"),
         (["lenet5", "--repeats", "none"], "repeats"),
         (["lenet5", "--model-option", "depth=3"], "has no option 'depth'"),
