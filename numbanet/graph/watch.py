@@ -185,7 +185,7 @@ def _plain_attributes(module: Any) -> Iterator[tuple[str, Any]]:
 def _hooks(owner: Any) -> Iterator[tuple[str, Any]]:
     """The tables of hooks that are not empty, as the numbers of their hooks."""
     for name, value in vars(owner).items():
-        if value and name.endswith("_hooks") and isinstance(value, dict):
+        if name.endswith("_hooks") and isinstance(value, dict) and value:
             yield name, tuple(value)
 
 

@@ -412,6 +412,17 @@ def test_a_hook_that_comes_later(backend):
 
 
 @needs_numba
+def test_a_module_with_arrays_of_its_own(backend):
+    model = nn.Linear(3, 2)
+    model.means, model.none, model.weights_hooks = np.ones(3), np.ones(0), np.ones(2)
+    for fallback in (None, pytest.fail):
+        compiled = nb.compile(model, fallback=fallback)
+        for number in range(4):
+            x = values(number, 1.0, 2.0)
+            assert compiled(x).tolist() == model(x).tolist()
+        assert compiled.plans
+
+
 def test_arguments_of_another_back_end():
     before, function = nb.get_backend(), nb.compile(lambda x: x + 1)
     for name in ("numpy", "cpu", "numpy"):
