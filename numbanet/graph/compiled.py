@@ -318,7 +318,8 @@ def compile(
 
     With ``fallback`` none of these is raised. ``fallback(why)`` is called once, and the function is run as it is from
     then on, for a call that is recorded has all its effects. So it is where a call changes attributes of a module,
-    lists, or Python's or NumPy's random state, or calls a hook: Python that a replay would leave out.
+    lists and objects that its code names, or Python's or NumPy's random state, or calls a hook: Python that a replay
+    would leave out.
 
     With ``check_nan`` nothing is replayed, and NonFiniteError names the first operation that makes a NaN, or an
     infinity of finite numbers, with its module and the user's line.

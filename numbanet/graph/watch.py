@@ -47,6 +47,7 @@ class Watch:
         self._tensors: list[Tensor] = []
         self._cells: list[tuple[str, Any]] = []
         self._tables: list[tuple[str, dict, str]] = []
+        self._others: list[tuple[str, Callable[[], Any]]] = []
         self._seen: set[int] = set()
         self._pending: list[Any] = [function]
         while self._pending:
@@ -111,6 +112,8 @@ class Watch:
                 value = cell.cell_contents
                 if isinstance(value, PLAIN) or _is_watched(value):
                     self._cells.append((name, cell))
+                else:
+                    self._others.append((name, functools.partial(getattr, cell, "cell_contents", None)))
                 self._pending.append(value)
         self._enter(function.__globals__, function.__code__.co_names, "")
         self._pending += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
@@ -121,6 +124,8 @@ class Watch:
                 value = table[name]
                 if isinstance(value, PLAIN) or _is_watched(value):
                     self._tables.append((prefix + name, table, name))
+                else:
+                    self._others.append((prefix + name, functools.partial(table.get, name)))
                 if _is_users(value):
                     self._pending.append(value)
 
@@ -162,6 +167,10 @@ class Watch:
         found = [(name, cell.cell_contents) for name, cell in self._cells]
         found += [(label, table.get(name)) for label, table, name in self._tables]
         return tuple([pair if isinstance(pair[1], PLAIN) else (pair[0], Same(pair[1])) for pair in found])
+
+    def others(self) -> list[tuple[str, Any]]:
+        """What the function's code names besides: lists, arrays, objects of any kind, functions and classes too."""
+        return [(name, get()) for name, get in self._others]
 
 
 def is_module(value: Any) -> bool:

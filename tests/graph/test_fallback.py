@@ -25,6 +25,7 @@ class Odd(nn.Module):
         self.seen = []
         self.rng = np.random.default_rng(0)
         self.own_random = random.Random(0)
+        self.notes = Notes()
 
     def forward(self, x):
         return self.habit(self, self.fc(x))
@@ -40,6 +41,33 @@ def remembering(model, y):
     return y * float(len(model.seen) > 6)
 
 
+class Notes:
+    """What a model may keep beside itself."""
+
+    def __init__(self) -> None:
+        self.pages = [[]]
+
+    def write(self, text) -> int:
+        self.pages[0].append(text)
+        return len(self.pages[0])
+
+
+NOTES, SEEN, GENERATOR = Notes(), [], np.random.default_rng(0)
+
+
+def remembering_elsewhere(model, y):
+    SEEN.append(y.shape)
+    return y * float(len(SEEN) > 6)
+
+
+def noting(model, y):
+    return y * float(NOTES.write(y.shape) > 6)
+
+
+def noting_itself(model, y):
+    return y * float(model.notes.write(y.shape) > 6)
+
+
 def rarely(draw):
     """Nearly every draw has the same effect, so two recordings are alike."""
     return lambda model, y: y * 2 if draw(model) < 0.02 else y
@@ -49,6 +77,10 @@ HABITS = {
     "looks at a value": (lambda model, y: y * 2 if float(y.sum()) > 0 else y, "this reads the value of a tensor"),
     "counts": (counting, "calls is 1 and was 0: each call changes it"),
     "remembers": (remembering, "each call changes seen"),
+    "remembers elsewhere": (remembering_elsewhere, "each call changes SEEN"),
+    "writes into an object": (noting, "each call changes NOTES"),
+    "writes into an object of its own": (noting_itself, "each call changes notes"),
+    "draws from a global": (rarely(lambda model: GENERATOR.random()), "each call changes GENERATOR"),
     "draws from random": (rarely(lambda model: random.random()), "the state of Python's random"),
     "draws from numpy": (rarely(lambda model: np.random.random()), "the state of numpy.random"),  # noqa: NPY002
     "draws from its own": (rarely(lambda model: model.rng.random()), "each call changes rng"),
@@ -61,6 +93,9 @@ HABITS = {
 def losses(model, compiled: bool, told=None) -> list[float]:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - it is what a user may draw from
+    NOTES.pages[0].clear()
+    SEEN.clear()
+    GENERATOR.bit_generator.state = np.random.default_rng(0).bit_generator.state
     step = training_step(model, optim.SGD(model.parameters(), 0.1, momentum=0.9))
     if compiled:
         step = nb.compile(step, fallback=told.append)
