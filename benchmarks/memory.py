@@ -50,7 +50,7 @@ def growth(make_step: Callable[[int], Callable[[], object]], batch: int) -> int:
 
 
 def measure(library: str, network: str, batch: int) -> dict[str, float]:
-    """The growth in this process; of ours also what the plan says of it, and what the plan's memory really takes."""
+    """The growth in this process, and of ours also what the plan says of it."""
     from workloads.libraries import Numbanet, Torch
     from workloads.networks import training_step
 
@@ -66,7 +66,7 @@ def measure(library: str, network: str, batch: int) -> dict[str, float]:
 
     grown = growth(make_step, batch)
     small, large = (memory_of(step.plans[-1]) for step in steps)
-    return {"growth": grown, "plan": large.peak - small.peak, "arena": large.arena}
+    return {"growth": grown, "plan": large.peak - small.peak}
 
 
 def text(ours: dict[str, float], theirs: dict[str, float] | None) -> str:

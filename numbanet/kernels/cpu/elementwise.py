@@ -9,7 +9,8 @@ from numbanet.kernels.cpu.arguments import I64_FIELD
 from numbanet.kernels.cpu.kernel import device_function
 from numbanet.kernels.cpu.lines import line_begin, line_step, piece
 from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
-from numbanet.kernels.cpu.simd.vector import load, load_first, splat, store_first
+from numbanet.kernels.cpu.simd.tails import load_upto
+from numbanet.kernels.cpu.simd.vector import splat, store_first
 
 
 class Unary(NamedTuple):
@@ -43,15 +44,9 @@ class Predicate(NamedTuple):
 
 
 @device_function
-def read(pointer, i, n):
-    """Lanes from pointer[i:], the first n of them if that is less than 16."""
-    return load(pointer, i) if n >= 16 else load_first(pointer, i, n)
-
-
-@device_function
 def read_or_repeat(pointer, step, i, n):
-    """As read, or pointer[0] in all lanes where the array's step along a line is 0."""
-    return splat(pointer[0]) if step == 0 else read(pointer, i, n)
+    """As load_upto, or pointer[0] in all lanes where the array's step along a line is 0."""
+    return splat(pointer[0]) if step == 0 else load_upto(pointer, i, n)
 
 
 # --- walks: a function handed over as an argument could not be cached, one that is closed over can --------------------
@@ -73,7 +68,7 @@ def over_lines(function: Callable) -> Callable:
             for line in range(first, last):
                 out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
                 for i in range(begin, end, 16):
-                    store_first(out, i, function(read(x, i, end - i)), end - i)
+                    store_first(out, i, function(load_upto(x, i, end - i)), end - i)
         return 0
 
     return device_function(named_after(function, walk))
@@ -88,7 +83,7 @@ def over_lines_by_code(function: Callable) -> Callable:
             for line in range(first, last):
                 out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
                 for i in range(begin, end, 16):
-                    store_first(out, i, function(a.code, read(x, i, end - i)), end - i)
+                    store_first(out, i, function(a.code, load_upto(x, i, end - i)), end - i)
         return 0
 
     return device_function(named_after(function, walk))

@@ -27,7 +27,7 @@ from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import gemm_vector
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.caches import cache_bytes
-from numbanet.kernels.cpu.elementwise import named_after, read
+from numbanet.kernels.cpu.elementwise import named_after
 from numbanet.kernels.cpu.gemm_pack import (
     COLUMNS,
     DEPTH,
@@ -45,6 +45,7 @@ from numbanet.kernels.cpu.gemm_pack import (
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd import activation as functions
 from numbanet.kernels.cpu.simd.pointers import F32
+from numbanet.kernels.cpu.simd.tails import load_upto
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples, outer, store_tile, zeros
 from numbanet.kernels.cpu.simd.vector import store_first
 
@@ -115,9 +116,9 @@ def _after(function):
         """out = function(out + residual), rows by columns from ``begin`` on; the residual may be a null pointer."""
         for line in range(begin, begin + rows * row, row):
             for j in range(0, columns, 16):
-                x = read(out, line + j, columns - j)
+                x = load_upto(out, line + j, columns - j)
                 if not is_null(residual):
-                    x = x + read(residual, line + j, columns - j)
+                    x = x + load_upto(residual, line + j, columns - j)
                 store_first(out, line + j, function(x), columns - j)
 
     return device_function(named_after(function, finish))

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, unpack
-from numbanet.kernels.cpu.elementwise import read
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.lines import CHUNK, tasks_of
 from numbanet.kernels.cpu.pointwise import float32_contiguous
@@ -15,6 +14,7 @@ from numbanet.kernels.cpu.simd.exponential import exp_nonpositive
 from numbanet.kernels.cpu.simd.masks import magnitude
 from numbanet.kernels.cpu.simd.maths import log
 from numbanet.kernels.cpu.simd.pointers import F32
+from numbanet.kernels.cpu.simd.tails import load_upto
 from numbanet.kernels.cpu.simd.vector import fma, lane_index, lane_sum, load_first, select, splat, store_first
 
 SQUARED, ABSOLUTE, SMOOTH, HUBER, LOGISTIC = range(5)
@@ -111,7 +111,8 @@ def losses(start, stop, row, scratch):
     for task in range(start, stop):
         end = min(task * CHUNK + CHUNK, a.size)
         for i in range(task * CHUNK, end, 16):
-            store_first(a.out, i, loss_of(a.kind, beta, read(a.x, i, end - i), read(a.y, i, end - i)), end - i)
+            n = end - i
+            store_first(a.out, i, loss_of(a.kind, beta, load_upto(a.x, i, n), load_upto(a.y, i, n)), n)
     return 0
 
 
@@ -123,7 +124,7 @@ def sums_of_squared_differences(start, stop, row, scratch):
         end = min(task * CHUNK + CHUNK, a.size)
         total = splat(np.float32(0))
         for i in range(task * CHUNK, end, 16):
-            difference = read(a.x, i, end - i) - read(a.y, i, end - i)
+            difference = load_upto(a.x, i, end - i) - load_upto(a.y, i, end - i)
             total = fma(difference, difference, total)
         a.out[task] = lane_sum(total)
     return 0
@@ -139,7 +140,7 @@ def sums_of_losses(start, stop, row, scratch):
         total = zero
         for i in range(task * CHUNK, end, 16):
             n = end - i
-            value = loss_of(a.kind, beta, read(a.x, i, n), read(a.y, i, n))
+            value = loss_of(a.kind, beta, load_upto(a.x, i, n), load_upto(a.y, i, n))
             if n < 16:  # the logistic loss of an empty lane is ln 2
                 value = select(lane_index() < splat(np.int32(n)), value, zero)
             total = total + value
@@ -170,9 +171,9 @@ def gradient_of_losses(start, stop, row, scratch):
             scale = scale * splat(a.grad[0])
         for i in range(task * CHUNK, end, 16):
             n = end - i
-            value = scale * slope_of(a.kind, beta, read(a.x, i, n), read(a.y, i, n))
+            value = scale * slope_of(a.kind, beta, load_upto(a.x, i, n), load_upto(a.y, i, n))
             if a.each:
-                value = value * read(a.grad, i, n)
+                value = value * load_upto(a.grad, i, n)
             store_first(a.out, i, value, n)
     return 0
 

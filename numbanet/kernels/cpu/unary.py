@@ -12,12 +12,12 @@ from numbanet.kernels.cpu.elementwise import (
     over_lines,
     over_lines_by_code,
     over_pairs_of_lines,
-    read,
 )
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.lines import line_begin, piece
 from numbanet.kernels.cpu.simd import activation, error_function, maths, trigonometric
 from numbanet.kernels.cpu.simd.masks import ceil, floor, magnitude, store_bits
+from numbanet.kernels.cpu.simd.tails import load_upto
 from numbanet.kernels.cpu.simd.vector import (
     fma,
     rint,
@@ -155,7 +155,7 @@ def predicate(start, stop, row, scratch):
         for line in range(first, last):
             out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
             for i in range(begin, end, 16):
-                value = read(x, i, end - i)
+                value = load_upto(x, i, end - i)
                 if a.code == NOT:
                     bits = value == splat(ZERO)
                 elif a.code == NAN:
