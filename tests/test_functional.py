@@ -318,6 +318,25 @@ def test_pad_with_its_own(backend, mode, name, pad):
     np.testing.assert_array_equal(x.grad.numpy().ravel(), np.bincount(wanted.astype(int).ravel(), minlength=24))
 
 
+@pytest.mark.parametrize(("mode", "name"), [("reflect", "reflect"), ("replicate", "edge")])
+@pytest.mark.parametrize("pad", [(-2, 3), (3, -1), (-3, 2), (2, -2, -2, 1)], ids=str)
+def test_pad_shows_what_it_cuts_off(backend, mode, name, pad):
+    """As PyTorch: a mirror stands at the edge of the input, not where it is cut."""
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    borders = [(0, 0)] * (3 - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    wanted = np.pad(array, [(max(0, a), max(0, b)) for a, b in borders], mode=name)
+    cut = tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(borders, wanted.shape, strict=True))
+    np.testing.assert_array_equal(F.pad(nb.tensor(array), pad, mode).numpy(), wanted[cut])
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("pad", [(0, 0), (-1, 0)])
+def test_pad_gives_memory_of_its_own(backend, mode, pad):
+    x = nb.ones(2, 3, 4)
+    F.pad(x, pad, mode).zero_()
+    assert x.sum().item() == 24
+
+
 def test_activations(backend):
     x = nb.tensor([-1.0, 0.0, 2.0])
     assert F.relu(x).tolist() == [0, 0, 2]

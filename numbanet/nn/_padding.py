@@ -32,18 +32,24 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     for extent, (before, after) in zip(input.shape, pairs, strict=True):
         if extent + before + after < 0:
             raise RuntimeError(f"pad {tuple(pad)} cuts off more than there is of shape {input.shape}")
-    inner = [
-        slice(max(0, -before), extent - max(0, -after), 1)
-        for extent, (before, after) in zip(input.shape, pairs, strict=True)
-    ]
-    kept = input[tuple(inner)]
     added = [(max(0, before), max(0, after)) for before, after in pairs]
     if mode == "constant":
-        return _in_constant(kept, added, 0.0 if value is None else value)
+        return _in_constant(_cut(input, pairs), added, 0.0 if value is None else value)
+    if not any(map(any, added)):
+        return _cut(input, pairs).clone()
+    result = _cut(input, pairs) if mode == "circular" else input  # a mirror shows what is cut off, too
     for dim, (before, after) in enumerate(added):
         if before or after:
-            kept = _beside_itself(kept, dim, before, after, mode)
-    return kept
+            result = _beside_itself(result, dim, before, after, mode)
+    return result if mode == "circular" else _cut(result, pairs)
+
+
+def _cut(x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
+    """x without what negative numbers of the pairs cut off."""
+    if all(before >= 0 and after >= 0 for before, after in pairs):
+        return x
+    inner = [slice(max(0, -a), extent - max(0, -b), 1) for extent, (a, b) in zip(x.shape, pairs, strict=True)]
+    return x[tuple(inner)]
 
 
 def _in_constant(kept: Tensor, added: list[tuple[int, int]], value: float) -> Tensor:
