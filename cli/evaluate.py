@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import given, setting_options
+from numbanet.cli.options import FiniteRange, given, setting_options
 from numbanet.training.run import CHECKPOINTS, Run
 
 PARTS = ("test", "validation", "train")
@@ -19,9 +19,7 @@ PARTS = ("test", "validation", "train")
 @click.option("--part", type=click.Choice(PARTS), default="test", show_default=True, help="which part of the data")
 @click.option("--plot", metavar="FILE.png", help="where to draw the confusion matrix; without it RUN/confusion.png")
 @click.option("--beams", type=click.IntRange(min=1), default=1, show_default=True, help="width of the beam search")
-@click.option(
-    "--length-penalty", type=click.FloatRange(min=0), default=0.6, show_default=True, help="of the beam search"
-)
+@click.option("--length-penalty", type=FiniteRange(min=0), default=0.6, show_default=True, help="of the beam search")
 @setting_options(["dataset", "text", "pairs", "data_dir", "limit", "threads", "backend", "eval_batch_size"])
 def command(
     run: str, checkpoint: str, part: str, plot: str | None, beams: int, length_penalty: float, **options: Any

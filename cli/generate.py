@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import given, setting_options
+from numbanet.cli.options import FiniteRange, given, setting_options
 from numbanet.training.run import CHECKPOINTS, Run
 
 
@@ -16,11 +16,11 @@ from numbanet.training.run import CHECKPOINTS, Run
 @click.option("--length", type=click.IntRange(min=1), default=300, show_default=True, help="tokens to make")
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="texts to make")
 @click.option(
-    "--temperature", type=click.FloatRange(min=0), default=0.8, show_default=True, help="0: the most probable token"
+    "--temperature", type=FiniteRange(min=0), default=0.8, show_default=True, help="0: the most probable token"
 )
 @click.option("--top-k", type=click.IntRange(min=1), help="choose among the k most probable tokens")
 @click.option(
-    "--top-p", type=click.FloatRange(0, 1, min_open=True), help="choose among the fewest tokens of this probability"
+    "--top-p", type=FiniteRange(0, 1, min_open=True), help="choose among the fewest tokens of this probability"
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="which random choices")
 @click.option("--checkpoint", type=click.Choice(CHECKPOINTS), default="last", show_default=True, help="which weights")

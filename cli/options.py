@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,6 +14,16 @@ from numbanet.training.config import SETTINGS
 from numbanet.training.settings import AUTO
 
 _TYPES = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range, which neither NaN nor infinity is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 class AutoOr(click.ParamType):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import given, setting_options
+from numbanet.cli.options import FiniteRange, given, setting_options
 from numbanet.training.run import CHECKPOINTS, Run
 
 
@@ -17,7 +17,7 @@ from numbanet.training.run import CHECKPOINTS, Run
 @click.option("--beams", type=click.IntRange(min=1), default=1, show_default=True, help="width of the beam search")
 @click.option(
     "--length-penalty",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.6,
     show_default=True,
     help="what longer answers are forgiven (with beams)",

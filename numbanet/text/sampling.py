@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -92,10 +93,12 @@ def probabilities(
     tokens whose probabilities add up to p or more (Holtzman et al. 2020); what is kept adds up to 1 again.
 
     Raises:
-        ValueError: temperature is not above 0, top_k below 1, or top_p not in (0, 1].
+        ValueError: temperature is not above 0 or not finite, top_k below 1, or top_p not in (0, 1].
     """
-    if not temperature > 0:
-        raise ValueError(f"the temperature must be above 0, or 0 for the most probable token, not {temperature}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(
+            f"the temperature must be a finite number above 0, or 0 for the most probable token, not {temperature}"
+        )
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be 1 or more, not {top_k}")
     if top_p is not None and not 0 < top_p <= 1:

@@ -235,6 +235,10 @@ CASES = {
         "generate windows --prompt thecatsat", "has 9 tokens; the model sees at most 8"
     ),
     "temperature": Case("generate language --temperature -1", "--temperature.*-1"),
+    "no temperature": Case("generate language --temperature nan", "--temperature.*nan is not a finite number"),
+    "endless temperature": Case("generate language --temperature inf", "--temperature.*inf is not a finite number"),
+    "top-p nan": Case("generate language --top-p nan", "--top-p.*nan"),
+    "length penalty": Case("translate translation in.txt --length-penalty nan", "--length-penalty.*nan"),
     "top-p": Case("generate language --top-p 1.5", "--top-p.*1.5"),
     "top-k": Case("generate language --top-k 0", "--top-k.*0"),
     "generate by a translator": Case("generate translation", "only language models make text"),

@@ -60,8 +60,9 @@ def test_forbidden_tokens():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": -1}, "the temperature must be above 0"),
-        ({"temperature": np.nan}, "the temperature must be above 0"),
+        ({"temperature": -1}, "the temperature must be a finite number above 0"),
+        ({"temperature": np.inf}, "the temperature must be a finite number above 0"),
+        ({"temperature": np.nan}, "the temperature must be a finite number above 0"),
         ({"top_k": 0}, "top_k must be 1 or more"),
         ({"top_p": 0}, "top_p must be above 0"),
         ({"top_p": 1.1}, "top_p must be above 0 and at most 1"),
