@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import FiniteRange, given, setting_options
+from numbanet.cli.options import FiniteRange, OutFile, given, setting_options
 from numbanet.training.run import CHECKPOINTS, Run
 
 PARTS = ("test", "validation", "train")
@@ -17,12 +17,12 @@ PARTS = ("test", "validation", "train")
 @click.argument("run")
 @click.option("--checkpoint", type=click.Choice(CHECKPOINTS), default="last", show_default=True, help="which weights")
 @click.option("--part", type=click.Choice(PARTS), default="test", show_default=True, help="which part of the data")
-@click.option("--plot", metavar="FILE.png", help="where to draw the confusion matrix; without it RUN/confusion.png")
+@click.option("--plot", metavar="FILE.png", type=OutFile(), help="the confusion matrix; without it RUN/confusion.png")
 @click.option("--beams", type=click.IntRange(min=1), default=1, show_default=True, help="width of the beam search")
 @click.option("--length-penalty", type=FiniteRange(min=0), default=0.6, show_default=True, help="of the beam search")
 @setting_options(["dataset", "text", "pairs", "data_dir", "limit", "threads", "backend", "eval_batch_size"])
 def command(
-    run: str, checkpoint: str, part: str, plot: str | None, beams: int, length_penalty: float, **options: Any
+    run: str, checkpoint: str, part: str, plot: Path | None, beams: int, length_penalty: float, **options: Any
 ) -> None:
     """Loss and accuracy of the model in the folder RUN on test data, for each class too, and what it takes for what.
 
@@ -49,8 +49,6 @@ def command(
     from numbanet.training.restore import load_model
     from numbanet.training.tasks import TextTask, task_class
 
-    if plot is not None and (Path(plot).is_dir() or not Path(plot).parent.is_dir()):
-        raise ConfigError(f"cannot draw {plot}: it must be a file in a folder that exists")
     build.check_names(config)
     config = build.use_machine(config)
     if issubclass(task_class(own), TextTask):
@@ -81,7 +79,7 @@ def command(
     if result.confusion is not None:
         _show_classes(result.confusion, data.info.classes)
         name = "-".join(["confusion", *[checkpoint] * (checkpoint != "last"), *[part] * (part != "test")])
-        _draw(result.confusion, data.info.classes, title, Path(plot) if plot else opened.folder / f"{name}.png")
+        _draw(result.confusion, data.info.classes, title, plot or opened.folder / f"{name}.png")
 
 
 def _evaluate_text(opened: Run, config: Any, checkpoint: str, part: str, decoding: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def command(
         counted.add(id(node))
         level = str(line.level) if line.last == line.level else f"{line.level}-{line.last}"
         shape = "x".join(map(str, line.shape)) or "-"
-        rows.append((level, line.name, line.path or "-", shape, f"{flops:,}", f"{line.nbytes:,}"))
+        rows.append((level, line.name, line.call.node.module or "-", shape, f"{flops:,}", f"{line.nbytes:,}"))
     click.echo(table(rows, ("level", "call", "module", "writes", "FLOPs", "bytes")))
     click.echo("")
     layout = [

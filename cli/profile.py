@@ -67,7 +67,7 @@ def command(
                 f"{one.gbytes:.1f}",
                 f"{100 * of_peak:.0f} %",
                 one.call.name,
-                one.path or "-",
+                one.call.node.module or "-",
                 shape or "-",
             )
         )

@@ -59,12 +59,6 @@ class Line:
     def name(self) -> str:
         return self.call.name
 
-    @property
-    def path(self) -> str:
-        """The module it belongs to, marked if it is of the backward pass."""
-        node = self.call.node
-        return f"{node.path} (backward)" if node.is_backward else node.path
-
 
 def lines_of(plan: Plan) -> list[Line]:
     """The calls by level, in the order of the recording within one."""

@@ -30,12 +30,6 @@ class Timing:
     nbytes: int
 
     @property
-    def path(self) -> str:
-        """The module it belongs to, marked if it is of the backward pass."""
-        node = self.call.node
-        return f"{node.path} (backward)" if node.is_backward else node.path
-
-    @property
     def gflops(self) -> float:
         """GFLOP/s."""
         return self.flops / max(self.seconds, 1e-12) / 1e9
@@ -126,7 +120,7 @@ def chrome_trace(found: Profile, name: str) -> dict[str, Any]:
         node = one.call.node
         shape = one.call.writes[0].shape if one.call.writes else ()
         args = {
-            "module": one.path,
+            "module": node.module,
             "line": node.where,
             "level": one.call.level,
             "writes": list(shape),

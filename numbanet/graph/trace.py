@@ -73,6 +73,11 @@ class Node:
         return type(self.op).__name__
 
     @property
+    def module(self) -> str:
+        """The module that ran it, marked if it is of the backward pass."""
+        return f"{self.path} (backward)" if self.is_backward else self.path
+
+    @property
     def written(self) -> list[Array]:
         """The arrays that the node makes or changes."""
         return [*self.outputs, *[self.inputs[i] for i in self.op.mutates]]

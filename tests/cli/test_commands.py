@@ -104,11 +104,14 @@ def test_evaluate_keeps_what_was_held_out_apart(command) -> None:
     assert command("evaluate", "run", "--limit", "1").code == 0  # one class cannot be balanced, and need not be
 
 
-@pytest.mark.parametrize("place", ["nowhere/matrix.png", "."])
-def test_evaluate_draws_into_a_folder_that_exists(command, trained, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("no/matrix.png", "there is no folder no for matrix.png"), (".", ". is a folder; it must be a file")],
+)
+def test_evaluate_draws_into_a_folder_that_exists(command, trained, place: str, why: str) -> None:
     result = command("evaluate", "run", "--plot", place)
     assert (result.code, result.out) == (2, "")
-    assert result.err == f"numbanet: cannot draw {place}: it must be a file in a folder that exists\n"
+    assert result.err == f"numbanet: Invalid value for '--plot': {why}\n"
 
 
 def test_predict(command, trained) -> None:
