@@ -235,6 +235,7 @@ QUICK = {
     "text_cnn": {},
     "transformer": {"d_model": 16, "num_heads": 2},
     "resnet20": {},
+    "series_lstm": {"hidden_size": 8, "num_outputs": 2},
 }
 """Options that make models small."""
 MODELS = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in models.list_models()]
@@ -259,7 +260,7 @@ def steps_of(name: str, options: dict, replays: bool) -> tuple[list[float], list
     model.train()
     forward.begin_epoch()
     targets = nb.tensor(np.arange(math.prod(shape)).reshape(shape) % 2)
-    objective = Objective() if info.kind == "pictures" else TokenObjective()
+    objective = Objective() if info.kind in ("pictures", "series") else TokenObjective()
     step = TrainingStep(model, optimizer, lambda number: 0.9**number, 1e-3, objective, None, forward)
     if replays:
         step.replay(pytest.fail)
