@@ -85,7 +85,9 @@ class CompiledFunction:
         return [executable.plan for executable in self._executables.values()]
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["function"], name)
+        if name == "function":  # a copy that is being made has none yet
+            raise AttributeError(name)
+        return getattr(self.function, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns, from a replay once two recordings were alike; its tensors have no history."""

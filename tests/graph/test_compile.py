@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
 
@@ -566,6 +567,16 @@ def test_a_function_that_calls_itself(backend):
         return compiled(values(1), False)
 
     assert compiled(values(1), True).item() == 2  # part of the outer one
+
+
+def test_a_copy_replays_as_well(backend):
+    model = nn.Linear(3, 2)
+    compiled = nb.compile(model)
+    for number in range(3):
+        compiled(values(number, 1.0, 2.0))
+    twin = copy.copy(compiled)
+    assert twin.weight is model.weight
+    assert twin(values(4.0, 1.0, 2.0)).tolist() == model(values(4.0, 1.0, 2.0)).tolist()
 
 
 def test_what_cannot_be_compiled():
