@@ -23,7 +23,6 @@ from numbanet.graph.trace import Trace
 from numbanet.graph.watch import Context, Labelled, Watch
 from numbanet.kernels import memory
 from numbanet.kernels.array import Array
-from numbanet.kernels.backend import Backend
 from numbanet.kernels.threads import get_num_threads
 from numbanet.tensor import Tensor
 
@@ -242,7 +241,7 @@ class CompiledFunction:
             del self._latest[next(iter(self._latest))]
 
     def _make(self, key: CallKey, trace: Trace) -> None:
-        plan = make_plan(trace, _backend_of(trace))
+        plan = make_plan(trace)
         memory.empty_cache()  # what recordings took, which a replay has no use for
         self._executables[key] = Executable(plan, self._arena, self._blocks)
         self._recordings.pop(key, None)
@@ -286,14 +285,6 @@ def _first_difference(known: Iterable[CallKey], now: CallKey) -> str:
 
 def _equal(a: Any, b: Any) -> bool:
     return a is b or (type(a) is type(b) and (a == b or (a != a and b != b)))
-
-
-def _backend_of(trace: Trace) -> Backend:
-    """The one back end of all nodes."""
-    backends = {id(buffer.backend): buffer.backend for buffer in trace.buffers}
-    if len(backends) > 1:
-        raise GraphError("a compiled function works with tensors of one back end")
-    return next(iter(backends.values()))
 
 
 def compile(

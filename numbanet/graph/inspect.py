@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from numbanet.backends import current_backend
 from numbanet.graph.capture import record
 from numbanet.graph.compare import settle
 from numbanet.graph.cost import bytes_of_call
@@ -26,7 +27,7 @@ def plan_of(function: Callable, *args: Any, recordings: int = 4) -> Plan:
     a compiled function does."""
     arguments: list[Tensor] = []
     flatten(args, arguments)
-    backend = arguments[0]._array.storage.backend
+    backend = arguments[0]._array.storage.backend if arguments else current_backend()
     idle = backend.recording() if hasattr(backend, "recording") else contextlib.nullcontext()
     with idle:
         return recorded_plan(function, *args, recordings=recordings)
@@ -40,7 +41,7 @@ def recorded_plan(function: Callable, *args: Any, recordings: int = 4) -> Plan:
     for _ in range(recordings):
         _, trace = record(function, args, {}, arguments, Watch(function))
         if before is not None and settle(before, trace) is None:
-            return make_plan(trace, arguments[0]._array.storage.backend)
+            return make_plan(trace)
         before = trace
     raise GraphError("the function does something else with each call, so it has no plan")
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from numbanet.backends import current_backend
 from numbanet.graph.arena import Lifetime, lay_out
+from numbanet.graph.errors import GraphError
 from numbanet.graph.levels import arrange, mark_lifetimes
 from numbanet.graph.lower import Call, lower, make_pieces
 from numbanet.graph.passes import optimise
@@ -36,8 +38,9 @@ class Plan:
         return [(call, host.reason) for call in self.calls for host in call.host_calls]
 
 
-def make_plan(trace: Trace, backend: Backend) -> Plan:
+def make_plan(trace: Trace) -> Plan:
     """Lower, optimise, arrange in levels, and lay out the memory."""
+    backend = _backend_of(trace)
     assembly = backend.assembly()
     calls = optimise(lower(trace), backend)
     make_pieces(calls, assembly)
@@ -50,6 +53,14 @@ def make_plan(trace: Trace, backend: Backend) -> Plan:
     layout = lay_out([lifetime for _, lifetime in temporary])
     arena = [(one, at, life) for (one, life), at in zip(temporary, layout.offsets, strict=True)]
     return Plan(trace, backend, assembly, calls, levels, arena, layout.nbytes)
+
+
+def _backend_of(trace: Trace) -> Backend:
+    """The one back end of all nodes; where there is none, that of new tensors."""
+    backends = {id(buffer.backend): buffer.backend for buffer in trace.buffers}
+    if len(backends) > 1:
+        raise GraphError("a compiled function works with tensors of one back end")
+    return next(iter(backends.values()), None) or current_backend()
 
 
 def used_buffers(calls: list[Call], others: Sequence[Array] = ()) -> list[Buffer]:

@@ -12,6 +12,7 @@ import pytest
 import numbanet as nb
 from numbanet import nn, optim
 from numbanet.graph import ControlFlowError, FrozenNumberError, GraphError, SideEffectError
+from numbanet.graph.inspect import plan_of
 from numbanet.nn import functional as F
 from numbanet.ops import base
 from tests.conftest import needs_numba
@@ -567,6 +568,16 @@ def test_a_function_that_calls_itself(backend):
         return compiled(values(1), False)
 
     assert compiled(values(1), True).item() == 2  # part of the outer one
+
+
+def test_functions_without_tensors(backend):
+    """As arguments, and at all."""
+    model, x = nn.Linear(3, 2), values(1.0, 2.0, 3.0)
+    compiled = nb.compile(lambda: model(x))
+    assert [compiled().tolist() for _ in range(4)] == [model(x).tolist()] * 4
+    assert [call.name for call in plan_of(lambda: model(x)).calls] == ["matmul"]
+    compiled = nb.compile(lambda number: number + 1)
+    assert [compiled(number) for number in (3, 3, 3, 4, 4, 4, 3)] == [4, 4, 4, 5, 5, 5, 4]
 
 
 def test_a_copy_replays_as_well(backend):
