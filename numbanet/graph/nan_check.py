@@ -44,11 +44,11 @@ class _Check:
         self._modules = watch.module_names()
         self._names = {id(one._array.storage): name for name, one in watch.tensors() if name}
         self._names |= {id(one._array.storage): f"input {number}" for number, one in enumerate(arguments)}
-        states = [one for optimizer in watch.optimizers for state in optimizer.state.values() for one in state.values()]
+        states: list[Tensor] = []
+        flatten([optimizer.state for optimizer in watch.optimizers], states)
         self._before: dict[Callable, dict[int, Storage]] = {np.isnan: {}, np.isinf: {}}  # memory that held such numbers
         for tensor in [one for _, one in watch.tensors()] + [*arguments, *states]:
-            if isinstance(tensor, Tensor):
-                self._remember(tensor)
+            self._remember(tensor)
         self._forwards: dict[int, tuple[str, str]] = {}
         self._tape: list[object] = []  # keeps the tape's nodes alive, so that their ids stay their own
 

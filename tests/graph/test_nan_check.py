@@ -90,6 +90,24 @@ def test_a_state_of_the_optimiser_that_is_not_finite(backend):
         step(nb.ones(1, 2), nb.tensor([0]))
 
 
+def test_an_optimiser_of_the_users(backend):
+    class Own:
+        def __init__(self, weight) -> None:
+            self.param_groups, self.state = [{"params": [weight]}], {"velocity": nb.zeros(2), "steps": 0}
+
+        def step(self) -> None:
+            with nb.no_grad():
+                self.param_groups[0]["params"][0].add_(self.state["velocity"])
+
+    weight = nb.ones(2)
+    optimizer = Own(weight)
+    check = nb.compile(lambda: optimizer.step(), check_nan=True)
+    check()
+    optimizer.state["velocity"].fill_(float("inf"))
+    check()
+    assert weight.tolist() == [float("inf")] * 2
+
+
 def test_infinities_of_masks_may_be_worked_with_in_place(backend):
     def function(x):
         y = x.clone()
