@@ -204,7 +204,8 @@ def _is_users(value: Any) -> bool:
         return True
     if not callable(value) or isinstance(value, type):
         return False
-    return not str(getattr(value, "__module__", "") or "").startswith(("numbanet", "numpy", "builtins"))
+    package = str(getattr(value, "__module__", "") or "").partition(".")[0]
+    return package not in ("numbanet", "numpy", "builtins")
 
 
 def _is_filled(cell: Any) -> bool:

@@ -48,6 +48,19 @@ class Root(Looks):
         y = self.fc(self.flatten(x))
         return y - 0.5 * (y + 0.35).log()
 
+SEEN, COUNT = [], 0
+
+class Remembers(Looks):
+    def forward(self, x):
+        SEEN.append(x.shape)
+        return self.fc(self.flatten(x))
+
+class Counts(Looks):
+    def forward(self, x):
+        global COUNT
+        COUNT += 1
+        return self.fc(self.flatten(x))
+
 class Gradients(training.Callback):
     # looks at gradients by hooks and between steps, changes weights and options, freezes a layer
     def begin(self, trainer):
@@ -82,6 +95,8 @@ VARIANTS = {
     "another loss": CONFIG.replace(loss="smooth_l1", schedule="plateau", patience=0),
 }
 FALLS_BACK = {
+    "remembers": (CONFIG.replace(model="own.py:Remembers", model_options={}), "each call changes SEEN"),
+    "counts": (CONFIG.replace(model="own.py:Counts", model_options={}), "COUNT is"),
     "looks at a value": (CONFIG.replace(model="own.py:Looks", model_options={}), "own.py:16: this reads the value"),
     "hooks": (
         CONFIG.replace(model="own.py:model", model_options={}, callbacks=["own.py:Gradients"]),
