@@ -17,6 +17,7 @@ from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack
 from numbanet.kernels.cpu.gemm_pack import DEPTH, place
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
+from numbanet.kernels.cpu.simd.prefetch import prefetch
 from numbanet.kernels.cpu.simd.tile import (
     LANES,
     RELU,
@@ -91,6 +92,8 @@ def dot_products(start, stop, row, scratch):
             if count == DOTS:
                 acc = zero_sums(DOTS, 1)
                 for k in range(0, p.depth - 15, 16):
+                    for line in range(DOTS):  # of the next task, whose rows mostly lie behind these
+                        prefetch(b, DOTS * (p.b_col + k) + 16 * line)
                     acc = inner(acc, b + k, p.b_col, a + k, 0, 16)
                 k = p.depth // 16 * 16
                 if k < p.depth:
