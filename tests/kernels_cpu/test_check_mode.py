@@ -93,7 +93,7 @@ assert attempt(*good) == [], "the violation was not forgotten"
 TILE = "acc = outer(zeros(4, 2), p.x, 1, p.y, LANES); "
 ONE = "store_tile(acc, p.out, 0, 0, 1, 0, 1, 0, 0)"
 COLUMNS = """p.ints[0], p.ints[1], p.ints[2], p.ints[3] = np.int32(n), np.int32(3), np.int32(4), np.int32(0)
-    store_columns(acc, p.out, 0, 0, 1, offsets(p.ints, 0, 2), offsets(p.ints, 2, 2), 0)"""
+    store_columns(acc, p.out, 0, 0, 1, offsets(p.ints, 0, 2), offsets(p.ints, 2, 2), 0, 0)"""
 # name: body of a kernel, (n, m) with which it stays inside, (n, m) with which it does not. Buffers hold 300 elements.
 ACCESSES = {
     "an element read": ("p.out[0] = p.x[n]", (299, 0), (300, 0)),

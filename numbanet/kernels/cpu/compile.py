@@ -93,8 +93,8 @@ _children: list[subprocess.Popen] = []
 
 def _take_children(count: int) -> list[subprocess.Popen]:
     """So many children: those that wait for names, and new ones."""
-    children = [child for child in _children if child.poll() is None][:count]
-    _children.clear()
+    children = [_children.pop() for _ in range(min(count, len(_children)))]
+    children = [child for child in children if child.poll() is None]
     environment = {**os.environ, "NUMBANET_NUM_THREADS": "1"}
     while len(children) < count:
         children.append(
@@ -153,7 +153,10 @@ def _side_by_side(names: list[str], report: _Counter) -> None:
             compile_one(name)
             report.one()
 
-    helpers = [threading.Thread(target=feed, args=(child,)) for child in _take_children(threads.get_num_threads() - 1)]
+    helpers = [
+        threading.Thread(target=feed, args=(child,))
+        for child in _take_children(min(threads.get_num_threads(), len(names)) - 1)
+    ]
     for helper in helpers:
         helper.start()
     try:
