@@ -72,7 +72,7 @@ class Trainer:
         self.run: Run | None = None
         self.task = make_task(config, folder)
         self.data = self.task.data
-        compile_first(self.reporter.compiling)
+        self._compile_first()
         self.model = self.task.build_model()
         self.loader = self.task.loader(self.model)
         self.objective = self.task.objective()
@@ -189,6 +189,13 @@ class Trainer:
         """The model that is evaluated and kept: the average of the weights if there is one."""
         average = self.step.rules.average
         return self.model if average is None else average.module
+
+    def _compile_first(self) -> None:
+        try:
+            compile_first(self.reporter.compiling)
+        except BaseException:  # Ctrl-C above all: a bar is taken off the terminal
+            self.reporter.end(None, Path(self.out or "."))
+            raise
 
     def _compile(self) -> None:
         train_batches, eval_batches = self.task.examples(self.model)

@@ -49,6 +49,16 @@ def add_one(start, stop, row, scratch):
 
 
 @kernel_for_test
+def make_an_array(start, stop, row, scratch):
+    return int(np.zeros(stop)[start])
+
+
+@kernel_for_test
+def make_a_list(start, stop, row, scratch):
+    return [start, stop][start]
+
+
+@kernel_for_test
 def fail_at(start, stop, row, scratch):
     """out[task] = 1, and status 3 at index n for the task n."""
     p = unpack(row, Row)
@@ -61,6 +71,13 @@ def fail_at(start, stop, row, scratch):
 
 def append_add(run, out, x, tasks, **options):
     run.append(add_one, tasks, Row(out, x, None, None, None), scratch=1, **options)
+
+
+@pytest.mark.parametrize("which", [make_an_array, make_a_list], ids=["array", "list"])
+def test_objects_are_refused(which):
+    """Nobody would free them."""
+    with pytest.raises(Exception, match="a kernel holds numbers, vectors and pointers, and no (array|list)"):
+        which.address  # noqa: B018 - compiles it
 
 
 # --- levels ------------------------------------------------------------------------------------------------------

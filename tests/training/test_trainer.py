@@ -300,6 +300,29 @@ def test_compiling_leaves_the_run_as_it_was() -> None:
     assert before.state["random"] == after.state["random"]
 
 
+def test_compiling_that_is_interrupted_ends_the_report(monkeypatch) -> None:
+    """A bar on a terminal must not stay there."""
+
+    def interrupted(progress) -> None:
+        progress(0, 3)
+        raise KeyboardInterrupt
+
+    class Bar(Reporter):
+        seen: tuple = ()
+
+        def compiling(self, done: int, total: int) -> None:
+            self.seen += ("shown",)
+
+        def end(self, summary: dict | None, folder: Path) -> None:
+            self.seen += ("taken off",)
+
+    monkeypatch.setattr("numbanet.training.trainer.compile_first", interrupted)
+    bar = Bar()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(small_config(), "run", bar)
+    assert bar.seen == ("shown", "taken off")
+
+
 def test_batch_sizes() -> None:
     assert batch_sizes(100, 16) == {16, 4}
     assert batch_sizes(96, 16) == {16}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
-from numbanet.kernels.cpu.elementwise import Binary, Predicate, over_pairs_of_lines, read_or_repeat
+from numbanet.kernels.cpu.elementwise import Binary, Predicate, over_pairs, over_pairs_of_lines, read_or_repeat
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.lines import line_begin, line_step, piece
 from numbanet.kernels.cpu.simd.masks import load_bits, store_bits
@@ -160,16 +160,10 @@ def remainder_of(code, x, y):
     return whole + np.float32(1) if quotient - whole > np.float32(0.5) else whole
 
 
+_remainder_walk = over_pairs(remainder_of)
+
+
 @kernel(Binary)
 def remainder(start, stop, row, scratch):
     """out = floor_divide or remainder of x and y, element by element; any steps."""
-    a = unpack(row, Binary)
-    steps = line_step(a.lines, 0), line_step(a.lines, 1), line_step(a.lines, 2)
-    for task in range(start, stop):
-        first, last, begin, end = piece(a.lines, a.size, task)
-        for line in range(first, last):
-            out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
-            y = a.y + line_begin(a.lines, 2, line)
-            for i in range(begin, end):
-                out[i * steps[0]] = remainder_of(a.code, x[i * steps[1]], y[i * steps[2]])
-    return 0
+    return _remainder_walk(unpack(row, Binary), start, stop)

@@ -106,3 +106,20 @@ def over_pairs_of_lines(function: Callable) -> Callable:
         return 0
 
     return device_function(named_after(function, walk))
+
+
+def over_pairs(function: Callable) -> Callable:
+    """The walk that does out = function(code, x, y), number by number, in the lines of the tasks; any steps."""
+
+    def walk(a, start, stop):
+        out_step, x_step, y_step = line_step(a.lines, 0), line_step(a.lines, 1), line_step(a.lines, 2)
+        for task in range(start, stop):
+            first, last, begin, end = piece(a.lines, a.size, task)
+            for line in range(first, last):
+                out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
+                y = a.y + line_begin(a.lines, 2, line)
+                for i in range(begin, end):
+                    out[i * out_step] = function(a.code, x[i * x_step], y[i * y_step])
+        return 0
+
+    return device_function(named_after(function, walk))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
 from numbanet.kernels.cpu.binary import AND, COMPARISONS, GE, OR, ordered
-from numbanet.kernels.cpu.elementwise import named_after
+from numbanet.kernels.cpu.elementwise import over_pairs
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.lines import line_begin, line_step, lines_of, piece, tasks_of
+from numbanet.kernels.cpu.lines import lines_of, tasks_of
 from numbanet.kernels.cpu.simd.pointers import INT64, U8
 from numbanet.kernels.numpy import share
 
@@ -71,23 +70,6 @@ def is_so(code, x, y):
     if code == OR:
         return np.uint8(x != 0 or y != 0)
     return np.uint8((x != 0) != (y != 0))
-
-
-def over_pairs(function: Callable) -> Callable:
-    """The walk that does out = function(code, x, y), number by number, in the lines of the tasks; any steps."""
-
-    def walk(a, start, stop):
-        out_step, x_step, y_step = line_step(a.lines, 0), line_step(a.lines, 1), line_step(a.lines, 2)
-        for task in range(start, stop):
-            first, last, begin, end = piece(a.lines, a.size, task)
-            for line in range(first, last):
-                out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
-                y = a.y + line_begin(a.lines, 2, line)
-                for i in range(begin, end):
-                    out[i * out_step] = function(a.code, x[i * x_step], y[i * y_step])
-        return 0
-
-    return device_function(named_after(function, walk))
 
 
 _arithmetic_walk = over_pairs(arithmetic_of)

@@ -18,6 +18,7 @@ from numba.core.typed_passes import NativeLowering
 CONSTANT_MATTERS = {operator.pow, operator.ipow}
 """Operators for which Numba has implementations of constant operands."""
 _resolved: dict[tuple, tuple] = {}
+_plain: set[types.Type] = set()
 
 
 class KernelLowering(lowering.Lower):
@@ -44,6 +45,15 @@ class KernelLowering(lowering.Lower):
             function = typing.resolve_value_type(op)
             found = _resolved[op, args] = function, function.get_call_type(typing, args, {})
         return self.context.get_function(*found)
+
+    def storevar(self, value: llvm.Value, name: str, argidx: int | None = None) -> None:
+        """Store a value in a variable; TypeError for an object, which nobody would free."""
+        kind = self.typeof(name)
+        if kind not in _plain:
+            if self.context.data_model_manager[kind].contains_nrt_meminfo():
+                raise TypeError(f"a kernel holds numbers, vectors and pointers, and no {kind}, as {name!r} is")
+            _plain.add(kind)
+        super().storevar(value, name, argidx)
 
     def delvar(self, name: str) -> None:
         """Nothing."""
