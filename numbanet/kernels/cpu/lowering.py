@@ -47,10 +47,11 @@ class KernelLowering(lowering.Lower):
         return self.context.get_function(*found)
 
     def storevar(self, value: llvm.Value, name: str, argidx: int | None = None) -> None:
-        """Store a value in a variable; TypeError for an object, which nobody would free."""
+        """Store a value in a variable; TypeError for an object, which nobody would free (a constant table never is)."""
         kind = self.typeof(name)
         if kind not in _plain:
-            if self.context.data_model_manager[kind].contains_nrt_meminfo():
+            is_table = isinstance(kind, types.Array) and not kind.mutable
+            if self.context.data_model_manager[kind].contains_nrt_meminfo() and not is_table:
                 raise TypeError(f"a kernel holds numbers, vectors and pointers, and no {kind}, as {name!r} is")
             _plain.add(kind)
         super().storevar(value, name, argidx)
