@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from numbanet.kernels import threads
+from numbanet.kernels.cpu import gemm_transposed
 from numbanet.kernels.cpu.kernel import KERNELS
 from tests.kernels_cpu.cases import CASES, norms
 from tests.kernels_cpu.cases.case import Case, in_float64, kernels_of, run
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS, same_bits
+from tests.kernels_cpu.cases.products import PRODUCTS
 from tests.kernels_cpu.helpers import Guarded, leaves
 
 
@@ -71,6 +73,17 @@ def test_every_kernel_is_taken():
     taken = set().union(*(kernels_of(case) for case in CASES.values()))
     mine = {kernel for kernel in KERNELS.values() if kernel.function.__module__.startswith("numbanet.")}
     assert mine - taken == set()
+
+
+def test_products_by_way_of_the_transpose_have_the_same_bits(monkeypatch):
+    """Who packs what is a matter of speed."""
+    cases = [case for case in PRODUCTS if any(kernel.name.startswith("transposed") for kernel in kernels_of(case))]
+    assert cases
+    transposed = [run(case)[1][0].values.tobytes() for case in cases]
+    monkeypatch.setattr(gemm_transposed, "suits", lambda *shape: False)
+    for case, values in zip(cases, transposed, strict=True):
+        assert not any(kernel.name.startswith("transposed") for kernel in kernels_of(case))
+        assert run(case)[1][0].values.tobytes() == values, case.name
 
 
 def test_forms_tiles_and_bands_of_convolutions_give_the_same_bits():

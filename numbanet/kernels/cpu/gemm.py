@@ -24,7 +24,7 @@ import numpy as np
 
 from numbanet.kernels import threads
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu import gemm_vector
+from numbanet.kernels.cpu import gemm_transposed, gemm_vector
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.elementwise import named_after
@@ -42,9 +42,11 @@ from numbanet.kernels.cpu.gemm_pack import (
     pack_panels,
     place,
 )
+from numbanet.kernels.cpu.gemm_transposed import make_transposed_product
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd import activation as functions
 from numbanet.kernels.cpu.simd.pointers import F32
+from numbanet.kernels.cpu.simd.prefetch import prefetch
 from numbanet.kernels.cpu.simd.tails import load_upto
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples, outer, store_tile, zeros
 from numbanet.kernels.cpu.simd.vector import store_first
@@ -173,6 +175,9 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                     skip, end = column - begin, min(right - begin, PANEL)
                     for line in range(top, bottom, rows):
                         first = min(line, p.rows - rows)
+                        if add:
+                            for r in range(rows):
+                                prefetch(p.out, out_place + (first + r) * p.out_row + begin)
                         acc = zeros(rows, COLUMNS)
                         if p.packs_a:
                             a = tiles + (line - top) * steps
@@ -197,9 +202,15 @@ def make_product(rows: int, finish, name: str) -> Kernel:
 
 
 PRODUCTS = {rows: make_product(rows, nothing_after, f"product_{rows}x{COLUMNS}") for rows in sorted({ROWS, 2, 1})}
+FINISHERS = {name: _after(function) for name, function in FUNCTIONS_AFTER.items()}
 FINISHED = {
-    name: make_product(ROWS, _after(function), f"product_{ROWS}x{COLUMNS}_{name or 'residual'}")
-    for name, function in FUNCTIONS_AFTER.items()
+    name: make_product(ROWS, finish, f"product_{ROWS}x{COLUMNS}_{name or 'residual'}")
+    for name, finish in FINISHERS.items()
+}
+TRANSPOSED = make_transposed_product(nothing_after, "transposed_product")
+TRANSPOSED_FINISHED = {
+    name: make_transposed_product(finish, f"transposed_product_{name or 'residual'}")
+    for name, finish in FINISHERS.items()
 }
 
 
@@ -216,11 +227,18 @@ def matmul(program, out, a, b, bias=None, residual=None, activation=None, accumu
         return None
     is_late = residual is not None or activation not in ACTIVATIONS
     early, add = 0 if is_late else ACTIVATIONS[activation], int(accumulate)
+    is_apart = residual is not None and residual.strides != out.strides
+    matrices = batch[0]
     is_few = min(out.shape[-2:]) <= gemm_vector.MOST_ROWS
     if is_few and gemm_vector.append(program, out, a, b, bias, batch, add, early):
         if is_late:
             _finish(program, out, residual, activation)
-    elif is_late and out.shape[-2] >= ROWS and (residual is None or residual.strides == out.strides):
+    elif (
+        not (matrices > 1 or accumulate or is_apart) and gemm_transposed.suits(*out.shape[-2:], a.shape[-1], b.strides)
+    ):  # fmt: skip
+        which = TRANSPOSED_FINISHED[activation] if is_late else TRANSPOSED
+        gemm_transposed.append(program, which, out, a, b, bias, residual, early)
+    elif is_late and out.shape[-2] >= ROWS and not is_apart:
         _append(program, FINISHED[activation], out, a, b, bias, residual, batch, add, early)
     else:
         rows = out.shape[-2]

@@ -10,6 +10,7 @@ from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
+from numbanet.kernels.cpu.simd.prefetch import prefetch
 from numbanet.kernels.cpu.simd.tile import LANES
 from numbanet.kernels.cpu.simd.vector import interleave_rows, load, load_first, store, transpose_block
 
@@ -26,6 +27,8 @@ GROUP = 4
 """Panels that are packed together."""
 PACK_DEPTH = 64
 """Rows of B that a packing task copies."""
+PACK_AHEAD = 8
+"""Rows of a row-major B that are fetched ahead while one is copied: each lies in another page."""
 TILE_SLACK = 16
 """Elements that ``make_pack_tile``'s function may write behind the last tile."""
 
@@ -69,6 +72,8 @@ def pack_group(out, panel_size, b, b_row, b_col, steps, columns):
     whole = columns // PANEL
     if b_col == 1:
         for step in range(steps):
+            for j in range(0, columns, 16):
+                prefetch(b, (step + PACK_AHEAD) * b_row + j)
             for panel in range(whole):
                 for j in range(0, PANEL, 16):
                     value = load(b, step * b_row + panel * PANEL + j)

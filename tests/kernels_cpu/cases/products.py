@@ -32,6 +32,8 @@ SIZES = {
     "many tasks": (150, 130, 60),
     "many panels, deep": (31, 417, DEPTH + 33),
     "blocks of rows": (330, 140, 70),
+    "a layer": (48, 101, DEPTH + 20),
+    "a layer, rows missing": (47, 150, 37),
     "outer product, many panels": (30, 1601, 1),
 }
 
@@ -81,8 +83,9 @@ def _after(case, expected):
 
 FINISHED = (
     "one number", "one row, wide", "one column", "few rows", "two columns", "edges of one", "narrow", "two blocks",
-    "three blocks, few rows", "many tasks", "many panels, deep", "blocks of rows",
+    "three blocks, few rows", "many tasks", "many panels, deep", "blocks of rows", "a layer", "a layer, rows missing",
 )  # fmt: skip
+LAYERS = ("a layer", "a layer, rows missing")
 AFTER = (None, "relu", "gelu", "gelu_tanh", "sigmoid", "tanh")
 
 
@@ -92,6 +95,8 @@ def _finished():
         rows, columns, depth = SIZES[name]
         a, b, bias = random(f"a {name}", rows, depth), random(f"b {name}", depth, columns), random(name, columns)
         a = a / np.float32(depth**0.5)
+        if name in LAYERS:
+            b = np.asfortranarray(b)
         residual = random(f"residual {name}", rows, columns)
         for activation in AFTER if name != "blocks of rows" else ("gelu", None):
             options = {"activation": activation}
