@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels.cpu.kernel import device_function
+from numbanet.kernels.cpu.simd.prefetch import prefetch
 from numbanet.kernels.cpu.simd.vector import load, load_first, splat, store
 
 SLACK = 64
@@ -38,6 +39,7 @@ def pack_band(out, x, channels, height, width, first, rows, row_step, pitch, pad
             whole = end if reach <= ((channels - channel) * height - y) * width else end - 15
             i = begin
             while i < whole:
+                prefetch(source, height * width + i)  # the same place of the next channel, or picture
                 store(target, i, load(source, i))
                 i += 16
             if i < end:

@@ -21,6 +21,7 @@ import numpy as np
 from numbanet.kernels import threads
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
+from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.conv_channels import COLUMNS, PANEL, ROWS, Filters, padded, turn
 from numbanet.kernels.cpu.geometry import Walk, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
@@ -33,9 +34,15 @@ LEAST_CHANNELS, MOST_CHANNELS = 16, 128
 """Channels on both sides between which it wins: with fewer the transforms cost more than they save, with more the
 transformed tiles leave the cache."""
 MOST_TILES = 128
+FEW_TILES = 2 * ROWS
+"""Tiles whose products are turned into outputs at a time, while they lie in the first-level cache, where the filters
+of a panel lie there too; where they do not, each is read for all tiles of a task."""
 TRANSFORMED = 1 << 16
 """float32 of the transformed inputs of a task, about (256 KB)."""
 TASKS_A_THREAD = 4
+LINE = 16
+"""float32 of a cache line. Channels are an odd number of lines apart, and points one line more than their channels
+take: else the lines that belong to one tile would all fall into the same few places of the first-level cache."""
 
 
 class Winograd(NamedTuple):
@@ -61,9 +68,10 @@ class Winograd(NamedTuple):
     pitch: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
-    slots: I64_FIELD
     space: I64_FIELD
+    point_stride: I64_FIELD
     tiles: I64_FIELD
+    block: I64_FIELD
     activation: I64_FIELD
 
 
@@ -139,47 +147,44 @@ def columns_of(row):
 
 
 @device_function
-def transform_inputs(out, even, odd, channels, slots, size, pitch, space, first):
-    """out[point][channel][first + slot] = (Bᵀ·d·B)[point], where slot y · pitch / 2 + x is the tile at row y, column x.
+def transform_inputs(out, even, odd, slots, pitch, point_stride):
+    """out[point][slot] = (Bᵀ·d·B)[point] of one channel, where slot y · pitch / 2 + x is the tile at row y, column x.
 
-    ``even`` and ``odd`` hold every second row of the padded picture each, ``size`` elements a channel, so that the
-    tiles of all rows are one sequence (with a column of none between the rows)."""
-    for channel in range(channels):
-        for slot in range(0, slots, 16):
-            upper, lower = even + (channel * size + 2 * slot), odd + (channel * size + 2 * slot)
-            a, b, c, d = columns_of(upper), columns_of(lower), columns_of(upper + pitch), columns_of(lower + pitch)
-            # Whole vectors: what runs over the end is overwritten by the next picture.
-            at = channel * space + first + slot
-            line0 = input_line(a[0] - c[0], a[1] - c[1], a[2] - c[2], a[3] - c[3])
-            line1 = input_line(b[0] + c[0], b[1] + c[1], b[2] + c[2], b[3] + c[3])
-            line2 = input_line(c[0] - b[0], c[1] - b[1], c[2] - b[2], c[3] - b[3])
-            line3 = input_line(b[0] - d[0], b[1] - d[1], b[2] - d[2], b[3] - d[3])
-            for j in range(4):
-                store(out, j * channels * space + at, line0[j])
-                store(out, (4 + j) * channels * space + at, line1[j])
-                store(out, (8 + j) * channels * space + at, line2[j])
-                store(out, (12 + j) * channels * space + at, line3[j])
+    ``even`` and ``odd`` hold every second row of the padded pictures each, so that the tiles of all rows are one
+    sequence (with a column of none between the rows, and a row of none between the pictures)."""
+    for slot in range(0, slots, 16):
+        upper, lower = even + 2 * slot, odd + 2 * slot
+        a, b, c, d = columns_of(upper), columns_of(lower), columns_of(upper + pitch), columns_of(lower + pitch)
+        line0 = input_line(a[0] - c[0], a[1] - c[1], a[2] - c[2], a[3] - c[3])
+        line1 = input_line(b[0] + c[0], b[1] + c[1], b[2] + c[2], b[3] + c[3])
+        line2 = input_line(c[0] - b[0], c[1] - b[1], c[2] - b[2], c[3] - b[3])
+        line3 = input_line(b[0] - d[0], b[1] - d[1], b[2] - d[2], b[3] - d[3])
+        for j in range(4):
+            store(out, j * point_stride + slot, line0[j])
+            store(out, (4 + j) * point_stride + slot, line1[j])
+            store(out, (8 + j) * point_stride + slot, line2[j])
+            store(out, (12 + j) * point_stride + slot, line3[j])
 
 
 @device_function
-def transform_outputs(out, products, bias, rows, columns, height, width, space, first, activation):
-    """out[y · width + x][o] = activation(Aᵀ·m·A + bias) of the rows × columns tiles from ``first`` on, one panel."""
-    step = space * PANEL
-    for y in range(rows):
-        for x in range(columns):
-            for o in range(0, PANEL, 16):
-                m = products + ((first + y * columns + x) * PANEL + o)
-                a = output_line(load(m, 0), load(m, 4 * step), load(m, 8 * step), load(m, 12 * step))
-                b = output_line(load(m, step), load(m, 5 * step), load(m, 9 * step), load(m, 13 * step))
-                c = output_line(load(m, 2 * step), load(m, 6 * step), load(m, 10 * step), load(m, 14 * step))
-                d = output_line(load(m, 3 * step), load(m, 7 * step), load(m, 11 * step), load(m, 15 * step))
-                for i in range(2):
-                    left, right = output_line(a[i], b[i], c[i], d[i])
-                    if 2 * y + i < height:
-                        at = ((2 * y + i) * width + 2 * x) * PANEL + o
-                        store(out, at, finished(left, bias, o, activation))
-                        if 2 * x + 1 < width:
-                            store(out, at + PANEL, finished(right, bias, o, activation))
+def transform_outputs(out, products, bias, first, tiles, block, columns, activation):
+    """out[y · 2 · columns + x][o] = activation(Aᵀ·m·A + bias) of the tiles from ``first`` on, one panel; columns of
+    tiles and pictures follow each other row by row."""
+    step = block * PANEL
+    for tile in range(tiles):
+        number = first + tile
+        corner = (4 * number - 2 * (number % columns)) * PANEL
+        for o in range(0, PANEL, 16):
+            m = products + (tile * PANEL + o)
+            a = output_line(load(m, 0), load(m, 4 * step), load(m, 8 * step), load(m, 12 * step))
+            b = output_line(load(m, step), load(m, 5 * step), load(m, 9 * step), load(m, 13 * step))
+            c = output_line(load(m, 2 * step), load(m, 6 * step), load(m, 10 * step), load(m, 14 * step))
+            d = output_line(load(m, 3 * step), load(m, 7 * step), load(m, 11 * step), load(m, 15 * step))
+            for i in range(2):
+                left, right = output_line(a[i], b[i], c[i], d[i])
+                at = corner + 2 * i * columns * PANEL + o
+                store(out, at, finished(left, bias, o, activation))
+                store(out, at + PANEL, finished(right, bias, o, activation))
 
 
 @device_function
@@ -198,14 +203,13 @@ def winograd_convolution(start, stop, row, scratch):
     """out = activation(x ⋆ weight + bias); a task is a bunch of pictures, or a band of rows of one."""
     p = unpack(row, Winograd)
     block = workspace(row, scratch)
-    positions = p.out_rows * p.out_width
     turned = block + 64
-    bias = turned + p.bunch * positions * PANEL
+    bias = turned + 4 * p.tiles * PANEL
     products = bias + PANEL
-    transformed = products + POINTS * p.tiles * PANEL
-    even = transformed + POINTS * p.channels * p.space
+    transformed = products + POINTS * p.block * PANEL
+    even = transformed + POINTS * p.point_stride
     columns, size = p.pitch // 2 - 1, p.band_rows * p.pitch
-    odd = even + p.channels * size + SLACK
+    odd = even + p.bunch * size + SLACK
     for task in range(start, stop):
         bunch = task // p.bands
         top = (task - bunch * p.bands) * p.out_rows
@@ -213,36 +217,42 @@ def winograd_convolution(start, stop, row, scratch):
         pictures, height = min(p.bunch, p.pictures - first), min(p.out_rows, p.out_height - top)
         rows = (height + 1) // 2
         tiles = pictures * rows * columns
-        for i in range(pictures):
-            x = p.x + (first + i) * p.channels * p.height * p.width
-            pack_band(even, x, p.channels, p.height, p.width, top, p.band_rows, 2, p.pitch, p.pad_y, p.pad_x)
-            pack_band(odd, x, p.channels, p.height, p.width, top + 1, p.band_rows, 2, p.pitch, p.pad_y, p.pad_x)
-            transform_inputs(transformed, even, odd, p.channels, p.slots, size, p.pitch, p.space, i * p.slots)
+        for channel in range(p.channels):
+            for i in range(pictures):
+                x = p.x + ((first + i) * p.channels + channel) * p.height * p.width
+                pack_band(even + i * size, x, 1, p.height, p.width, top, p.band_rows, 2, p.pitch, p.pad_y, p.pad_x)
+                pack_band(odd + i * size, x, 1, p.height, p.width, top + 1, p.band_rows, 2, p.pitch, p.pad_y, p.pad_x)
+            slots = (pictures * p.band_rows - 1) * (columns + 1)
+            transform_inputs(transformed + channel * p.space, even, odd, slots, p.pitch, p.point_stride)
         for panel in range(p.panels):
             weight = p.weight + panel * POINTS * p.channels * PANEL
-            for point in range(POINTS):
-                a, b = transformed + point * p.channels * p.space, weight + point * p.channels * PANEL
-                out = products + point * p.tiles * PANEL
-                for tile in range(0, tiles, ROWS):
-                    where = offsets(p.places, tile, ROWS)
-                    acc = zeros(ROWS, COLUMNS)
-                    for channel in range(p.channels):
-                        acc = outer(acc, a + channel * p.space, where, b + channel * PANEL, LANES)
-                    store_rows(acc, out + tile * PANEL, PANEL, 0, 0)
             o = panel * PANEL
             if not is_null(p.bias):
                 for lane in range(PANEL):
                     bias[lane] = p.bias[o + lane] if o + lane < p.out_channels else np.float32(0)
-            for i in range(pictures):
-                lines = turned + i * positions * PANEL
+            for begin in range(0, tiles, p.block):
+                count = min(p.block, tiles - begin)
+                for point in range(POINTS):
+                    a, b = transformed + point * p.point_stride, weight + point * p.channels * PANEL
+                    for tile in range(0, count, ROWS):
+                        where = offsets(p.places, begin + tile, ROWS)
+                        acc = zeros(ROWS, COLUMNS)
+                        for channel in range(p.channels):
+                            acc = outer(acc, a + channel * p.space, where, b + channel * PANEL, LANES)
+                        store_rows(acc, products + (point * p.block + tile) * PANEL, PANEL, 0, 0)
                 transform_outputs(
-                    lines, products, p.bias if is_null(p.bias) else bias, rows, columns, height, p.out_width, p.tiles,
-                    i * rows * columns, p.activation,
-                )  # fmt: skip
-                out = p.out + ((first + i) * p.out_channels + o) * p.out_height * p.out_width + top * p.out_width
-                turn(
-                    out, lines, min(PANEL, p.out_channels - o), p.out_height * p.out_width, height * p.out_width, block
+                    turned, products, p.bias if is_null(p.bias) else bias, begin, count, p.block, columns, p.activation
                 )
+            channels, line = min(PANEL, p.out_channels - o), 2 * columns
+            for i in range(pictures):
+                lines = turned + i * rows * 2 * line * PANEL
+                out = p.out + ((first + i) * p.out_channels + o) * p.out_height * p.out_width + top * p.out_width
+                if line == p.out_width:
+                    turn(out, lines, channels, p.out_height * p.out_width, height * line, block)
+                else:
+                    for y in range(height):
+                        part = lines + y * line * PANEL
+                        turn(out + y * p.out_width, part, channels, p.out_height * p.out_width, p.out_width, block)
     return 0
 
 
@@ -272,18 +282,24 @@ def make_plan(walk: Walk, pictures: int, channels: int, out_channels: int, size:
     bunches, bands = -(-pictures // bunch), -(-height // out_rows)
     rows = out_rows // 2
     tiles = bunch * rows * columns + ROWS
-    slots = rows * (columns + 1)  # of a picture; those behind the last row are not computed
-    space = bunch * slots + 16
     pitch, band_rows = 2 * columns + 2, rows + 1
+    filters = 4 * POINTS * channels * PANEL
+    block = FEW_TILES if filters <= cache_bytes(1) else tiles
+    slots = band_rows * (columns + 1)  # of a picture; those behind the last row are none
+    space = LINE * (-(-bunch * slots // LINE) | 1)
+    point_stride = channels * space + LINE
     places = np.arange(bunch)[:, None, None] * slots + np.arange(rows)[:, None] * (columns + 1) + np.arange(columns)
     words = (
         pictures, out_channels, padded(out_channels) // PANEL, height, width, channels, *size, bunch, bands, out_rows,
-        band_rows, pitch, walk.rows.pad, walk.columns.pad, slots, space, tiles,
+        band_rows, pitch, walk.rows.pad, walk.columns.pad, space, point_stride, tiles, block,
     )  # fmt: skip
     scratch = (
-        64 + bunch * out_rows * width * PANEL + PANEL + POINTS * (tiles * PANEL + space * channels)
-        + 2 * (channels * band_rows * pitch + SLACK)
-    )  # fmt: skip
+        64
+        + 4 * tiles * PANEL
+        + PANEL
+        + POINTS * (block * PANEL + point_stride)
+        + 2 * (bunch * band_rows * pitch + SLACK)
+    )
     tasks = bunches * bands
     tables = table(walk.taps((0, 0))[1]), table(np.pad(places.ravel(), (0, ROWS), mode="edge"))
     return tasks, max(1, tasks // (8 * wanted)), scratch, *tables, words
