@@ -15,6 +15,7 @@ from numbanet.cli.options import OutFile, setting_options
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1), help="samples a batch")
 @setting_options(["dataset", "backend", "model_options"])
 @click.option("--inference", is_flag=True, help="show the calls of an inference instead of a training step's")
+@click.option("--kernels", is_flag=True, help="show which kernels each call is made of")
 @click.option("--dot", metavar="FILE", type=OutFile(), help="write the plan for Graphviz to draw")
 @click.option("--svg", metavar="FILE", type=OutFile(), help="draw the plan (needs the graphviz package)")
 def command(
@@ -24,6 +25,7 @@ def command(
     backend: str | None,
     model_options: dict[str, Any] | None,
     inference: bool,
+    kernels: bool,
     dot: Path | None,
     svg: Path | None,
 ) -> None:
@@ -53,8 +55,10 @@ def command(
         counted.add(id(node))
         level = str(line.level) if line.last == line.level else f"{line.level}-{line.last}"
         shape = "x".join(map(str, line.shape)) or "-"
-        rows.append((level, line.name, line.call.node.module or "-", shape, f"{flops:,}", f"{line.nbytes:,}"))
-    click.echo(table(rows, ("level", "call", "module", "writes", "FLOPs", "bytes")))
+        row = (level, line.name, line.call.node.module or "-", shape, f"{flops:,}", f"{line.nbytes:,}")
+        rows.append((*row, ", ".join(line.kernels)) if kernels else row)
+    headings = ("level", "call", "module", "writes", "FLOPs", "bytes")
+    click.echo(table(rows, (*headings, "kernels") if kernels else headings))
     click.echo("")
     layout = [
         (f"{offset:,}", f"{life.nbytes:,}", f"{life.first}-{life.last}", getattr(storage, "where", "") or "workspace")

@@ -60,6 +60,12 @@ class Line:
     def name(self) -> str:
         return self.call.name
 
+    @property
+    def kernels(self) -> list[str]:
+        """The kernels that the back end has chosen for it, in their order; "host" for what it does on the host."""
+        rows = [row for level in self.call.piece.levels for row in level]
+        return [row.kernel.name if hasattr(row, "kernel") else "host" for row in rows]
+
 
 def lines_of(plan: Plan) -> list[Line]:
     """The calls by level, in the order of the recording within one."""

@@ -29,6 +29,24 @@ def test_plan_of_a_model(capsys, tmp_path):
     assert drawing.count("->") > 20
 
 
+@needs_numba
+def test_plan_shows_the_chosen_kernels(capsys, monkeypatch):
+    arguments = ["plan", "resnet20", "--batch-size", "2", "--kernels", "--backend", "cpu"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "transform_filters, winograd_convolution" in shown
+    assert "winograd_weight_gradient, winograd_weights" in shown
+    from numbanet.kernels.cpu.conv_choice import choose_direct
+
+    choose_direct.cache_clear()
+    monkeypatch.setenv("NUMBANET_CONV", "channels")
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "channel_convolution" in shown
+    assert "winograd" not in shown
+    choose_direct.cache_clear()
+
+
 def test_a_wrong_model(capsys):
     assert main(["plan", "lenet"]) == 2
     assert "did you mean 'lenet5'" in capsys.readouterr().err

@@ -18,14 +18,12 @@ import numpy as np
 
 from numbanet.kernels import threads
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu import conv_depthwise, conv_weight_rows
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.conv_channels import COLUMNS, PANEL, ROWS, padded
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.lanes import transpose_eight
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_rows, zeros
@@ -252,32 +250,8 @@ def make_plan(window: Window, pictures: int, groups: int, channels: int, out_cha
     return Plan(parts, blocks, scratch, table(np.pad(taps, (0, ROWS), mode="edge")), table(places), words)
 
 
-def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilation, groups, output=None):
-    reason = float32_contiguous(out, bias_out, grad, x, output)
-    if reason is not None or out.size == 0 or grad.size == 0:
-        return reason or "an empty sum"
-    window = _window(x.shape, grad.shape, out.shape[2:], stride, padding, dilation)
-    is_depthwise = x.shape[1] == out.shape[0] == groups > 1
-    if not is_depthwise and conv_weight_rows.wins(out.shape[0] // groups, window):
-        conv_weight_rows.append(program, out, bias_out, grad, output, x, window, groups)
-        return None
-    if output is not None:
-        masked = program.workspace(grad.shape)
-        program.relu_backward(masked, grad, output)
-        grad = masked
-    if is_depthwise:
-        conv_depthwise.append_weights(program, out, bias_out, grad, x, window)
-    else:
-        _append(program, out, bias_out, grad, x, window, groups)
-    return None
-
-
-@functools.lru_cache(maxsize=512)
-def _window(shape, out_shape, kernel, stride, padding, dilation) -> Window:
-    return Window(*shape[2:], *out_shape[2:], kernel, stride, padding, dilation)
-
-
-def _append(program, out, bias_out, grad, x, window, groups):
+def append(program, out, bias_out, grad, x, window: Window, groups: int) -> None:
+    """Append the rows that compute out (o, c / groups, kh, kw), and bias_out (o,) or None, from grad and x."""
     channels, out_channels, taps = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
     plan = make_plan(window, x.shape[0], groups, channels, out_channels, threads.get_num_threads())
     panels = padded(out_channels) // PANEL

@@ -52,9 +52,17 @@ def unset(*shape: int, dtype: type = np.float32) -> np.ndarray:
 @contextlib.contextmanager
 def patched(case: Case) -> Iterator[None]:
     """Inside, the choosers do as the case wants."""
-    from numbanet.kernels.cpu import axes, conv_channels, conv_positions, conv_weight, conv_weight_rows
+    from numbanet.kernels.cpu import (
+        axes,
+        conv_channels,
+        conv_positions,
+        conv_weight,
+        conv_weight_rows,
+        conv_weight_winograd,
+    )
 
-    plans = [module.make_plan for module in (conv_channels, conv_positions, conv_weight, conv_weight_rows)]
+    cut = conv_channels, conv_positions, conv_weight, conv_weight_rows, conv_weight_winograd
+    plans = [module.make_plan for module in cut]
     with contextlib.ExitStack() as stack:
         for module, attribute, value in case.patches:
             target = importlib.import_module(f"numbanet.kernels.cpu.{module}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbanet.kernels.cpu import conv, conv_channels, conv_pictures, conv_positions, conv_winograd
+from numbanet.kernels.cpu import conv_channels, conv_choice, conv_pictures, conv_positions, conv_winograd
 from numbanet.kernels.cpu.geometry import Window, forward_walk, gradient_walk
 from tests.kernels_cpu.cases.case import Case, of_terms, random, unset
 
@@ -72,7 +72,7 @@ def _choices(out_channels: int, strides: bool = False, winograd: bool = False):
 
 
 def _force(choice: tuple[str, int]) -> tuple:
-    return "conv", "choose", lambda walk, size, pictures, channels, out_channels: choice
+    return "conv_choice", "choose_direct", lambda walk, size, pictures, channels, out_channels: choice
 
 
 def tensors(name: str) -> tuple:
@@ -141,5 +141,5 @@ CONVOLUTIONS = [*_forward(), *_activated_and_banded(), *_input_gradients()]
 
 def same_bits(case: Case) -> str:
     """What the cases that only differ in a forced form or in their bands have in common: one result, to the bit."""
-    forced = (*conv.FORMS, *(f"{form} x " for form in conv.FORMS), "bands of ")
+    forced = (*conv_choice.DIRECT, *(f"{form} x " for form in conv_choice.DIRECT), "bands of ")
     return ", ".join(part for part in case.name.split(", ") if not part.startswith(forced))

@@ -1,0 +1,130 @@
+"""The choice between the forms of a convolution and of its gradients: all of it is here, and it knows the shape only.
+
+What a training step or an inference takes is shown by ``numbanet plan MODEL --kernels``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from numbanet.kernels.contract import Pair
+from numbanet.kernels.cpu import (
+    conv_channels,
+    conv_pictures,
+    conv_positions,
+    conv_weight_rows,
+    conv_weight_winograd,
+    conv_winograd,
+)
+from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
+from numbanet.kernels.cpu.geometry import Walk, Window, channel_block
+from numbanet.kernels.cpu.simd.tile import LANES
+
+DIRECT = ("positions", "channels", "pictures")
+"""The forms that multiply each weight with each input, to the same bits."""
+TURN_STEPS = 12
+"""Turning the result of the form "channels" costs as much as so many steps of its chains."""
+PICTURE_STEPS = 8
+"""Turning a result of the form "pictures", or as many inputs as a tile has, costs as much as so many steps."""
+PRODUCT_POSITIONS = 128
+"""Positions of a picture from which a 1 × 1 convolution is a product: few of them fill no tile."""
+STORE_STEPS = 4
+"""Adding a tile to the output costs as much as so many steps of its chain."""
+
+
+def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> float:
+    """Share of the multiply-adds' time in all time, and of those that count in all multiply-adds."""
+    (ys, met_ys), (xs, met_xs) = tap_counts(walk.rows, size[0]), tap_counts(walk.columns, size[1])
+    steps, useful = max(ys * xs * channels, 1), met_ys * met_xs / max(ys * xs, 1e-9)
+    chains = -(-channels // channel_block(max(1, *(len(walk.taps(segment)[0]) for segment in walk.segments))))
+    if form == "channels":
+        share = out_channels / conv_channels.padded(out_channels)
+        return useful * share * steps / (steps + STORE_STEPS * chains + TURN_STEPS)
+    # A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows).
+    tiles = -(-out_channels // rows)
+    share = out_channels / (tiles * rows)
+    if form == "pictures":
+        # A tenth less, because a tap of another channel is far away in the band.
+        share *= 0.9 * pictures / (-(-pictures // GROUP) * GROUP) * min(1.0, rows * conv_pictures.COLUMNS / 10)
+        inputs = channels * size[0] * size[1] / (walk.rows.size * walk.columns.size * tiles * rows)
+        return share * steps * useful / (steps * useful + STORE_STEPS * chains + PICTURE_STEPS * (1 + inputs))
+    width = walk.columns.size
+    share *= width / (-(-width // LANES) * LANES)
+    accumulators = rows * conv_positions.TILES[rows]
+    return useful * share * min(1.0, accumulators / 10) * steps / (steps + STORE_STEPS * chains)
+
+
+def forced_form() -> str:
+    """The direct form that ``NUMBANET_CONV`` asks for, "" if it asks for none."""
+    forced = os.environ.get("NUMBANET_CONV", "")
+    if forced not in ("", *DIRECT):
+        raise ValueError(f"NUMBANET_CONV is {forced!r}; it must be one of {', '.join(DIRECT)} (or unset)")
+    return forced
+
+
+def is_depthwise(channels: int, out_channels: int, groups: int) -> bool:
+    """Whether every group is one channel in and one out."""
+    return channels == out_channels == groups > 1
+
+
+def is_product(walk: Walk, size: Pair) -> bool:
+    """Whether a convolution without bias is one product a picture: 1 × 1 taps, all positions, not too few."""
+    axes = zip((walk.rows, walk.columns), size, strict=True)
+    is_plain = all(
+        axis.taps == (((0, 0),),) and axis.step == 1 and axis.pad == 0 and axis.size == extent for axis, extent in axes
+    )
+    return is_plain and size[0] * size[1] >= PRODUCT_POSITIONS
+
+
+def choose(
+    walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int, groups: int, bias: bool
+) -> tuple[str, int]:
+    """The form of a convolution, or of its gradient for the input, and the rows of a direct form's tile.
+
+    "depthwise", where each channel has filters of its own: nothing is shared, so memory decides. "product" for 1 × 1
+    filters without bias over all positions of pictures that are not too small: nothing is packed or turned. "winograd"
+    for 3 × 3 filters of stride 1 with 16 to 128 channels: 16 products instead of 36, in other bits; with fewer channels
+    the transforms cost more than they save, with more they leave the cache. Else one of the direct forms.
+    ``NUMBANET_CONV`` forces one of these where it is possible.
+    """
+    if is_depthwise(channels, out_channels, groups):
+        return "depthwise", 0
+    if not forced_form():
+        if groups == 1 and not bias and is_product(walk, size):
+            return "product", 0
+        if conv_winograd.wins(walk, channels, out_channels, groups):
+            return "winograd", 0
+    return choose_direct(walk, size, pictures, channels // groups, out_channels // groups)
+
+
+@functools.lru_cache(maxsize=512)
+def choose_direct(walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> tuple[str, int]:
+    """The direct form and the rows of its tile, for a group of channels: what wastes the least time.
+
+    "channels" takes any stride and wastes nothing but the lanes beyond the last channel and products with padding;
+    "positions" needs stride 1, has no result to turn, and wastes lanes at the end of each row of the picture;
+    "pictures" wastes nothing but lanes beyond the last picture, and turns the pictures as well as the result.
+    """
+    forced = forced_form()
+    choices = [("channels", conv_channels.ROWS)]
+    if walk.columns.phases == walk.rows.phases == walk.columns.step == 1:
+        choices += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
+    choices += [("pictures", rows) for rows in conv_pictures.ROWS if rows <= out_channels]
+    wanted = [choice for choice in choices if choice[0] == forced] or choices
+    return max(wanted, key=lambda choice: efficiency(*choice, walk, size, pictures, channels, out_channels))
+
+
+def choose_for_weights(window: Window, channels: int, out_channels: int, groups: int) -> str:
+    """The form of the gradient for the weights.
+
+    "depthwise" and "winograd" as above, the latter with at most 128 channels on both sides, whose sums stay in the
+    cache. Else "rows", dot products over neighbouring positions, where few output channels would leave more of a
+    vector's lanes idle than the ends of rows do, and "channels", vectors of output channels, for the rest. Their sums
+    differ in the last bits.
+    """
+    if is_depthwise(channels, out_channels, groups):
+        return "depthwise"
+    if not forced_form() and conv_weight_winograd.wins(window, channels, out_channels, groups):
+        return "winograd"
+    return "rows" if conv_weight_rows.wins(out_channels // groups, window) else "channels"
