@@ -56,6 +56,10 @@ def classification(**changes):
     return task_of(changes, model="tiny_classifier", dataset="sst2", data_dir=sst2())
 
 
+def samples(**changes):
+    return make_task(small_config(**changes))
+
+
 def translation(**changes):
     return task_of(changes, model="tiny_translator", dataset="pairs", pairs=pairs(), sequence_length=12)
 
@@ -191,6 +195,12 @@ def test_naive_bayes():
     test, wanted = [np.array([1]), np.array([0]), np.array([2, 0])], np.array([1, 0, 0])
     assert naive_bayes_accuracy(train, labels, test, wanted, 3) == 1.0
     assert naive_bayes_accuracy(train, labels, test, 1 - wanted, 3) == 0.0
+
+
+@pytest.mark.parametrize("make", [language, classification, samples])
+def test_reverse_is_for_translation(make):
+    with pytest.raises(ConfigError, match="reverse source: only translation has a source and a target to reverse"):
+        make(reverse="source")
 
 
 # --- translation ---------------------------------------------------------------------------------------------------

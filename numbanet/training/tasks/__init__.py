@@ -8,6 +8,7 @@ from numbanet import datasets
 from numbanet.datasets import TextInfo
 from numbanet.datasets.text_info import CLASSIFICATION, LANGUAGE, TRANSLATION
 from numbanet.training.config import Config
+from numbanet.training.errors import ConfigError
 from numbanet.training.own import is_function
 from numbanet.training.tasks.classification import ClassificationTask
 from numbanet.training.tasks.language import LanguageTask
@@ -20,7 +21,12 @@ TEXT_TASKS = {LANGUAGE: LanguageTask, CLASSIFICATION: ClassificationTask, TRANSL
 
 def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTask:
     """The task of a config, by its data set; ``folder`` is a run folder, which keeps what the task needs."""
-    return task_class(config)(config, folder)
+    chosen = task_class(config)
+    if config.reverse != "none" and chosen is not TranslationTask:
+        raise ConfigError(
+            f"reverse {config.reverse}: only translation has a source and a target to reverse, not {config.dataset}"
+        )
+    return chosen(config, folder)
 
 
 def task_class(config: Config) -> type[SampleTask] | type[TextTask]:
