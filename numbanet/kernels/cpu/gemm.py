@@ -16,6 +16,7 @@ the same functions as those of a pass of their own, so the same bits. Products t
 
 from __future__ import annotations
 
+import functools
 import math
 from itertools import pairwise
 from typing import NamedTuple
@@ -67,12 +68,17 @@ FUNCTIONS_AFTER = {
 """What is done behind a residual, or alone where it is not one of ACTIVATIONS."""
 SMALL = 1 << 16
 """Multiply-adds below which waking a thread costs more than it saves."""
-TASKS_A_THREAD = 4
-"""Tasks that a large product is cut into, for each thread: a busy core then does fewer of them."""
+TASKS_A_THREAD = (1, 2, 3, 4, 6, 8, 12)
+"""Tasks that a product may be cut into, for each thread."""
 AS_IT_LIES, AHEAD, BY_TASK = range(3)
 """How B is read: where it lies, packed in a level before, or packed by the task that multiplies it."""
 MANY_PANELS = 4
 """Panels of a task from which on it packs its tiles of A."""
+PACK_A, STRIDED_A, PACK_B, LOAD_B, CLAIM, LEVEL = 0.3, 0.05, 0.5, 0.25, 0.2, 3.0
+"""What is not multiplying, in tiles of DEPTH terms: packing a tile of A, or reading it where it lies for each panel;
+packing a panel of B, or having it brought to the first cache; claiming a task; a level that comes before."""
+NOISE = 0.25
+"""Share of a task by which a disturbed thread is late."""
 LARGE, LARGE_ROWS = 1 << 15, 24
 """Elements of a row-major B, and rows that share the cost, from which on packing it pays: its rows lie far apart, and
 panels of them miss the caches."""
@@ -281,10 +287,13 @@ def _append(program, which, out, a, b, bias, residual, batch, add, activation) -
     rows, columns, depth = *out.shape[-2:], a.shape[-1]
     b_row, b_col = b.strides[-2:]
     worthwhile = depth * columns >= LARGE and rows >= LARGE_ROWS
-    row_block, column_blocks, panels_a_task = _cut(matrices, rows, columns)
+    packs_b = columns < PANEL or b_col != 1 or worthwhile
+    row_block, column_blocks, panels_a_task = _cut(
+        matrices, rows, columns, depth, packs_b, threads.get_num_threads()
+    )  # fmt: skip
     row_blocks = -(-rows // row_block)
     packed = AS_IT_LIES
-    if columns < PANEL or b_col != 1 or worthwhile:
+    if packs_b:
         packed = BY_TASK if row_blocks == 1 else AHEAD
     if packed == AHEAD:
         panels = -(-columns // PANEL)
@@ -307,16 +316,41 @@ def _append(program, which, out, a, b, bias, residual, batch, add, activation) -
     program.append(which, tasks, args, chunk=chunk, scratch=scratch)
 
 
-def _cut(matrices: int, rows: int, columns: int) -> tuple[int, int, int]:
-    """Rows of a task, blocks of columns, panels of such a block: enough tasks for all threads, as large as may be."""
-    panels, wanted = -(-columns // PANEL), TASKS_A_THREAD * threads.get_num_threads()
-    tiles = -(-rows // ROWS)
+@functools.lru_cache(maxsize=1024)
+def _cut(matrices: int, rows: int, columns: int, depth: int, packs_b: bool, thread_count: int) -> tuple[int, int, int]:
+    """Rows of a task, blocks of columns, panels of such a block: the cut that is done first, were all threads alike.
+
+    A task has at most so many rows that its part of A stays in the cache."""
+    tiles, panels = -(-rows // ROWS), -(-columns // PANEL)
     most = tiles if tiles <= FEW_TILES else MOST_TILES
-    tiles_a_task = max(1, min(most, tiles * panels * matrices // wanted))
-    blocks = -(-tiles // tiles_a_task)
-    tiles_a_task = -(-tiles // blocks)
-    panels_a_task = max(1, min(panels, panels * blocks * matrices // wanted))
-    return tiles_a_task * ROWS, -(-panels // panels_a_task), panels_a_task
+    least = -(-tiles // most)
+    cuts = set()
+    for blocks in range(least, max(least, min(tiles, least + 2 * thread_count)) + 1):
+        tiles_a_task = -(-tiles // blocks)
+        for tasks in TASKS_A_THREAD:
+            count = -(-tasks * thread_count // (matrices * blocks))
+            cuts.add((tiles_a_task, -(-panels // min(panels, count))))
+    best = min(sorted(cuts), key=lambda cut: _duration(*cut, matrices, tiles, panels, depth, packs_b, thread_count))
+    return best[0] * ROWS, -(-panels // best[1]), best[1]
+
+
+def _duration(
+    tiles_a_task: int, panels_a_task: int, matrices: int, tiles: int, panels: int, depth: int, packs_b: bool,
+    thread_count: int,
+) -> float:  # fmt: skip
+    """When the last thread is done, in tiles of ``depth`` terms, if each claims the next task when it is free."""
+    row_blocks, column_blocks = -(-tiles // tiles_a_task), -(-panels // panels_a_task)
+    by_task, tasks = row_blocks == 1, matrices * row_blocks * column_blocks
+    step = DEPTH / depth  # what does not grow with the depth is counted in tiles of DEPTH terms
+    a_tile = PACK_A / panels_a_task if panels_a_task >= MANY_PANELS else STRIDED_A
+    b_tile = (PACK_B if packs_b and by_task else LOAD_B) / tiles_a_task
+    largest = tiles_a_task * panels_a_task * (1 + a_tile + b_tile) + CLAIM * step
+    total = matrices * tiles * panels * (1 + a_tile + b_tile) + tasks * CLAIM * step
+    in_step = -(-tasks // thread_count) * largest
+    last = min(in_step, total / thread_count + largest * (1 - 1 / thread_count))
+    if packs_b and not by_task:
+        last += PACK_B * panels / thread_count + LEVEL * step
+    return last + (NOISE * largest if thread_count > 1 else 0.0)
 
 
 Strides = tuple[int, int]
