@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from numbanet.kernels import threads
-from numbanet.kernels.cpu import gemm_transposed
+from numbanet.kernels.cpu import conv, conv_choice, gemm_transposed
 from numbanet.kernels.cpu.kernel import KERNELS
 from tests.kernels_cpu.cases import CASES, norms
 from tests.kernels_cpu.cases.case import Case, in_float64, kernels_of, run
 from tests.kernels_cpu.cases.convolutions import CONVOLUTIONS, same_bits
+from tests.kernels_cpu.cases.gradients import WEIGHT_GRADIENTS
 from tests.kernels_cpu.cases.products import PRODUCTS
 from tests.kernels_cpu.helpers import Guarded, leaves
 
@@ -84,6 +85,26 @@ def test_products_by_way_of_the_transpose_have_the_same_bits(monkeypatch):
     for case, values in zip(cases, transposed, strict=True):
         assert not any(kernel.name.startswith("transposed") for kernel in kernels_of(case))
         assert run(case)[1][0].values.tobytes() == values, case.name
+
+
+def test_all_forms_of_a_choice_are_taken(monkeypatch):
+    """A form that no case takes would be one that no test sees; forms made of other kernels count too."""
+    taken = set()
+    for name in ("choose", "choose_for_weights"):
+        chooser = getattr(conv_choice, name)
+
+        def watched(*args, chooser=chooser, name=name):
+            found = chooser(*args)
+            taken.add((name, found if name == "choose_for_weights" else found[0]))
+            return found
+
+        monkeypatch.setattr(conv, name, watched)
+    for case in [*CONVOLUTIONS, *WEIGHT_GRADIENTS]:
+        if not case.patches:
+            kernels_of(case)
+    forms = {("choose", form) for form in ("depthwise", "product", "gathered", "winograd", *conv_choice.DIRECT)}
+    forms |= {("choose_for_weights", form) for form in ("depthwise", "gathered", "winograd", "rows", "channels")}
+    assert taken == forms
 
 
 def test_forms_tiles_and_bands_of_convolutions_give_the_same_bits():

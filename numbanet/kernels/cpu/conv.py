@@ -3,7 +3,8 @@
 All but Winograd's (``conv_winograd.py``, ``conv_weight_winograd.py``) are a walk of taps over bands of pictures
 (``geometry.py``), done with vectors over the output channels (``conv_channels.py``), over neighbouring positions
 (``conv_positions.py``) or over pictures (``conv_pictures.py``). Depthwise convolutions, which share nothing between
-channels, have ``conv_depthwise.py``; the gradient for the weights has ``conv_weight.py`` and ``conv_weight_rows.py``.
+channels, have ``conv_depthwise.py``, those of 1 × 1 taps and many channels ``conv_gathered.py``; the gradient for the
+weights has ``conv_weight.py`` and ``conv_weight_rows.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import functools
 from numbanet.kernels.cpu import (
     conv_channels,
     conv_depthwise,
+    conv_gathered,
     conv_pictures,
     conv_positions,
     conv_weight,
@@ -41,20 +43,26 @@ def _append_product(program, out, x, weight, filters, activation):
     matmul(program, planes[0], weight.view(shape, strides), planes[1], activation=activation)
 
 
-def _append(program, out, x, weight, bias, walk, filters, groups, activation, skip):
-    form, rows = choose(walk, x.shape[2:], x.shape[0], x.shape[1], out.shape[1], groups, bias is not None)
+def _append(program, out, x, weight, bias, window, filters, groups, activation, is_gradient):
+    walk = gradient_walk(window) if is_gradient else forward_walk(window)
+    form, rows = choose(window, walk, x.shape[2:], x.shape[0], x.shape[1], out.shape[1], groups, bias is not None)
+    code = ACTIVATIONS[activation]
     if form == "depthwise":
-        conv_depthwise.append(program, out, x, weight, bias, walk, activation)
+        conv_depthwise.append(program, out, x, weight, bias, walk, code)
+    elif form == "gathered" and is_gradient:
+        conv_gathered.append_input_grad(program, out, x, weight, window)
+    elif form == "gathered":
+        conv_gathered.append(program, out, x, weight, window, activation)
     elif form == "product":
-        _append_product(program, out, x, weight, filters, "relu" if activation else None)
+        _append_product(program, out, x, weight, filters, activation)
     elif form == "winograd":
-        conv_winograd.append(program, out, x, weight, bias, walk, filters, activation)
+        conv_winograd.append(program, out, x, weight, bias, walk, filters, code)
     elif form == "channels":
-        conv_channels.append(program, out, x, weight, bias, walk, filters, groups, activation)
+        conv_channels.append(program, out, x, weight, bias, walk, filters, groups, code)
     elif form == "pictures":
-        conv_pictures.append(program, out, x, weight, bias, walk, filters, groups, activation, rows)
+        conv_pictures.append(program, out, x, weight, bias, walk, filters, groups, code, rows)
     else:
-        conv_positions.append(program, out, x, weight, bias, walk, filters, groups, activation, rows, skip)
+        conv_positions.append(program, out, x, weight, bias, walk, filters, groups, code, rows, is_gradient)
 
 
 def conv2d(program, out, x, weight, bias, stride, padding, dilation, groups, activation=None):
@@ -62,10 +70,10 @@ def conv2d(program, out, x, weight, bias, stride, padding, dilation, groups, act
     if reason is None and out.size:
         if weight.shape[1] == 0:
             return "an empty sum"
-        walk = forward_walk(window_of(x.shape, out.shape, weight.shape[2:], stride, padding, dilation))
+        window = window_of(x.shape, out.shape, weight.shape[2:], stride, padding, dilation)
         area, taps = weight.shape[2] * weight.shape[3], weight.size // weight.shape[0]
         filters = Filters(weight.size // groups, taps, area)
-        _append(program, out, x, weight, bias, walk, filters, groups, ACTIVATIONS[activation], False)
+        _append(program, out, x, weight, bias, window, filters, groups, activation, False)
     return reason
 
 
@@ -74,10 +82,10 @@ def conv2d_input_grad(program, out, grad, weight, stride, padding, dilation, gro
     if reason is None and out.size:
         if grad.size == 0:
             return "an empty sum"
-        walk = gradient_walk(window_of(out.shape, grad.shape, weight.shape[2:], stride, padding, dilation))
+        window = window_of(out.shape, grad.shape, weight.shape[2:], stride, padding, dilation)
         area, taps = weight.shape[2] * weight.shape[3], weight.size // weight.shape[0]
         filters = Filters(weight.size // groups, area, taps)
-        _append(program, out, grad, weight, None, walk, filters, groups, 0, True)
+        _append(program, out, grad, weight, None, window, filters, groups, None, True)
     return reason
 
 
@@ -96,6 +104,8 @@ def conv2d_weight_grad(program, out, bias_out, grad, x, stride, padding, dilatio
         grad = masked
     if form == "depthwise":
         conv_depthwise.append_weights(program, out, bias_out, grad, x, window)
+    elif form == "gathered":
+        conv_gathered.append_weight_grad(program, out, bias_out, grad, x, window)
     elif form == "winograd":
         conv_weight_winograd.append(program, out, bias_out, grad, x, window)
     else:

@@ -11,6 +11,7 @@ import os
 from numbanet.kernels.contract import Pair
 from numbanet.kernels.cpu import (
     conv_channels,
+    conv_gathered,
     conv_pictures,
     conv_positions,
     conv_weight_rows,
@@ -78,12 +79,13 @@ def is_product(walk: Walk, size: Pair) -> bool:
 
 
 def choose(
-    walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int, groups: int, bias: bool
+    window: Window, walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int, groups: int, bias: bool
 ) -> tuple[str, int]:
     """The form of a convolution, or of its gradient for the input, and the rows of a direct form's tile.
 
     "depthwise", where each channel has filters of its own: nothing is shared, so memory decides. "product" for 1 × 1
-    filters without bias over all positions of pictures that are not too small: nothing is packed or turned. "winograd"
+    filters without bias or padding over all positions of pictures that are not too small: nothing is packed or turned.
+    "gathered" for other such filters, where the channels are so many that copying costs little. "winograd"
     for 3 × 3 filters of stride 1 with 16 to 128 channels: 16 products instead of 36, in other bits; with fewer channels
     the transforms cost more than they save, with more they leave the cache. Else one of the direct forms.
     ``NUMBANET_CONV`` forces one of these where it is possible.
@@ -93,6 +95,8 @@ def choose(
     if not forced_form():
         if groups == 1 and not bias and is_product(walk, size):
             return "product", 0
+        if not bias and conv_gathered.wins(window, channels, out_channels, groups):
+            return "gathered", 0
         if conv_winograd.wins(walk, channels, out_channels, groups):
             return "winograd", 0
     return choose_direct(walk, size, pictures, channels // groups, out_channels // groups)
@@ -118,13 +122,16 @@ def choose_direct(walk: Walk, size: Pair, pictures: int, channels: int, out_chan
 def choose_for_weights(window: Window, channels: int, out_channels: int, groups: int) -> str:
     """The form of the gradient for the weights.
 
-    "depthwise" and "winograd" as above, the latter with at most 128 channels on both sides, whose sums stay in the
-    cache. Else "rows", dot products over neighbouring positions, where few output channels would leave more of a
-    vector's lanes idle than the ends of rows do, and "channels", vectors of output channels, for the rest. Their sums
-    differ in the last bits.
+    "depthwise" and "gathered" as above, the latter for strides only. "winograd" with at most 128 channels on both
+    sides, whose sums stay in the cache. Else "rows", dot products over neighbouring positions, where few output
+    channels would leave more of a vector's lanes idle than the ends of rows do, and "channels", vectors of output
+    channels, for the rest. Their sums differ in the last bits.
     """
     if is_depthwise(channels, out_channels, groups):
         return "depthwise"
-    if not forced_form() and conv_weight_winograd.wins(window, channels, out_channels, groups):
-        return "winograd"
+    if not forced_form():
+        if window.stride != (1, 1) and conv_gathered.wins(window, channels, out_channels, groups):
+            return "gathered"
+        if conv_weight_winograd.wins(window, channels, out_channels, groups):
+            return "winograd"
     return "rows" if conv_weight_rows.wins(out_channels // groups, window) else "channels"
