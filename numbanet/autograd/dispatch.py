@@ -60,9 +60,7 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         target = _allocate(backend, spec)
         outs = (target,)
         empty = not target.size
-    if call is not None:
-        call.run([*outs, *arrays])
-    elif not empty:
+    if (call is None or not call.run([*outs, *arrays])) and not empty:
         program = backend.eager()
         try:
             op.forward(program, target, *arrays)

@@ -20,6 +20,7 @@ from numbanet.kernels.cpu.norm_common import (
     join_moments,
     scale_and_bias,
 )
+from numbanet.kernels.cpu.simd.prefetch import prefetch
 from numbanet.kernels.cpu.simd.vector import (
     fma,
     lane_index,
@@ -34,6 +35,8 @@ from numbanet.kernels.cpu.simd.vector import (
 
 BLOCK = 4096
 """Elements of a plane that go into one float32 sum at most; sums are closed when there are half as many."""
+AHEAD = 256
+"""Elements that are fetched ahead: planes are shorter than what the processor needs to notice that it could."""
 SUMS = 48
 """float32 of scratch a row: the shift, and two sums in lanes."""
 
@@ -69,6 +72,8 @@ def add_distances(x, size, shift, total, squares):
     middle = splat(shift)
     total2, squares2 = splat(np.float32(0)), splat(np.float32(0))
     for i in range(0, size - 31, 32):
+        prefetch(x, i + AHEAD)
+        prefetch(x, i + AHEAD + 16)
         d, e = load(x, i) - middle, load(x, i + 16) - middle
         total, total2 = total + d, total2 + e
         squares, squares2 = fma(d, d, squares), fma(e, e, squares2)
@@ -229,6 +234,9 @@ def add_products(p, begin, size, mean, scale, bias, total, products):
     end = begin + size
     total2, products2 = splat(np.float32(0)), splat(np.float32(0))
     for i in range(begin, end - 31, 32):
+        for ahead in (i + AHEAD, i + AHEAD + 16):
+            prefetch(p.x, ahead)
+            prefetch(p.grad, ahead)
         d, e = load(p.x, i) - mean, load(p.x, i + 16) - mean
         g = behind_activation_16(p, load(p.grad, i), d, scale, bias, i)
         h = behind_activation_16(p, load(p.grad, i + 16), e, scale, bias, i + 16)
@@ -321,6 +329,8 @@ def gradient_part(p, first_line, last_line, part):
             begin = line * p.row_stride + plane * p.plane_stride
             end = begin + plane_size(p, plane)
             for i in range(begin, end - 15, 16):
+                prefetch(p.x, i + AHEAD)
+                prefetch(p.grad, i + AHEAD)
                 store(p.out, i, gradient_at(p, i, mean, scale, bias, factor, constant))
             if (end - begin) % 16:
                 store(p.out, end - 16, gradient_at(p, end - 16, mean, scale, bias, factor, constant))

@@ -172,11 +172,6 @@ class CpuProgram:
         """Whether something was appended that is not a row."""
         return len(self._segments) > self._levels
 
-    @property
-    def has_messages(self) -> bool:
-        """Whether a row has a message of its own for a status."""
-        return bool(self._errors)
-
     def finished_table(self) -> Table:
         """The table itself, to which nothing is appended any more."""
         self._table.nodes, self._table.levels = self.nodes, self._levels

@@ -38,8 +38,8 @@ class RememberedCall:
         self._slice = scratch
         self._parallel = table.is_parallel(0, table.levels)
 
-    def run(self, operands: list[Array]) -> None:
-        """Run with these outputs and inputs."""
+    def run(self, operands: list[Array]) -> bool:
+        """Run with these outputs and inputs; False if a kernel has stopped: only the op itself can say why."""
         words = self._table.words
         addresses = [array.address for array in operands]
         temporaries = [_temporary(nbytes) for nbytes in self._temporaries]
@@ -51,9 +51,9 @@ class RememberedCall:
         table = self._table
         replay(table, 0, table.levels, self._slice, self._parallel)
         if table.failed[0]:
-            code = int(table.status[2])
             table.status[:] = 0
-            raise RuntimeError(f"a kernel stopped with status {code}")
+            return False
+        return True
 
 
 def _temporary(nbytes: int) -> Storage:
@@ -64,10 +64,10 @@ def _temporary(nbytes: int) -> Storage:
 def remember(program: CpuProgram, spec: object, operands: Sequence[Array]) -> RememberedCall | None:
     """What a program that was just filled does, to be repeated for other operands of the same shapes.
 
-    None if it cannot be: a host call, a message that names this call's arrays, a table of this call's addresses,
-    operands that share memory (which of them a row means is then not known)."""
+    None if it cannot be: a host call, a table of this call's addresses, operands that share memory (which of them a row
+    means is then not known)."""
     storages = [id(array.storage) for array in operands]
-    if CHECKED or program.has_host_calls or program.has_messages or program.has_tables:
+    if CHECKED or program.has_host_calls or program.has_tables:
         return None
     if len(set(storages)) < len(storages):
         return None
