@@ -146,7 +146,9 @@ def _cells(record: Record, sides: Sequence[str], single: bool) -> list[str]:
     cells += [f"{rows[side]['median_ms']:.3g}" if side in rows else "" for side in sides]
     cells += [f"{found.median:.2f} ({found.low:.2f}–{found.high:.2f})", f"{found.minima:.2f}"] if found else ["", ""]
     cells += [f"{alone.median:.2f}" if alone else ""] if single else []
-    return [*cells, f"{ours['rate']:.3g} {ours['unit']}", f"{ours['share']:.0%}", f"{ours['compile_s']:.1f}"]
+    # A network whose operations nobody has counted has no rate.
+    cells += [f"{ours['rate']:.3g} {ours['unit']}", f"{ours['share']:.0%}"] if ours["rate"] else ["", ""]
+    return [*cells, f"{ours['compile_s']:.1f}"]
 
 
 def replace_section(text: str, table: str) -> str:

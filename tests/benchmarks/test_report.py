@@ -62,6 +62,13 @@ def test_worst() -> None:
     assert report.worst([LENET, GEMM], 1) == [(0.9, "gemm/square/64")]
 
 
+def test_markdown_has_no_rate_where_nothing_was_counted() -> None:
+    uncounted = {**LENET, "sides": {**LENET["sides"], "numbanet": {**row(1.0, 1.1, 1.2), "rate": 0.0, "share": 0.0}}}
+    for one, blank in ((LENET, False), (uncounted, True)):
+        line = report.markdown([one]).split("\n")[-1]
+        assert ("/s" not in line and "%" not in line) is blank
+
+
 def test_markdown_has_a_cell_a_column() -> None:
     lines = report.markdown([LENET, GEMM, MISSING]).split("\n")
     assert len(lines) == 5
