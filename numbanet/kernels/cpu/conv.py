@@ -52,7 +52,7 @@ def _append(program, out, x, weight, bias, window, filters, groups, activation, 
     elif form == "gathered" and is_gradient:
         conv_gathered.append_input_grad(program, out, x, weight, window)
     elif form == "gathered":
-        conv_gathered.append(program, out, x, weight, window, activation)
+        conv_gathered.append(program, out, x, weight, bias, window, activation)
     elif form == "product":
         _append_product(program, out, x, weight, filters, activation)
     elif form == "winograd":

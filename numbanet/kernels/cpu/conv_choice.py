@@ -85,17 +85,18 @@ def choose(
 
     "depthwise", where each channel has filters of its own: nothing is shared, so memory decides. "product" for 1 × 1
     filters without bias or padding over all positions of pictures that are not too small: nothing is packed or turned.
-    "gathered" for other such filters, where the channels are so many that copying costs little. "winograd"
-    for 3 × 3 filters of stride 1 with 16 to 128 channels: 16 products instead of 36, in other bits; with fewer channels
-    the transforms cost more than they save, with more they leave the cache. Else one of the direct forms.
+    "gathered" for small or strided ones with so many channels that copying costs little. "winograd" for 3 × 3
+    filters of stride 1 with 16 to 128 channels: 16 products instead of 36, in other bits; with fewer channels the
+    transforms cost more than they save, with more they leave the cache. Else one of the direct forms.
     ``NUMBANET_CONV`` forces one of these where it is possible.
     """
     if is_depthwise(channels, out_channels, groups):
         return "depthwise", 0
     if not forced_form():
-        if groups == 1 and not bias and is_product(walk, size):
+        has_large_pictures = groups == 1 and is_product(walk, size)
+        if has_large_pictures and not bias:
             return "product", 0
-        if not bias and conv_gathered.wins(window, channels, out_channels, groups):
+        if not has_large_pictures and conv_gathered.wins(window, channels, out_channels, groups):
             return "gathered", 0
         if conv_winograd.wins(walk, channels, out_channels, groups):
             return "winograd", 0

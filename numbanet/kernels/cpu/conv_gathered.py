@@ -35,12 +35,17 @@ def _gather(program, pictures: Array, size: Pair, stride: Pair = (1, 1)) -> Arra
     return gathered.view((gathered.shape[0], gathered.size // gathered.shape[0]))
 
 
-def append(program, out: Array, x: Array, weight: Array, window: Window, activation: str | None) -> None:
-    """Append what computes out (n, o, oh, ow) = activation(weight (o, c, 1, 1) ⋆ x (n, c, h, w))."""
+def append(
+    program, out: Array, x: Array, weight: Array, bias: Array | None, window: Window, activation: str | None
+) -> None:
+    """Append what computes out (n, o, oh, ow) = activation(weight (o, c, 1, 1) ⋆ x (n, c, h, w) + bias)."""
     size, out_channels = out.shape[2:], out.shape[1]
     gathered = _gather(program, x, size, window.stride)
     result = program.workspace((out_channels, gathered.shape[1]))
-    matmul(program, result, weight.view((out_channels, x.shape[1])), gathered, activation=activation)
+    if bias is not None:  # a row is a channel here
+        program.copy(result, bias.view(result.shape, (1, 0)))
+    rows = weight.view((out_channels, x.shape[1]))
+    matmul(program, result, rows, gathered, activation=activation, accumulate=bias is not None)
     program.copy(_turned(out, size), result.view((out_channels, out.shape[0], *size)))
 
 
