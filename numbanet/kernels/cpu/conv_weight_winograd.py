@@ -23,7 +23,7 @@ from numbanet.kernels import threads
 from numbanet.kernels.cpu import conv_winograd
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.conv_channels import COLUMNS, PANEL, ROWS, padded
-from numbanet.kernels.cpu.conv_winograd import POINTS, input_line
+from numbanet.kernels.cpu.conv_winograd import POINTS, input_line, store_points
 from numbanet.kernels.cpu.geometry import Window, forward_walk
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import transpose_eight
@@ -40,7 +40,6 @@ MOST_PARTS = 32
 PART_ELEMENTS = 1 << 19
 """float32 of the sums of all parts together, about."""
 TASKS_A_THREAD = 4
-SLACK = 64
 
 
 class WinogradGradient(NamedTuple):
@@ -119,16 +118,6 @@ def filter_sum(a, b, c, d):
     half = splat(np.float32(0.5))
     total = (b + c) * half
     return a + total, (b - c) * half, total + d
-
-
-@device_function
-def store_points(out, line0, line1, line2, line3, stride):
-    """out[point] = the sixteen points, ``stride`` apart."""
-    for j in range(4):
-        store(out, j * stride, line0[j])
-        store(out, (4 + j) * stride, line1[j])
-        store(out, (8 + j) * stride, line2[j])
-        store(out, (12 + j) * stride, line3[j])
 
 
 @device_function
@@ -280,7 +269,7 @@ def make_plan(
         window.out_width, *window.padding, bunch, rows, columns, tiles,
     )  # fmt: skip
     band = (2 * rows + 2) * (2 * columns + 2) * PANEL
-    scratch = POINTS * (tiles * (out_width + PANEL) + 32) + band + SLACK
+    scratch = POINTS * (tiles * (out_width + PANEL) + 32) + band
     return parts, blocks, scratch, words, sums
 
 

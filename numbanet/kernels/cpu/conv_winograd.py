@@ -147,6 +147,16 @@ def columns_of(row):
 
 
 @device_function
+def store_points(out, line0, line1, line2, line3, stride):
+    """out[point] = the sixteen points, ``stride`` apart."""
+    for j in range(4):
+        store(out, j * stride, line0[j])
+        store(out, (4 + j) * stride, line1[j])
+        store(out, (8 + j) * stride, line2[j])
+        store(out, (12 + j) * stride, line3[j])
+
+
+@device_function
 def transform_inputs(out, even, odd, slots, pitch, point_stride):
     """out[point][slot] = (Bᵀ·d·B)[point] of one channel, where slot y · pitch / 2 + x is the tile at row y, column x.
 
@@ -159,11 +169,7 @@ def transform_inputs(out, even, odd, slots, pitch, point_stride):
         line1 = input_line(b[0] + c[0], b[1] + c[1], b[2] + c[2], b[3] + c[3])
         line2 = input_line(c[0] - b[0], c[1] - b[1], c[2] - b[2], c[3] - b[3])
         line3 = input_line(b[0] - d[0], b[1] - d[1], b[2] - d[2], b[3] - d[3])
-        for j in range(4):
-            store(out, j * point_stride + slot, line0[j])
-            store(out, (4 + j) * point_stride + slot, line1[j])
-            store(out, (8 + j) * point_stride + slot, line2[j])
-            store(out, (12 + j) * point_stride + slot, line3[j])
+        store_points(out + slot, line0, line1, line2, line3, point_stride)
 
 
 @device_function
