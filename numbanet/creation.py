@@ -9,7 +9,7 @@ import numpy as np
 
 from numbanet.autograd import apply
 from numbanet.backends import current_backend
-from numbanet.kernels.array import Array
+from numbanet.kernels.array import new_array
 from numbanet.kernels.backend import Backend
 from numbanet.ops.base import FLOAT32, FLOAT64, INT64, normalise_axis
 from numbanet.ops.indexing import Concatenate
@@ -88,9 +88,7 @@ def empty(*size: int, dtype: object = None, requires_grad: bool = False) -> Tens
     shape, dtype = _sizes(size), FLOAT32 if dtype is None else as_dtype(dtype)
     if any(extent < 0 for extent in shape):
         raise RuntimeError(f"a tensor cannot have a negative size: {shape}")
-    array = Array(None, shape, dtype)
-    array.storage = current_backend().allocate(array.size * dtype.itemsize)
-    return Tensor(array).requires_grad_(requires_grad)
+    return Tensor(new_array(current_backend(), shape, dtype)).requires_grad_(requires_grad)
 
 
 def full(size: Sequence[int], fill_value: float, dtype: object = None, requires_grad: bool = False) -> Tensor:

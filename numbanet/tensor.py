@@ -13,7 +13,7 @@ from numbanet import autograd, changes
 from numbanet.autograd import Node, apply, apply_view, no_grad
 from numbanet.autograd.modes import state
 from numbanet.hooks import RemovableHandle, add_hook
-from numbanet.kernels.array import Array
+from numbanet.kernels.array import Array, new_array
 from numbanet.kernels.backend import load_backend
 from numbanet.ops.base import BOOL, FLOAT32, FLOAT64, INT32, INT64
 from numbanet.ops.pointwise import CLONE
@@ -314,10 +314,7 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
     def new_empty(self, size: Sequence[int], dtype: object = None) -> Tensor:
         """A tensor with undefined elements, of this dtype and back end."""
         dtype = self._array.dtype if dtype is None else as_dtype(dtype)
-        backend = self._array.storage.backend
-        array = Array(None, tuple(size), dtype)
-        array.storage = backend.allocate(array.size * dtype.itemsize)
-        return Tensor(array)
+        return Tensor(new_array(self._array.storage.backend, tuple(size), dtype))
 
     def new_full(self, size: Sequence[int], value: float, dtype: object = None) -> Tensor:
         """A tensor filled with value, of this dtype and back end."""
@@ -382,6 +379,20 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
         return format(repr(self), specification)
 
 
+_new = object.__new__
+
+
+def tensor_of(array: Array, requires_grad: bool = False, node: Node | None = None, index: int = 0) -> Tensor:
+    """``Tensor(array, …)`` in half the time."""
+    tensor = _new(Tensor)
+    tensor._array = array
+    tensor._requires_grad = requires_grad
+    tensor._node = node
+    tensor._index = index
+    tensor._base = tensor._grad = tensor._hooks = None
+    return tensor
+
+
 def clear_gradients(parameters: Iterable[Tensor], set_to_none: bool) -> None:
     """Drop gradients, or fill them with zeros in place (what they were computed from is forgotten)."""
     for parameter in parameters:
@@ -406,4 +417,4 @@ def _unpickle(kind: type, array: np.ndarray, backend: str, requires_grad: bool, 
     return result
 
 
-autograd.bind_tensor(Tensor)
+autograd.bind_tensor(tensor_of)

@@ -79,13 +79,11 @@ def operands(x: Tensor, other: object) -> tuple[Tensor, Tensor]:
     return x.to(dtype) if dtype != x._array.dtype else x, constant(other, dtype, x._array.storage.backend)
 
 
-def _is_operand(other: object) -> bool:
-    return isinstance(other, _OPERANDS)
-
-
 def _operator(op: object, swapped: bool = False) -> object:
     def method(self: Tensor, other: object) -> Tensor:
-        if not _is_operand(other):
+        if isinstance(other, MathMethods) and other._array.dtype is self._array.dtype:  # most often
+            return apply(op, other, self) if swapped else apply(op, self, other)
+        if not isinstance(other, _OPERANDS):
             return NotImplemented
         x, y = operands(self, other)
         return apply(op, y, x) if swapped else apply(op, x, y)
@@ -95,7 +93,7 @@ def _operator(op: object, swapped: bool = False) -> object:
 
 def _division(swapped: bool = False) -> object:
     def method(self: Tensor, other: object) -> Tensor:
-        if not _is_operand(other):
+        if not isinstance(other, _OPERANDS):
             return NotImplemented
         x, y = operands(self, other)
         if x._array.dtype.kind != "f":
@@ -183,7 +181,7 @@ class MathMethods:
         return self / other
 
     def __pow__(self: Tensor, other: object) -> Tensor:
-        if not _is_operand(other):
+        if not isinstance(other, _OPERANDS):
             return NotImplemented
         if isinstance(other, (int, float)) and self._array.dtype.kind == "f":
             if other == 2:

@@ -7,6 +7,9 @@ walk back through the nodes, and every gradient is written in ops again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from numbanet.autograd import dispatch, node
 from numbanet.autograd.dispatch import apply, apply_inplace, apply_mutating, apply_view, link_outputs
 from numbanet.autograd.modes import (
@@ -28,11 +31,14 @@ from numbanet.autograd.modes import (
 from numbanet.autograd.node import Node
 from numbanet.autograd.walk import backward, grad
 
+if TYPE_CHECKING:
+    from numbanet.tensor import Tensor
 
-def bind_tensor(tensor_class: type) -> None:
+
+def bind_tensor(make: Callable[..., Tensor]) -> None:
     """Called by ``tensor`` when it has made its class: the dispatcher makes Tensors, and Tensors call it."""
-    dispatch.bind_tensor(tensor_class)
-    node.bind_tensor(tensor_class)
+    dispatch.bind_tensor(make)
+    node.bind_tensor(make)
 
 
 __all__ = [

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from numbanet.autograd.modes import no_grad, state
 from numbanet.autograd.node import Node, edges_of, is_stale, link
-from numbanet.kernels.array import Array
+from numbanet.kernels import threads
+from numbanet.kernels.array import Array, new_array
+from numbanet.kernels.calls import remembered
 
 if TYPE_CHECKING:
     from numbanet.ops.base import Op
     from numbanet.tensor import Tensor
 
-_make: Callable[..., Tensor]  # the class Tensor, once it exists
+_make: Callable[..., Tensor]  # makes a Tensor of an Array, once there is that class
 
 
-def bind_tensor(tensor_class: type) -> None:
+def bind_tensor(make: Callable[..., Tensor]) -> None:
     """Called by ``tensor`` when it has made its class: the dispatcher makes Tensors, and Tensors call it."""
     global _make
-    _make = tensor_class
+    _make = make
 
 
 def _mixed(arrays: Sequence[Array], op: Op) -> RuntimeError:
@@ -30,6 +33,9 @@ def _mixed(arrays: Sequence[Array], op: Op) -> RuntimeError:
     )
 
 
+_array_of, _layout_of = attrgetter("_array"), attrgetter("layout")
+
+
 def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
     """Run an op on tensors: the only way to a kernel.
 
@@ -38,48 +44,52 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
     and an input requires one. What the op changes (``op.mutates``, running statistics) must be contiguous. What the
     back end remembers of the same op and shapes is run again instead.
     """
-    if not op.strided:
-        for tensor in inputs:
-            if not tensor._array.is_contiguous:
-                inputs = [tensor.contiguous() for tensor in inputs]
-                break
-    arrays = [tensor._array for tensor in inputs]
+    arrays = list(map(_array_of, inputs))
+    outs = None
+    if op.repeats:
+        call = remembered.calls.get((op, threads.count, *map(_layout_of, arrays)))
+        if call is not None:
+            outs = call.run(arrays)
+    if outs is None:
+        if not op.strided:
+            for array in arrays:
+                if not array.is_contiguous:
+                    return apply(op, *[tensor.contiguous() for tensor in inputs])
+        outs = _run(op, arrays)
+    if op.mutates:
+        for index in op.mutates:
+            arrays[index].storage.version += 1
+    fresh = state.fresh
+    if fresh is not None:
+        for out in outs:
+            fresh.add(id(out.storage))
+    return link_outputs(op, inputs, arrays, outs, False)
+
+
+def _run(op: Op, arrays: Sequence[Array]) -> Sequence[Array]:
+    """Infer the outputs, allocate them, and run the op; what it does is remembered."""
     backend = arrays[0].storage.backend
     for array in arrays:
         if array.storage.backend is not backend:
             raise _mixed(arrays, op)
-    key = call = None
-    if backend.remembers and op.repeats:
-        key = (op, *[(a.shape, a.dtype.num) if a.is_contiguous else (a.shape, a.dtype.num, a.strides) for a in arrays])
-        call = backend.recall(key)
-    spec = op.infer(*arrays) if call is None else call.spec
+    spec = op.infer(*arrays)
     if type(spec) is tuple:
-        outs = target = tuple([_allocate(backend, one) for one in spec])
-        empty = not any(out.size for out in outs)
+        outs = target = tuple([new_array(backend, one.shape, one.dtype) for one in spec])
     else:
-        target = _allocate(backend, spec)
+        target = new_array(backend, spec.shape, spec.dtype)
         outs = (target,)
-        empty = not target.size
-    if (call is None or not call.run([*outs, *arrays])) and not empty:
+    if any(out.size for out in outs):
         program = backend.eager()
         try:
             op.forward(program, target, *arrays)
-            if key is not None:
-                backend.remember(key, spec, [*outs, *arrays])
+            if op.repeats and backend.remembers:
+                call = backend.remember(outs, arrays)
+                if call is not None:
+                    remembered.add((op, threads.get_num_threads(), *map(_layout_of, arrays)), call)
             program.run()
         finally:
             program.clear()
-    for index in op.mutates:
-        arrays[index].storage.version += 1
-    return link_outputs(op, inputs, arrays, outs, False)
-
-
-def _allocate(backend: object, spec: object) -> Array:
-    array = Array(None, spec.shape, spec.dtype)
-    array.storage = storage = backend.allocate(array.size * spec.dtype.itemsize)
-    if state.fresh is not None:
-        state.fresh.add(id(storage))
-    return array
+    return outs
 
 
 def apply_view(op: Op, tensor: Tensor) -> Tensor:
@@ -92,15 +102,15 @@ def apply_view(op: Op, tensor: Tensor) -> Tensor:
 
 
 def link_outputs(
-    op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array], outs: tuple[Array, ...], is_view: bool
+    op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array], outs: Sequence[Array], is_view: bool
 ) -> Tensor | tuple[Tensor, ...]:
     """Tensors for the outputs, linked where gradients are recorded."""
     node = None
-    if state.grad_enabled and op.differentiable and outs[0].dtype.kind == "f":
-        for tensor in inputs:
-            if tensor._requires_grad or (tensor._base is not None and is_stale(tensor)):
+    for tensor in inputs:
+        if tensor._requires_grad or (tensor._base is not None and is_stale(tensor)):
+            if state.grad_enabled and op.differentiable and outs[0].dtype.kind == "f":
                 node = link(op, inputs, arrays, outs)
-                break
+            break
     if len(outs) == 1:
         result = _make(outs[0]) if node is None else _make(outs[0], True, node, 0)
         outputs = (result,)
@@ -159,7 +169,6 @@ def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
         edges = edges_of(inputs)
         needs = tuple([edge is not None for edge in edges])
         node = Node(op, edges, needs, arrays)
-        node.specs = ((out.shape, out.dtype, backend),)
         for index in op.saved_inputs(needs):
             array = arrays[index]
             if array.storage is out.storage:
@@ -184,7 +193,7 @@ def _run_inplace(op: Op, backend: object, target: Tensor, inputs: Sequence[Tenso
     if not direct:
         with no_grad():
             arrays = [array if array.is_contiguous else _make(array).contiguous()._array for array in arrays]
-        result = Array(backend.allocate(out.size * out.dtype.itemsize), out.shape, out.dtype)
+        result = new_array(backend, out.shape, out.dtype)
     program = backend.eager()
     try:
         op.forward(program, result, *arrays)

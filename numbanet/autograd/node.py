@@ -20,26 +20,26 @@ SECOND_BACKWARD = (
 )
 
 _sequence = itertools.count()
-_make: Callable[..., Tensor]  # the class Tensor, once it exists
+_make: Callable[..., Tensor]  # makes a Tensor of an Array, once there is that class
 
 
-def bind_tensor(tensor_class: type) -> None:
+def bind_tensor(make: Callable[..., Tensor]) -> None:
     """Called by ``tensor`` when it has made its class, whose methods in turn need what is here."""
     global _make
-    _make = tensor_class
+    _make = make
 
 
 class Node:
     """One op that was run: where its inputs came from, and what its gradient needs to know."""
 
-    __slots__ = ("edges", "hooks", "needs", "op", "released", "retained", "saved", "sequence", "shapes", "specs")
+    __slots__ = ("edges", "hooks", "needs", "op", "outputs", "released", "retained", "saved", "sequence", "shapes")
 
     def __init__(self, op: Op, edges: list, needs: tuple[bool, ...], arrays: Sequence[Array]) -> None:
         self.op = op
         self.edges = edges  # (Node, output number), (leaf Tensor, -1), or None where no gradient is wanted
         self.needs = needs
         self.shapes = [array.shape for array in arrays]
-        self.specs: tuple = ()  # (shape, dtype, backend) of the outputs
+        self.outputs = 1
         self.saved: dict[int, tuple[Array, int]] = {}
         self.released = False
         self.sequence = next(_sequence)
@@ -108,10 +108,10 @@ def edges_of(inputs: Sequence[Tensor]) -> list:
     return edges
 
 
-def link(op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array], outputs: tuple[Array, ...]) -> Node:
+def link(op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array], outputs: Sequence[Array]) -> Node:
     edges = edges_of(inputs)
     node = Node(op, edges, tuple([edge is not None for edge in edges]), arrays)
-    node.specs = tuple([(array.shape, array.dtype, array.storage.backend) for array in outputs])
+    node.outputs = len(outputs)
     saved = node.saved
     for index in op.saved_inputs(node.needs):
         saved[index] = (arrays[index], arrays[index].storage.version)

@@ -44,7 +44,7 @@ class Walk:
             return
         slots = self.waiting.get(source)
         if slots is None:
-            slots = self.waiting[source] = [None] * len(source.specs)
+            slots = self.waiting[source] = [None] * source.outputs
             heapq.heappush(self.heap, source)
         slots[number] = gradient if slots[number] is None else slots[number] + gradient
 

@@ -15,7 +15,7 @@ from numbanet.data.augmentation import NUMBERS, PARAMETERS, Augmentation, Batch
 from numbanet.data.augmentations import AUGMENTATIONS
 from numbanet.data.errors import AugmentationError
 from numbanet.data.normalise import Normalise
-from numbanet.kernels.array import Array
+from numbanet.kernels.array import Array, new_array
 from numbanet.tensor import Tensor
 
 DEFAULT, NONE = "default", "none"
@@ -58,7 +58,7 @@ class Augment:
     def convert(self, pictures: np.ndarray, indices: np.ndarray, epoch: int = 0) -> Tensor:
         """Bytes (n, C, H, W) augmented and normalised."""
         backend = current_backend()
-        out = Array(backend.allocate(4 * pictures.size), pictures.shape, _FLOAT32)
+        out = new_array(backend, pictures.shape, _FLOAT32)
         program = backend.eager()
         try:
             changed = self._append(program, backend, pictures, indices, epoch)
@@ -99,7 +99,7 @@ class Augment:
             return given
         samples = np.ascontiguousarray(indices, np.int64)
         numbers = self._numbers(program, backend, samples, epoch)
-        spares = tuple(Array(backend.allocate(pictures.size), pictures.shape, _BYTES) for _ in range(2))
+        spares = tuple(new_array(backend, pictures.shape, _BYTES) for _ in range(2))
         batch = Batch(program, backend, given, spares, backend.from_buffer(samples), numbers, (self.seed, epoch))
         for batch.step, step in enumerate(self.steps):
             step.append(batch)

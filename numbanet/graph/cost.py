@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from numbanet.kernels.array import Array
+from numbanet.kernels.array import Array, new_array
 from numbanet.kernels.numpy import as_ndarray
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def measure_peak(backend: Backend) -> Peak:
 
 
 def _array(backend: Backend, shape: tuple[int, ...], value: float) -> Array:
-    array = Array(backend.allocate(4 * math.prod(shape)), shape, FLOAT32)
+    array = new_array(backend, shape, FLOAT32)
     as_ndarray(array)[:] = value
     return array
 

@@ -57,7 +57,7 @@ class GradientBlock:
             offsets.append(total)
             total += -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
         block = self._backend.allocate(total)
-        block.pooled = False  # its parts keep the memory
+        block.pool = None  # its parts keep the memory
         storages = [part_of(block, at, size) for at, size in zip(offsets, self._sizes, strict=True)]
         self.tensors = [Tensor(Array(storage, *spec)) for storage, spec in zip(storages, self._specs, strict=True)]
         self._held = [self.tensors, [tensor._array for tensor in self.tensors], storages]

@@ -24,8 +24,8 @@ class Program(Protocol):
 class Backend(Protocol):
     """What the layers above see of the hardware.
 
-    A back end that ``remembers`` has two more methods: ``remember(key, spec, operands)`` keeps what the eager program
-    holds, with the shapes of its outputs, and ``recall(key)`` gives it back, to be run with other operands."""
+    A back end that ``remembers`` has one more method: ``remember(outs, arrays)`` makes a
+    :class:`~numbanet.kernels.calls.Call` of what the eager program holds, or None."""
 
     name: str
     remembers: bool

@@ -7,21 +7,67 @@ take longer than the kernels. A block returns to the pool only when nobody else 
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 
 import numpy as np
 
 ALIGNMENT = 64
 POOL_BYTES = 1 << 30
-"""At most this much memory waits in the pool."""
+"""At most this much memory waits in blocks from ``LARGE_BYTES`` on."""
+LARGE_BYTES = 1 << 20
+SMALL_POOL_BYTES = 1 << 24
+"""At most this much memory waits in blocks of each size below."""
 
-_free: dict[int, list[tuple[np.ndarray, int]]] = {}
-_pooled = 0
+
+class Pool(list):
+    """The blocks of one ``size`` in bytes that wait, each a uint8 array and its address; at most ``most`` of them.
+
+    ``pop`` raises IndexError where none waits. Both it and ``append`` are atomic: a collection may begin anywhere, free
+    a storage, and append its block."""
+
+    __slots__ = ("most", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.most = SMALL_POOL_BYTES // size
+
+    def fresh(self) -> tuple[np.ndarray, int]:
+        """A block from the system."""
+        whole = np.empty(self.size + ALIGNMENT, np.uint8)
+        address = whole.__array_interface__["data"][0]
+        begin = -address % ALIGNMENT
+        return whole[begin : begin + self.size], address + begin
+
+
+class LargePool(Pool):
+    """Blocks that count: together no more than ``POOL_BYTES`` wait."""
+
+    __slots__ = ()
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.most = POOL_BYTES // size
+
+    def pop(self) -> tuple[np.ndarray, int]:
+        global _waiting
+        with _lock:
+            block = super().pop()
+            _waiting -= self.size
+        return block
+
+    def append(self, block: tuple[np.ndarray, int]) -> None:
+        global _waiting
+        with _lock:
+            if _waiting + self.size <= POOL_BYTES:
+                _waiting += self.size
+                super().append(block)
+
+
+_pools: dict[int, Pool] = {}
+_waiting = 0  # bytes in large pools
 _lock = threading.RLock()  # a collection inside may free a storage, whose block comes back here
 
 
-@functools.lru_cache(maxsize=4096)
 def size_class(nbytes: int) -> int:
     """nbytes rounded up to a multiple of an eighth of its power of two (waste below 14 %), at least 256."""
     if nbytes <= 256:
@@ -30,71 +76,34 @@ def size_class(nbytes: int) -> int:
     return (nbytes + step - 1) // step * step
 
 
-def allocate(nbytes: int) -> tuple[np.ndarray, int]:
-    """A uint8 array of at least nbytes and its address, a multiple of 64; contents undefined."""
-    global _pooled
+@functools.lru_cache(maxsize=4096)
+def pool_for(nbytes: int) -> Pool:
+    """Where blocks of at least nbytes wait."""
     size = size_class(nbytes)
-    waiting = _free.get(size)
-    if waiting:
-        with _lock:
-            if waiting:
-                _pooled -= size
-                return waiting.pop()
-    whole = np.empty(size + ALIGNMENT, np.uint8)
-    address = whole.__array_interface__["data"][0]
-    begin = -address % ALIGNMENT
-    return whole[begin : begin + size], address + begin
+    with _lock:
+        pool = _pools.get(size)
+        if pool is None:
+            pool = _pools[size] = (Pool if size < LARGE_BYTES else LargePool)(size)
+    return pool
 
 
-# What getrefcount says of a block and of the array that it is a slice of when only the caller of release holds it.
-_LONE_BLOCK: int
-_LONE_OWNER: int
-
-
-def _references(block: np.ndarray) -> tuple[int, int]:
-    return sys.getrefcount(block), sys.getrefcount(block.base)
-
-
-def release(block: np.ndarray, address: int) -> None:
-    """Give a block back; it is dropped, not pooled, if anybody else still refers to it or the pool is full."""
-    global _pooled
-    if _references(block) != (_LONE_BLOCK, _LONE_OWNER):
-        return
-    size = block.size
-    if _pooled + size <= POOL_BYTES:
-        with _lock:
-            _pooled += size
-            _free.setdefault(size, []).append((block, address))
+def take(pool: Pool) -> tuple[np.ndarray, int]:
+    """A block and its address, a multiple of 64; contents undefined."""
+    try:
+        return pool.pop()
+    except IndexError:
+        return pool.fresh()
 
 
 def empty_cache() -> None:
     """Give all waiting memory back to the system."""
-    global _pooled
+    global _waiting
     with _lock:
-        for waiting in _free.values():
-            waiting.clear()  # the lists stay: another thread may be about to take from one
-        _pooled = 0
+        for pool in _pools.values():
+            pool.clear()
+        _waiting = 0
 
 
 def pooled_bytes() -> int:
-    """Memory that waits in the pool."""
-    return _pooled
-
-
-class _Probe:
-    """A stand-in for a Storage, to learn the reference counts of a block that nobody else holds."""
-
-    def __init__(self) -> None:
-        self.buffer, self.address = allocate(1)
-
-    def __del__(self) -> None:
-        global _LONE_BLOCK, _LONE_OWNER
-        _LONE_BLOCK, _LONE_OWNER = _count_as_release(self.buffer, self.address)
-
-
-def _count_as_release(block: np.ndarray, address: int) -> tuple[int, int]:
-    return _references(block)
-
-
-_probe = _Probe()
-del _probe
+    """Memory that waits in the pools."""
+    return sum(len(pool) * pool.size for pool in list(_pools.values()))

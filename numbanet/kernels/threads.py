@@ -33,23 +33,24 @@ def available_threads() -> int:
     return max(1, int(min(_affinity(), math.ceil(min(_cgroup_quota(), 1 << 16)))))
 
 
-_threads: int | None = None
+count: int | None = None
+"""What was set, or found out at the first question."""
 
 
 def get_num_threads() -> int:
     """Threads that kernels use; ``NUMBANET_NUM_THREADS`` or all that are available unless set."""
-    global _threads
-    if _threads is None:
+    global count
+    if count is None:
         text = os.environ.get("NUMBANET_NUM_THREADS", "")
         if text and not (text.isdecimal() and int(text) > 0):
             raise ValueError(f"NUMBANET_NUM_THREADS is {text!r}; it must be a whole number from 1 on")
-        _threads = int(text) if text else available_threads()
-    return _threads
+        count = int(text) if text else available_threads()
+    return count
 
 
-def set_num_threads(count: int) -> None:
-    """Use ``count`` threads from now on; results keep their bits. Raises ValueError for a count below 1."""
-    global _threads
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"the number of threads must be a whole number from 1 on, not {count!r}")
-    _threads = count
+def set_num_threads(number: int) -> None:
+    """Use so many threads from now on; results keep their bits. Raises ValueError for a number below 1."""
+    global count
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"the number of threads must be a whole number from 1 on, not {number!r}")
+    count = number

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numbanet.kernels import memory
-from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.array import Array, Storage, pooled_storage
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +19,12 @@ def _empty_pool():
 
 
 def storage(nbytes: int) -> Storage:
-    buffer, address = memory.allocate(nbytes)
-    return Storage(None, buffer, address, nbytes, pooled=True)
+    return pooled_storage(None, nbytes, memory.pool_for(nbytes))
 
 
 @pytest.mark.parametrize("nbytes", [0, 1, 255, 256, 257, 1000, 4097, 123_457, 1 << 20])
 def test_blocks_are_aligned_and_large_enough(nbytes):
-    block, address = memory.allocate(nbytes)
+    block, address = memory.take(memory.pool_for(nbytes))
     assert address % 64 == 0
     assert address == block.ctypes.data
     assert nbytes <= block.size == memory.size_class(nbytes)
@@ -67,15 +66,35 @@ def test_a_block_that_somebody_sees_is_never_used_again(name):
 
 
 def test_the_pool_is_bounded(monkeypatch):
-    monkeypatch.setattr(memory, "POOL_BYTES", 3000)
+    """Small blocks of each size by their number, large ones all together."""
+    monkeypatch.setattr(memory.pool_for(1000), "most", 2)
     blocks = [storage(1000) for _ in range(5)]
     blocks.clear()
     assert memory.pooled_bytes() == 2 * memory.size_class(1000)
+    memory.empty_cache()
+    sizes = [memory.LARGE_BYTES, 3 * memory.LARGE_BYTES]
+    monkeypatch.setattr(memory, "POOL_BYTES", 2 * sum(sizes))
+    blocks = [storage(size) for size in sizes * 4]
+    blocks.clear()
+    assert sum(sizes) < memory.pooled_bytes() <= 2 * sum(sizes)
+    assert storage(sizes[0]).nbytes == sizes[0]
+    memory.empty_cache()
+    assert memory.pooled_bytes() == memory._waiting == 0
+
+
+def test_a_large_block_is_counted_where_it_waits():
+    first = storage(memory.LARGE_BYTES)
+    address = first.address
+    del first
+    assert memory._waiting == memory.LARGE_BYTES
+    first = storage(memory.LARGE_BYTES)
+    assert first.address == address
+    assert memory._waiting == 0
 
 
 def test_a_release_while_the_pool_is_locked():
     """A garbage collection can begin anywhere in this thread, inside the pool's own code too."""
-    first, done = storage(1000), threading.Event()
+    first, done = storage(memory.LARGE_BYTES), threading.Event()
 
     def collect() -> None:
         nonlocal first
@@ -94,7 +113,7 @@ def test_threads_never_share_a_block():
 
     def work(number: int) -> None:
         for step in range(300):
-            mine = [storage(size) for size in (300, 1000, 1000, 5000)]
+            mine = [storage(size) for size in (300, 1000, 1000, 5000, memory.LARGE_BYTES)]
             for one in mine:
                 one.buffer[:] = number
             if step % 50 == 0:
@@ -108,4 +127,5 @@ def test_threads_never_share_a_block():
     for worker in workers:
         worker.join()
     assert wrong == []
-    assert memory.pooled_bytes() == sum(block.size for waiting in memory._free.values() for block, _ in waiting)
+    large = [pool for pool in memory._pools.values() if pool.size >= memory.LARGE_BYTES]
+    assert memory._waiting == sum(pool.size * len(pool) for pool in large)

@@ -299,7 +299,7 @@ def test_while_another_thread_is_parallel_replays_are_serial(two_threads, monkey
     run.run()
     expected = product.numpy().copy()
     product.numpy()[...] = 0
-    monkeypatch.setattr(driver.PARALLEL, "_dispatcher", lambda *args: pytest.fail("the layer is taken"))
+    monkeypatch.setattr(driver.PARALLEL, "_entry", lambda *args: pytest.fail("the layer is taken"))
     with replay._parallel_lock:
         run.run()
     np.testing.assert_array_equal(product.numpy(), expected)
@@ -310,7 +310,7 @@ def test_parallel_replays_use_the_parallel_driver(two_threads, monkeypatch):
     run, _, _ = busy_program(0)
     calls = []
     parallel = driver.PARALLEL.run
-    monkeypatch.setattr(driver.PARALLEL, "_dispatcher", lambda *args: calls.append(1) or parallel(*args))
+    monkeypatch.setattr(driver.PARALLEL, "_entry", lambda *args: calls.append(1) or parallel(*args))
     run.run()
     assert calls
 
@@ -378,7 +378,8 @@ def test_one_region_does_all_levels(thread_counts, tasks):
     run, table, chain = chain_of(200, tasks)
     for time in range(1, 4):
         chain[0].numpy()[...] = time
-        replay.replay(table, 0, 200, run.scratch, True, True)
+        table.choose(0, 200)
+        replay.replay(table, run.scratch, True, True)
         np.testing.assert_array_equal(chain[-1].numpy(), time + 200)
     assert replay._failures < replay.MOST_FAILURES
 
@@ -386,7 +387,7 @@ def test_one_region_does_all_levels(thread_counts, tasks):
 def test_a_plan_of_many_levels_has_its_driver_before_the_first_replay(monkeypatch):
     calls = []
     monkeypatch.setattr(replay.threads, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(replay.driver.ONE_REGION, "_dispatcher", None)
+    monkeypatch.setattr(replay.driver.ONE_REGION, "_entry", None)
     monkeypatch.setattr(replay.driver.ONE_REGION, "_load", lambda: calls.append("load"))
     for levels, loads in ((1, []), (3, ["load"])):
         assembly, x = BACKEND.assembly(), array(1 << 16)
@@ -400,7 +401,8 @@ def test_one_region_stops_after_a_failure(thread_counts):
     for n, x in enumerate(out):
         run.append(fail_at, 9, Row(x, x, None, None, None)._replace(n=4 if n == 1 else -1))
     table = run.finished_table()
-    replay.replay(table, 0, 3, 0, True, True)
+    table.choose(0, 3)
+    replay.replay(table, 0, True, True)
     assert list(table.status[:3]) == [1, 1, 3 | 4 << 8]
     assert out[2].numpy().sum() == 0
 
@@ -412,9 +414,10 @@ def test_a_layer_that_does_not_run_all_threads_at_once(monkeypatch):
     monkeypatch.setattr(replay, "_failures", 0)
     monkeypatch.setattr(replay.threads, "get_num_threads", lambda: 2)
     monkeypatch.setattr(replay.layer, "layer_threads", lambda: 2)
-    monkeypatch.setattr(replay.driver.ONE_REGION, "_dispatcher", lambda *arguments: bool(asked.append(1)))
+    monkeypatch.setattr(replay.driver.ONE_REGION, "_entry", lambda *arguments: bool(asked.append(1)))
     for _ in range(6):
         chain[-1].numpy()[...] = 0
-        replay.replay(table, 0, 20, run.scratch, True, True)
+        table.choose(0, 20)
+        replay.replay(table, run.scratch, True, True)
         np.testing.assert_array_equal(chain[-1].numpy(), 20)
     assert len(asked) == replay.MOST_FAILURES

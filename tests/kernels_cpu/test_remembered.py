@@ -7,13 +7,12 @@ import pytest
 
 import numbanet
 from numbanet.kernels import memory
-from numbanet.kernels.backend import load_backend
+from numbanet.kernels.calls import remembered
 from numbanet.kernels.cpu.simd.pointers import CHECKED
 from numbanet.nn import functional as F
 from numbanet.ops.clip import SumOfSquares, sum_of_squares
 from numbanet.ops.conv import Conv2d
 
-BACKEND = load_backend("cpu")
 pytestmark = pytest.mark.skipif(CHECKED, reason="in the check mode nothing is remembered: rows hold buffers' ends")
 
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.skipif(CHECKED, reason="in the check mode nothing is re
 def on_the_cpu():
     before = numbanet.get_backend()
     numbanet.set_backend("cpu")
-    BACKEND._local.remembered.clear()
+    remembered.calls.clear()
     yield
     numbanet.set_backend(before)
 
@@ -37,7 +36,7 @@ def test_other_arrays_of_the_same_shapes():
         x = np.random.default_rng(seed).standard_normal((50, 30)).astype(np.float32)
         y = F.linear(numbanet.tensor(x), numbanet.tensor(weight), numbanet.tensor(bias), activation="relu")
         np.testing.assert_allclose(y.numpy(), np.maximum(x @ weight.T + bias, 0), atol=1e-4)
-    assert len(BACKEND._local.remembered) == 1
+    assert len(remembered.calls) == 1
 
 
 def test_views_at_other_places():
@@ -62,7 +61,7 @@ def test_a_table_of_addresses_is_not_repeated(monkeypatch):
     for value in range(1, 4):
         tensors = [numbanet.tensor(np.full(9, value, np.float32)), numbanet.tensor(np.full(5, value, np.float32))]
         assert sum_of_squares(tensors).item() == 14 * value**2
-    assert not BACKEND._local.remembered
+    assert not remembered.calls
 
 
 def test_threads_are_part_of_what_is_remembered():
@@ -93,7 +92,7 @@ def test_an_error_of_a_repetition_is_told(wrong):
     """By the op itself, which is run once more for it; what comes after is right again."""
     logits, right = numbanet.randn(4, 3), numbanet.tensor([0, 1, 2, 0])
     losses = [F.cross_entropy(logits, right).item() for _ in range(3)]
-    assert any(type(key[0]).__name__ == "CrossEntropy" for key in BACKEND._local.remembered)
+    assert any(type(key[0]).__name__ == "CrossEntropy" for key in remembered.calls)
     with pytest.raises(IndexError, match=f"target {wrong} of row 2 is out of range: the logits have 3 classes"):
         F.cross_entropy(logits, numbanet.tensor([0, 1, wrong, 0]))
     assert [F.cross_entropy(logits, right).item()] * 3 == losses

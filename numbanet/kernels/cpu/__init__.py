@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numbanet.kernels import memory, threads
-from numbanet.kernels.array import Array, Storage
+from numbanet.kernels import calls  # the package has a module called remembered
+from numbanet.kernels.array import Array, Storage, pooled_storage
+from numbanet.kernels.memory import pool_for
 from numbanet.kernels.numpy import share
 
 if TYPE_CHECKING:
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
     from numbanet.kernels.cpu.remembered import RememberedCall
 
 
-MOST_REMEMBERED = 4096
-"""Calls that a thread remembers; after so many it begins anew."""
-
-
 class _Local(threading.local):
-    def __init__(self) -> None:
-        self.remembered: dict[tuple, RememberedCall] = {}
-        self.thread_count = 0
-
     eager: CpuProgram | None = None
     recorded: set[Kernel] | None = None
 
@@ -47,8 +40,7 @@ class CpuBackend:
 
     def allocate(self, nbytes: int) -> Storage:
         """A storage of nbytes bytes, 64-byte aligned, contents undefined."""
-        buffer, address = memory.allocate(nbytes)
-        return Storage(self, buffer, address, nbytes, pooled=True)
+        return pooled_storage(self, nbytes, pool_for(nbytes))
 
     def from_buffer(self, array: np.ndarray) -> Array:
         """An Array that shares memory with an ndarray (a copy of what no Array can describe)."""
@@ -78,36 +70,21 @@ class CpuBackend:
             program = self._local.eager = self.program()
         return program
 
-    def recall(self, key: tuple) -> RememberedCall | None:
-        """What this thread remembers under ``key``."""
-        local = self._local
-        if local.recorded is not None:
-            return None
-        count = threads.get_num_threads()
-        if local.thread_count != count:  # work is cut for the threads that there are
-            local.thread_count = count
-            local.remembered.clear()
-        return local.remembered.get(key)
-
-    def remember(self, key: tuple, spec: object, operands: list[Array]) -> None:
-        """Remember what the eager program holds, and ``spec`` of its outputs, if it can be repeated with others."""
+    def remember(self, outs: Sequence[Array], arrays: Sequence[Array]) -> RememberedCall | None:
+        """What the eager program is to do with these outputs and inputs, if it can be repeated with others."""
         from numbanet.kernels.cpu.remembered import remember
 
-        local = self._local
-        if local.recorded is None:
-            call = remember(local.eager, spec, operands)
-            if call is not None:
-                if len(local.remembered) >= MOST_REMEMBERED:
-                    local.remembered.clear()
-                local.remembered[key] = call
+        return None if self._local.recorded is not None else remember(self._local.eager, outs, arrays)
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[set[Kernel]]:
         """Inside, this thread's programs do nothing but collect the kernels that they would have run."""
         before, self._local.recorded = self._local.recorded, set()
+        remembered, calls.remembered.calls = calls.remembered.calls, {}
         try:
             yield self._local.recorded
         finally:
+            calls.remembered.calls = remembered
             if before is not None:
                 before |= self._local.recorded
             self._local.recorded = before

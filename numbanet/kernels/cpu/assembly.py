@@ -6,6 +6,7 @@ the driver does all levels in one call.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -78,8 +79,7 @@ class CpuAssembly(CpuProgram):
         self._piece.levels.append([HostCall(name, function, list(args), kwargs, reason)])
 
     def workspace(self, shape: tuple[int, ...], dtype: np.dtype = FLOAT32) -> Array:
-        array = Array(None, shape, dtype)
-        array.storage = Storage(None, None, 0, max(1, array.size) * dtype.itemsize)
+        array = Array(Storage(None, None, 0, max(1, math.prod(shape)) * dtype.itemsize), shape, dtype)
         self._piece.workspaces.append(array)
         return array
 
@@ -172,7 +172,8 @@ class CpuReplay:
         table, program = self._table, self._program
         for part in self._parts:
             if type(part) is tuple:
-                replay(table, part[0], part[1], program.scratch, part[2], part[1] > 1)
+                table.choose(part[0], part[1])
+                replay(table, program.scratch, part[2], part[1] > 1)
                 if table.status[0] or program.is_checked:
                     program.report()
             else:
@@ -192,7 +193,8 @@ class CpuReplay:
 
     def _run_level(self, level: int, parallel: bool) -> None:
         table, program = self._table, self._program
-        replay(table, level, 1, program.scratch, parallel)
+        table.choose(level, 1)
+        replay(table, program.scratch, parallel)
         if table.status[0] or program.is_checked:
             program.report()
 

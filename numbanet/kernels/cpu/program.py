@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from numbanet.kernels import memory
-from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.array import Array, layout_of, pooled_storage
 from numbanet.kernels.cpu.kernel import Kernel
 from numbanet.kernels.cpu.replay import Table, replay
 from numbanet.kernels.cpu.simd.pointers import CHECKED, VIOLATION_BYTES
@@ -114,9 +112,8 @@ class CpuProgram:
 
     def workspace(self, shape: tuple[int, ...], dtype: np.dtype = np.dtype(np.float32)) -> Array:
         """A temporary array that lives as long as the rows of this program."""
-        nbytes = math.prod(shape) * dtype.itemsize
-        buffer, address = memory.allocate(nbytes)
-        array = Array(Storage(None, buffer, address, nbytes, pooled=True), shape, dtype)
+        layout = layout_of(None, shape, dtype)
+        array = layout.array(pooled_storage(None, layout.nbytes, layout.pool))
         self.kept.append(array)
         return array
 
@@ -163,7 +160,8 @@ class CpuProgram:
                 at += 1
 
     def _replay(self, first_level: int, levels: int, is_parallel: bool) -> None:
-        replay(self._table, first_level, levels, self.scratch, is_parallel)
+        self._table.choose(first_level, levels)
+        replay(self._table, self.scratch, is_parallel)
         if CHECKED or self._table.failed[0]:
             self.report()
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from numbanet.kernels import memory
-from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.array import Array, Layout, pooled_storage
+from numbanet.kernels.cpu import driver
 from numbanet.kernels.cpu.arguments import HEADER
 from numbanet.kernels.cpu.replay import Table, replay
 from numbanet.kernels.cpu.simd.pointers import CHECKED
@@ -20,52 +20,75 @@ if TYPE_CHECKING:
 
 
 class RememberedCall:
-    """A table of its own, and for each operand the words that hold its address (plus a distance).
+    """A table of its own, and the words in it that hold addresses: (word, operand, distance from its begin).
 
     Operands are the outputs and inputs in the order of the call, then the temporary arrays, which are allocated anew
     for each run: what waits to be repeated holds no memory but its table and its constants."""
 
-    __slots__ = ("_constants", "_parallel", "_places", "_slice", "_table", "_temporaries", "spec")
+    __slots__ = (
+        "_constants",
+        "_layouts",
+        "_parallel",
+        "_places",
+        "_run",
+        "_scratch",
+        "_table",
+        "_temporaries",
+        "_words",
+    )
 
     def __init__(
-        self, spec: object, table: Table, places: list, temporaries: list[int], constants: list[Array], scratch: int
+        self,
+        layouts: list[Layout],
+        table: Table,
+        places: list[tuple[int, int, int]],
+        temporaries: list[Layout],
+        constants: list[Array],
+        scratch: int,
     ) -> None:
-        self.spec = spec
+        self._layouts = layouts
         self._table = table
-        self._places: list[tuple[int, tuple[tuple[int, int], ...]]] = places
-        self._temporaries: list[int] = temporaries
+        self._words = table.words
+        self._places = places
+        self._temporaries = temporaries
         self._constants = constants
-        self._slice = scratch
+        self._scratch = scratch
         self._parallel = table.is_parallel(0, table.levels)
+        self._run = driver.SERIAL.run
 
-    def run(self, operands: list[Array]) -> bool:
-        """Run with these outputs and inputs; False if a kernel has stopped: only the op itself can say why."""
-        words = self._table.words
-        addresses = [array.address for array in operands]
-        temporaries = [_temporary(nbytes) for nbytes in self._temporaries]
-        addresses += [storage.address for storage in temporaries]
-        for operand, places in self._places:
-            address = addresses[operand]
-            for word, distance in places:
-                words[word] = address + distance
+    def run(self, arrays: Sequence[Array]) -> Sequence[Array] | None:
+        """The outputs for these inputs, in new memory; None if a kernel has stopped."""
+        outs, addresses = [], []
+        for layout in self._layouts:
+            storage = pooled_storage(layout.backend, layout.nbytes, layout.pool)
+            outs.append(layout.array(storage))
+            addresses.append(storage.address)
+        for array in arrays:
+            addresses.append(array.storage.address + array.begin)  # noqa: PERF401 - a list's own frame takes longer
+        if self._temporaries:
+            temporaries = [pooled_storage(None, layout.nbytes, layout.pool) for layout in self._temporaries]
+            addresses += [storage.address for storage in temporaries]
+        words = self._words
+        for word, operand, distance in self._places:
+            words[word] = addresses[operand] + distance
         table = self._table
-        replay(table, 0, table.levels, self._slice, self._parallel)
-        if table.failed[0]:
+        if self._parallel or self._scratch:
+            replay(table, self._scratch, self._parallel)
+            failed = table.failed[0]
+        else:
+            failed = self._run(table.address)
+        if failed:
             table.status[:] = 0
-            return False
-        return True
+            return None
+        return outs
 
 
-def _temporary(nbytes: int) -> Storage:
-    """Memory that goes back to the pool with the storage, to which nothing else may refer."""
-    return Storage(None, *memory.allocate(nbytes), nbytes, pooled=True)
-
-
-def remember(program: CpuProgram, spec: object, operands: Sequence[Array]) -> RememberedCall | None:
-    """What a program that was just filled does, to be repeated for other operands of the same shapes.
+def remember(program: CpuProgram, outs: Sequence[Array], arrays: Sequence[Array]) -> RememberedCall | None:
+    """What a program that was just filled does, to be repeated for other operands of the same layouts.
 
     None if it cannot be: a host call, a table of this call's addresses, operands that share memory (which of them a row
     means is then not known)."""
+    operands = [*outs, *arrays]
     storages = [id(array.storage) for array in operands]
     if CHECKED or program.has_host_calls or program.has_tables:
         return None
@@ -74,12 +97,12 @@ def remember(program: CpuProgram, spec: object, operands: Sequence[Array]) -> Re
     begins = {id(array.storage): (number, array.address) for number, array in enumerate(operands)}
     temporaries, constants = [], []
     for array in program.kept:
-        if array.storage.pooled:
+        if array.storage.pool is not None:
             begins[id(array.storage)] = (len(operands) + len(temporaries), array.storage.address)
-            temporaries.append(array.storage.nbytes)
+            temporaries.append(array.layout)
         else:
             constants.append(array)
-    places: dict[int, list[tuple[int, int]]] = {}
+    places: list[tuple[int, int, int]] = []
     for begin, kernel, args in program.rows:
         for field in kernel.writer.pointers:
             array = args[field]
@@ -91,6 +114,6 @@ def remember(program: CpuProgram, spec: object, operands: Sequence[Array]) -> Re
             if found is None:
                 constants.append(array)
             else:
-                places.setdefault(found[0], []).append((begin + HEADER + field, array.address - found[1]))
-    listed = [(operand, tuple(pairs)) for operand, pairs in places.items()]
-    return RememberedCall(spec, program.table_copy(), listed, temporaries, constants, program.scratch)
+                places.append((begin + HEADER + field, found[0], array.address - found[1]))
+    layouts = [out.layout for out in outs]
+    return RememberedCall(layouts, program.table_copy(), places, temporaries, constants, program.scratch)

@@ -15,10 +15,13 @@ from numbanet.kernels.cpu import driver, layer
 class Table:
     """Rows of words, where each begins, where the levels begin, and what a run leaves behind.
 
-    ``words``, ``rows`` and ``level_starts`` are views to write through; ``addresses`` is what the driver gets;
-    ``failed`` is a view of the status, whose first word is not 0 if a kernel stopped."""
+    ``words``, ``rows`` and ``level_starts`` are views to write through; ``block`` is a view of what the driver gets, by
+    its ``address``; ``failed`` is a view of the status, whose first word is not 0 if a kernel stopped."""
 
-    __slots__ = ("_arrays", "addresses", "failed", "level_starts", "levels", "nodes", "rows", "status", "words")
+    __slots__ = (
+        "_arrays", "_starts", "address", "block", "failed", "level_starts", "levels", "nodes", "rows", "status",
+        "words",
+    )  # fmt: skip
 
     def __init__(self, words: np.ndarray, index: np.ndarray, status: np.ndarray, nodes: int = 0, levels: int = 0):
         self._arrays = (words, index)
@@ -27,9 +30,20 @@ class Table:
         self.words = memoryview(words)
         self.rows, self.level_starts = memoryview(index[0]), memoryview(index[1])
         base, width = index.ctypes.data, index.shape[1] * 8
-        self.addresses = (words.ctypes.data, base, base + width, base + 2 * width, status.ctypes.data)
+        self._starts = base + width
+        block = np.zeros(driver.BLOCK_WORDS, np.int64)
+        self.address = block.ctypes.data
+        self.block = memoryview(block)
+        self.block[driver.TABLE], self.block[driver.ROWS] = words.ctypes.data, base
+        self.block[driver.COUNTERS], self.block[driver.STATUS] = base + 2 * width, status.ctypes.data
+        self.choose(0, levels)
         self.nodes = nodes
         self.levels = levels
+
+    def choose(self, first_level: int, levels: int) -> None:
+        """Have the next run do so many levels from the first on."""
+        self.block[driver.LEVELS] = self._starts + 8 * first_level
+        self.block[driver.COUNT] = levels
 
     def is_parallel(self, first_level: int, levels: int) -> bool:
         """Whether any level has more than one chunk of tasks."""
@@ -62,7 +76,7 @@ class _ThreadState(threading.local):
     def scratch_for(self, nbytes: int) -> int:
         """Address of at least nbytes of scratch memory, 64-byte aligned."""
         if self.scratch_bytes < nbytes:
-            self.scratch, self.scratch_address = memory.allocate(nbytes)
+            self.scratch, self.scratch_address = memory.take(memory.pool_for(nbytes))
             self.scratch_bytes = self.scratch.size
         return self.scratch_address
 
@@ -94,24 +108,23 @@ def prepare_one_region() -> None:
         driver.ONE_REGION.run  # noqa: B018 - loads it
 
 
-def _in_one_region(arguments: tuple[int, ...]) -> bool:
+def _in_one_region(table: Table, count: int) -> bool:
     """Whether all was done in one region; counts how often the layer did not run all threads at once."""
     global _failures
-    if _failures >= MOST_FAILURES or arguments[4] > layer.layer_threads():
+    if _failures >= MOST_FAILURES or count > layer.layer_threads():
         return False
-    done = driver.ONE_REGION.run(*arguments)
+    done = driver.ONE_REGION.run(table.address)
     _failures = 0 if done else _failures + 1
     return done
 
 
-def replay(table: Table, first_level: int, levels: int, scratch: int, parallel: bool, one_region: bool = False) -> None:
-    """Run some levels; ``scratch`` float32 are lent to each thread. The table's status says what went wrong.
+def replay(table: Table, scratch: int, parallel: bool, one_region: bool = False) -> None:
+    """Run the levels that were chosen; ``scratch`` float32 are lent to each thread. The table's status says what went
+    wrong.
 
     With ``one_region`` the threads stay together from the first level to the last, where the layer allows."""
-    words, rows, starts, counters, status = table.addresses
-    starts += first_level * 8
     bytes_each = (scratch * 4 + 63) // 64 * 64
-    state = _state
+    state, block = _state, table.block
     count = threads.get_num_threads() if parallel else 1
     if count > 1 and not _forked and _parallel_lock.acquire(False):
         try:
@@ -119,12 +132,14 @@ def replay(table: Table, first_level: int, levels: int, scratch: int, parallel: 
             if state.layer_threads != count:
                 numba.set_num_threads(min(count, layer.layer_threads()))
                 state.layer_threads = count
-            memory_begin = state.scratch_for(bytes_each * count + driver.SYNC_BYTES) + driver.SYNC_BYTES
-            arguments = (words, rows, starts, levels, count, memory_begin, bytes_each, counters, status)
-            if not (one_region and _in_one_region(arguments)):
-                run(*arguments)
+            block[driver.THREADS] = count
+            block[driver.SCRATCH] = state.scratch_for(bytes_each * count + driver.SYNC_BYTES) + driver.SYNC_BYTES
+            block[driver.SLICE] = bytes_each
+            if not (one_region and _in_one_region(table, count)):
+                run(table.address)
         finally:
             _parallel_lock.release()
     else:
-        memory_begin = state.scratch_for(bytes_each)
-        driver.SERIAL.run(words, rows, starts, levels, 1, memory_begin, bytes_each, counters, status)
+        if bytes_each:
+            block[driver.SCRATCH] = state.scratch_for(bytes_each)
+        driver.SERIAL.run(table.address)

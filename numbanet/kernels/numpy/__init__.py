@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.array import Array, Storage, pooled_storage
 from numbanet.kernels.contract import CONTRACT
-from numbanet.kernels.memory import allocate
+from numbanet.kernels.memory import pool_for
 from numbanet.kernels.numpy import (
     attention,
     augment,
@@ -121,8 +121,7 @@ class NumpyBackend:
         self._local = threading.local()
 
     def allocate(self, nbytes: int) -> Storage:
-        block, address = allocate(nbytes)
-        return Storage(self, block, address, nbytes, pooled=True)
+        return pooled_storage(self, nbytes, pool_for(nbytes))
 
     def from_buffer(self, array: np.ndarray) -> Array:
         return share(self, array)
