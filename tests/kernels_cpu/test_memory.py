@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -129,3 +131,10 @@ def test_threads_never_share_a_block():
     assert wrong == []
     large = [pool for pool in memory._pools.values() if pool.size >= memory.LARGE_BYTES]
     assert memory._waiting == sum(pool.size * len(pool) for pool in large)
+
+
+def test_a_storage_may_outlive_its_module():
+    """At the interpreter's end modules are taken apart, and what other modules hold dies later."""
+    program = "import builtins, numbanet; builtins.kept = numbanet.zeros(9)"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stderr == ""

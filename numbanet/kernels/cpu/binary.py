@@ -7,7 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
-from numbanet.kernels.cpu.elementwise import Binary, Predicate, over_pairs, over_pairs_of_lines, read_or_repeat
+from numbanet.kernels.cpu.elementwise import (
+    Binary,
+    Predicate,
+    long_along_pair,
+    over_pairs,
+    over_pairs_of_lines,
+    read_or_repeat,
+    short_along_pair,
+)
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.lines import line_begin, line_step, piece
 from numbanet.kernels.cpu.simd.masks import load_bits, store_bits
@@ -35,19 +43,55 @@ class Where(NamedTuple):
 
 
 @device_function
-def arithmetic_of(code, x, y):
-    """x + y, x − y, x · y, x / y, or the larger or smaller one (NaN if one is)."""
-    if code == ADD:
-        return x + y
-    if code == SUB:
-        return x - y
-    if code == MUL:
-        return x * y
-    if code == DIV:
-        return x / y
-    if code == MAXIMUM:
-        return select((x > y) | (x != x), x, y)
+def add(x, y):
+    return x + y
+
+
+@device_function
+def sub(x, y):
+    return x - y
+
+
+@device_function
+def mul(x, y):
+    return x * y
+
+
+@device_function
+def div(x, y):
+    return x / y
+
+
+@device_function
+def maximum(x, y):
+    """The larger one, NaN if one is."""
+    return select((x > y) | (x != x), x, y)
+
+
+@device_function
+def minimum(x, y):
+    """The smaller one, NaN if one is."""
     return select((x < y) | (x != x), x, y)
+
+
+_add, _sub, _mul, _div, _maximum, _minimum = map(short_along_pair, (add, sub, mul, div, maximum, minimum))
+
+
+@device_function
+def arithmetic_along(code, out, x, y, x_step, y_step, begin, end):
+    """x + y, x − y, x · y, x / y, or the larger or smaller one, along a line."""
+    if code == ADD:
+        _add(code, out, x, y, x_step, y_step, begin, end)
+    elif code == SUB:
+        _sub(code, out, x, y, x_step, y_step, begin, end)
+    elif code == MUL:
+        _mul(code, out, x, y, x_step, y_step, begin, end)
+    elif code == DIV:
+        _div(code, out, x, y, x_step, y_step, begin, end)
+    elif code == MAXIMUM:
+        _maximum(code, out, x, y, x_step, y_step, begin, end)
+    else:
+        _minimum(code, out, x, y, x_step, y_step, begin, end)
 
 
 @device_function
@@ -79,7 +123,7 @@ def comparison_of(code, x, y):
     return x ^ y
 
 
-_arithmetic_walk = over_pairs_of_lines(arithmetic_of)
+_arithmetic_walk = over_pairs_of_lines(arithmetic_along)
 
 
 @kernel(Binary)
@@ -94,7 +138,7 @@ def power_of(code, x, y):
     return power(x, y)
 
 
-_power_walk = over_pairs_of_lines(power_of)
+_power_walk = over_pairs_of_lines(long_along_pair(power_of))
 
 
 @kernel(Binary)

@@ -12,7 +12,7 @@ import numpy as np
 
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, unpack
-from numbanet.kernels.cpu.elementwise import named_after, read_or_repeat
+from numbanet.kernels.cpu.elementwise import named_after, short_along
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.lines import CHUNK, Lines, line_begin, line_step, lines_of, make_lines, piece, tasks_of
 from numbanet.kernels.cpu.simd.lanes import transpose_eight
@@ -66,6 +66,14 @@ class Fill(NamedTuple):
     lines: INT64
 
 
+@device_function
+def same(x):
+    return x
+
+
+_copy_along = short_along(same)
+
+
 @kernel(Copy)
 def copy_lines(start, stop, row, scratch):
     """out = x along whole lines; x may be repeated along a line."""
@@ -75,8 +83,11 @@ def copy_lines(start, stop, row, scratch):
         first, last, begin, end = piece(a.lines, a.size, task)
         for line in range(first, last):
             out, x = a.out + line_begin(a.lines, 0, line), a.x + line_begin(a.lines, 1, line)
-            for i in range(begin, end, 16):
-                store_first(out, i, read_or_repeat(x, step, i, end - i), end - i)
+            if step == 0:
+                for i in range(begin, end, 16):
+                    store_first(out, i, splat(x[0]), end - i)
+            else:
+                _copy_along(out, x, begin, end)
     return 0
 
 

@@ -43,10 +43,15 @@ class Lines(NamedTuple):
     strides: tuple[Strides, ...]
 
 
+def claimed(tasks: int) -> int:
+    """How many tasks are claimed at once: few arrays stay on one thread, and long ones are read in long stretches."""
+    return 4 if tasks <= 4 else max(1, min(16, tasks // 16))
+
+
 def tasks_of(size: int) -> tuple[int, int]:
-    """Tasks of CHUNK elements, and how many are claimed at once (small arrays stay on one thread)."""
+    """Tasks of CHUNK elements, and how many are claimed at once."""
     tasks = (size + CHUNK - 1) // CHUNK
-    return tasks, 4 if tasks <= 4 else 2
+    return tasks, claimed(tasks)
 
 
 def collapse(shape: Sequence[int], strides: Sequence[Strides]) -> tuple[list[int], list[list[int]]]:
@@ -80,9 +85,8 @@ def make_lines(extents: Sequence[int], strides: Sequence[Sequence[int]]) -> Line
     for one, step in zip(outer, steps, strict=True):
         words += [*one, step]
     tasks = lines * parts if parts > 1 else -(-lines // each)
-    chunk = 4 if tasks <= 4 else 1
     is_plain = steps[0] == 1 and max(steps) <= 1
-    return Lines(share(None, np.array(words, np.int64)), tasks, chunk, is_plain, columns, steps, axes, outer)
+    return Lines(share(None, np.array(words, np.int64)), tasks, claimed(tasks), is_plain, columns, steps, axes, outer)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,9 +9,13 @@ from numbanet.kernels.cpu.elementwise import (
     Binary,
     Predicate,
     Unary,
+    long_along,
+    long_along_pair,
     over_lines,
     over_lines_by_code,
     over_pairs_of_lines,
+    short_along,
+    short_along_pair,
 )
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.lines import line_begin, piece
@@ -65,7 +69,7 @@ def unary_cheap(start, stop, row, scratch):
     return _cheap_walk(unpack(row, Unary), start, stop)
 
 
-_relu_walk = over_lines(activation.relu)
+_relu_walk = over_lines(short_along(activation.relu))
 
 
 @kernel(Unary)
@@ -74,7 +78,7 @@ def relu(start, stop, row, scratch):
     return _relu_walk(unpack(row, Unary), start, stop)
 
 
-_exp_walk = over_lines(maths.exp)
+_exp_walk = over_lines(long_along(maths.exp))
 
 
 @kernel(Unary)
@@ -83,7 +87,7 @@ def exp(start, stop, row, scratch):
     return _exp_walk(unpack(row, Unary), start, stop)
 
 
-_log_walk = over_lines(maths.log)
+_log_walk = over_lines(long_along(maths.log))
 
 
 @kernel(Unary)
@@ -92,7 +96,7 @@ def log(start, stop, row, scratch):
     return _log_walk(unpack(row, Unary), start, stop)
 
 
-_tanh_walk = over_lines(activation.tanh)
+_tanh_walk = over_lines(long_along(activation.tanh))
 
 
 @kernel(Unary)
@@ -101,7 +105,7 @@ def tanh(start, stop, row, scratch):
     return _tanh_walk(unpack(row, Unary), start, stop)
 
 
-_sigmoid_walk = over_lines(activation.sigmoid)
+_sigmoid_walk = over_lines(long_along(activation.sigmoid))
 
 
 @kernel(Unary)
@@ -110,7 +114,7 @@ def sigmoid(start, stop, row, scratch):
     return _sigmoid_walk(unpack(row, Unary), start, stop)
 
 
-_erf_walk = over_lines(error_function.erf)
+_erf_walk = over_lines(long_along(error_function.erf))
 
 
 @kernel(Unary)
@@ -119,7 +123,7 @@ def erf(start, stop, row, scratch):
     return _erf_walk(unpack(row, Unary), start, stop)
 
 
-_gelu_walk = over_lines(activation.gelu)
+_gelu_walk = over_lines(long_along(activation.gelu))
 
 
 @kernel(Unary)
@@ -128,7 +132,7 @@ def gelu(start, stop, row, scratch):
     return _gelu_walk(unpack(row, Unary), start, stop)
 
 
-_gelu_tanh_walk = over_lines(activation.gelu_tanh)
+_gelu_tanh_walk = over_lines(long_along(activation.gelu_tanh))
 
 
 @kernel(Unary)
@@ -168,7 +172,7 @@ def predicate(start, stop, row, scratch):
 
 # --- gradients -------------------------------------------------------------------------------------------------------
 @device_function
-def relu_gradient_of(code, grad, y):
+def relu_gradient_of(grad, y):
     """The gradient where y is not at or below 0, else 0."""
     return select(y <= splat(ZERO), splat(ZERO), grad)
 
@@ -193,7 +197,7 @@ def gelu_tanh_gradient_of(code, grad, x):
     return grad * activation.gelu_tanh_slope(x)
 
 
-_relu_gradient_walk = over_pairs_of_lines(relu_gradient_of)
+_relu_gradient_walk = over_pairs_of_lines(short_along_pair(relu_gradient_of))
 
 
 @kernel(Binary)
@@ -202,7 +206,7 @@ def relu_gradient(start, stop, row, scratch):
     return _relu_gradient_walk(unpack(row, Binary), start, stop)
 
 
-_saturating_gradient_walk = over_pairs_of_lines(saturating_gradient)
+_saturating_gradient_walk = over_pairs_of_lines(long_along_pair(saturating_gradient))
 
 
 @kernel(Binary)
@@ -211,7 +215,7 @@ def tanh_gradient(start, stop, row, scratch):
     return _saturating_gradient_walk(unpack(row, Binary), start, stop)
 
 
-_gelu_gradient_walk = over_pairs_of_lines(gelu_gradient_of)
+_gelu_gradient_walk = over_pairs_of_lines(long_along_pair(gelu_gradient_of))
 
 
 @kernel(Binary)
@@ -220,7 +224,7 @@ def gelu_gradient(start, stop, row, scratch):
     return _gelu_gradient_walk(unpack(row, Binary), start, stop)
 
 
-_gelu_tanh_gradient_walk = over_pairs_of_lines(gelu_tanh_gradient_of)
+_gelu_tanh_gradient_walk = over_pairs_of_lines(long_along_pair(gelu_tanh_gradient_of))
 
 
 @kernel(Binary)
