@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from numbanet.autograd.modes import no_grad, state
 from numbanet.autograd.node import Node, edges_of, is_stale, link
 from numbanet.kernels import threads
-from numbanet.kernels.array import Array, new_array
+from numbanet.kernels.array import Array, Storage, new_array
 from numbanet.kernels.calls import remembered
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
 
 def _run(op: Op, arrays: Sequence[Array]) -> Sequence[Array]:
     """Infer the outputs, allocate them, and run the op; what it does is remembered."""
-    backend = arrays[0].storage.backend
-    for array in arrays:
-        if array.storage.backend is not backend:
-            raise _mixed(arrays, op)
+    backend = _common_backend(op, arrays)
     spec = op.infer(*arrays)
     if type(spec) is tuple:
         outs = target = tuple([new_array(backend, one.shape, one.dtype) for one in spec])
@@ -79,17 +76,52 @@ def _run(op: Op, arrays: Sequence[Array]) -> Sequence[Array]:
         target = new_array(backend, spec.shape, spec.dtype)
         outs = (target,)
     if any(out.size for out in outs):
-        program = backend.eager()
-        try:
-            op.forward(program, target, *arrays)
-            if op.repeats and backend.remembers:
-                call = backend.remember(outs, arrays)
-                if call is not None:
-                    remembered.add((op, threads.get_num_threads(), *map(_layout_of, arrays)), call)
-            program.run()
-        finally:
-            program.clear()
+        _forward(op, backend, outs, target, arrays)
     return outs
+
+
+IN_PLACE = "in place"
+"""Is part of the keys of calls whose first input is the output, too."""
+
+
+def _common_backend(op: Op, arrays: Sequence[Array]) -> object:
+    backend = arrays[0].storage.backend
+    for array in arrays:
+        if array.storage.backend is not backend:
+            raise _mixed(arrays, op)
+    return backend
+
+
+def _forward(op: Op, backend: object, outs: Sequence[Array], target: object, arrays: Sequence[Array]) -> None:
+    """Run the op on these inputs into its target: ``outs``, or the first input (then there are none)."""
+    remembers = op.repeats and backend.remembers
+    if remembers:
+        arrays = _apart(arrays)
+    program = backend.eager()
+    try:
+        op.forward(program, target, *arrays)
+        if remembers:
+            call = backend.remember(outs, arrays)
+            if call is not None:
+                kind = () if outs else (IN_PLACE,)
+                remembered.add((op, *kind, threads.get_num_threads(), *map(_layout_of, arrays)), call)
+        program.run()
+    finally:
+        program.clear()
+
+
+def _apart(arrays: Sequence[Array]) -> list[Array]:
+    """The arrays, each with a storage of its own over its memory: so the inputs of x + x are told apart, which other
+    arrays will take the places of."""
+    found, seen = [], set()
+    for array in arrays:
+        storage = array.storage
+        if id(storage) in seen:
+            storage = Storage(storage.backend, storage.buffer, storage.address, storage.nbytes)
+            array = Array(storage, array.shape, array.dtype, array.strides, array.offset)
+        seen.add(id(storage))
+        found.append(array)
+    return found
 
 
 def apply_view(op: Op, tensor: Tensor) -> Tensor:
@@ -159,11 +191,14 @@ def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
         if index and array.storage is out.storage and not same:
             with no_grad():
                 arrays[index] = inputs[index].clone()._array
-    spec = op.infer(*arrays)
-    if spec.shape != out.shape:
-        raise RuntimeError(f"output with shape {out.shape} doesn't match the broadcast shape {spec.shape}")
-    if spec.dtype != out.dtype:
-        raise RuntimeError(f"result type {spec.dtype} can't be cast to the desired output type {out.dtype}")
+    key = (op, IN_PLACE, threads.count, *map(_layout_of, arrays))
+    call = remembered.calls.get(key) if op.repeats else None
+    if call is None:
+        spec = op.infer(*arrays)
+        if spec.shape != out.shape:
+            raise RuntimeError(f"output with shape {out.shape} doesn't match the broadcast shape {spec.shape}")
+        if spec.dtype != out.dtype:
+            raise RuntimeError(f"result type {spec.dtype} can't be cast to the desired output type {out.dtype}")
     node = None
     if records:
         edges = edges_of(inputs)
@@ -175,7 +210,10 @@ def apply_inplace(op: Op, target: Tensor, *others: Tensor) -> Tensor:
                 with no_grad():
                     array = inputs[index].clone()._array  # its value from before the change
             node.saved[index] = (array, array.storage.version)
-    if out.size:
+    if call is not None and call.run(arrays) is not None:
+        if state.recorder is not None:
+            state.recorder(op, _shown(inputs, arrays), (target,))
+    elif out.size:
         _run_inplace(op, backend, target, inputs, arrays)
     out.storage.version += 1
     if node is not None:
@@ -194,14 +232,15 @@ def _run_inplace(op: Op, backend: object, target: Tensor, inputs: Sequence[Tenso
         with no_grad():
             arrays = [array if array.is_contiguous else _make(array).contiguous()._array for array in arrays]
         result = new_array(backend, out.shape, out.dtype)
-    program = backend.eager()
-    try:
-        op.forward(program, result, *arrays)
-        if not direct:
+        program = backend.eager()
+        try:
+            op.forward(program, result, *arrays)
             program.copy(out, result)
-        program.run()
-    finally:
-        program.clear()
+            program.run()
+        finally:
+            program.clear()
+    else:
+        _forward(op, backend, (), out, arrays)
     if state.recorder is not None:
         made = target if direct else _make(result)
         state.recorder(op, _shown(inputs, arrays), (made,))

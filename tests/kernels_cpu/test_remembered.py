@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import numbanet
+from numbanet.autograd.dispatch import IN_PLACE
 from numbanet.kernels import memory
 from numbanet.kernels.calls import remembered
 from numbanet.kernels.cpu.simd.pointers import CHECKED
@@ -53,6 +54,26 @@ def test_operands_that_share_memory():
     x, y = numbanet.tensor(normal(7)), numbanet.tensor(normal(7) + 1)
     for a, b in ((x, x), (x, y), (y, y), (y, x)):
         np.testing.assert_array_equal((a * b).numpy(), a.numpy() * b.numpy())
+        assert len(remembered.calls) == 1
+
+
+def test_in_place():
+    """x += y and x += x repeat one call, which is not that of x + y; a stopped one is run again by its op."""
+    x, y = numbanet.tensor(normal(7)), numbanet.tensor(normal(7) + 1)
+    expected = x.numpy().copy()
+    for other in (x, y, x, y):
+        expected = expected + (expected if other is x else other.numpy())
+        x += other
+        np.testing.assert_array_equal(x.numpy(), expected)
+        assert x is not (x + other)
+        np.testing.assert_array_equal((x + other).numpy(), expected + other.numpy())
+    assert x._version == 4
+    assert sum(IN_PLACE in key for key in remembered.calls) == 1
+    part = numbanet.tensor(normal(4, 5))[1:3, 1:4]
+    for _ in range(3):
+        before = part.numpy().copy()
+        part.mul_(part)
+        np.testing.assert_array_equal(part.numpy(), before * before)
 
 
 def test_a_table_of_addresses_is_not_repeated(monkeypatch):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
-from numbanet.kernels.cpu.axes import Layout, layout
+from numbanet.kernels.cpu.axes import Form, form_of
 from numbanet.kernels.cpu.fold import larger
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import FLOAT32
@@ -187,7 +187,7 @@ def arg_columns(start, stop, row, scratch):
     return 0
 
 
-def _append_rows(program, out, x, form: Layout, sign: int) -> None:
+def _append_rows(program, out, x, form: Form, sign: int) -> None:
     outer, parts = form.outer, -(-form.inner // PART)
     target = out if parts == 1 else program.workspace((outer.count, parts), INTEGER)
     args = Places(target, x, outer.table, outer.stride, 0, form.inner, 1, parts, sign)
@@ -201,10 +201,10 @@ def _append_rows(program, out, x, form: Layout, sign: int) -> None:
 def argreduce(program, out, x, axis, function):
     if x.dtype is not FLOAT32 or not out.is_contiguous:
         return f"dtype {x.dtype}, or strided"
-    form = layout(x.shape, x.strides, (axis,))
+    form = form_of(x.shape, x.strides, (axis,))
     if form is None:
         x = contiguous(program, x)
-        form = layout(x.shape, x.strides, (axis,))
+        form = form_of(x.shape, x.strides, (axis,))
     if form.outer.table is not None:
         program.keep(form.outer.table)
     sign = 1 if function == "max" else -1

@@ -37,7 +37,7 @@ class Offsets(NamedTuple):
     table: Array | None
 
 
-class Layout(NamedTuple):
+class Form(NamedTuple):
     """A reduction as outer · reduced lines of ``inner`` elements; ``by_rows``: the inner axis is reduced too."""
 
     outer: Offsets
@@ -61,7 +61,7 @@ def collapse(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, 
 
 
 @functools.lru_cache(maxsize=512)
-def layout(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> Layout | None:
+def form_of(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...]) -> Form | None:
     """The layout of a reduction over axes; None where no axis lies in one run, or a table would be too long."""
     found = collapse(shape, strides, axes)
     inner = next((axis for axis in found if axis.reduced and axis.stride == 1), None)
@@ -77,7 +77,7 @@ def layout(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ..
     for lines in (outer, reduced):
         if len(lines) > 1 and math.prod(axis.extent for axis in lines) > MOST_OFFSETS:
             return None
-    return Layout(_offsets(outer), _offsets(reduced), inner.extent if inner else 1, by_rows)
+    return Form(_offsets(outer), _offsets(reduced), inner.extent if inner else 1, by_rows)
 
 
 def _offsets(lines: list[Axis]) -> Offsets:

@@ -10,7 +10,7 @@ import math
 
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import reduce_columns, reduce_integers, reduce_rows
-from numbanet.kernels.cpu.axes import Layout, Offsets, layout
+from numbanet.kernels.cpu.axes import Form, Offsets, form_of
 from numbanet.kernels.cpu.fold import IDENTITIES
 from numbanet.kernels.cpu.pointwise import FLOAT32
 from numbanet.kernels.cpu.reduce_columns import COLUMNS, LINES, Columns
@@ -27,7 +27,7 @@ def chunk_of(tasks: int, elements: int) -> int:
     return max(1, min(tasks, ELEMENTS_A_CHUNK // max(elements, 1)))
 
 
-def append_rows(program, out: Array, x: Array, form: Layout, function: str, divisor: float) -> None:
+def append_rows(program, out: Array, x: Array, form: Form, function: str, divisor: float) -> None:
     """out (outer,) = function over reduced × inner elements; in parts if there are many."""
     kernel = reduce_rows.KERNELS[function]
     outer, reduced, inner = form.outer, form.reduced, form.inner
@@ -40,12 +40,12 @@ def append_rows(program, out: Array, x: Array, form: Layout, function: str, divi
     tasks = outer.count * parts
     program.append(kernel, tasks, args, chunk=chunk_of(tasks, lines * block))
     if parts > 1:
-        following = Layout(Offsets(outer.count, parts, None), ONE, parts, True)
+        following = Form(Offsets(outer.count, parts, None), ONE, parts, True)
         append_rows(program, out, target, following, function, divisor)
 
 
 def append_columns(
-    program, out: Array, x: Array, form: Layout, function: str, divisor: float, out_stride: int | None = None
+    program, out: Array, x: Array, form: Form, function: str, divisor: float, out_stride: int | None = None
 ) -> None:
     """out (outer, inner) = function over the reduced lines; its outer lines are ``out_stride`` apart (inner)."""
     outer, reduced, inner = form.outer, form.reduced, form.inner
@@ -64,7 +64,7 @@ def append_columns(
     tasks = outer.count * parts * -(-inner // COLUMNS)
     program.append(reduce_columns.KERNELS[function], tasks, args, chunk=chunk_of(tasks, lines * min(inner, COLUMNS)))
     if parts > 1:
-        following = Layout(Offsets(outer.count, parts * inner, None), Offsets(parts, inner, None), inner, False)
+        following = Form(Offsets(outer.count, parts * inner, None), Offsets(parts, inner, None), inner, False)
         append_columns(program, out, target, following, function, divisor, out_stride)
 
 
@@ -76,14 +76,14 @@ def _append_narrow(program, out, x, form, function, divisor, out_stride) -> None
     whole, left = divmod(count, fold)
     sums = program.workspace((outer.count, fold + (left > 0), inner))
     step = sums.shape[1] * inner
-    wide = Layout(outer, Offsets(whole, fold * inner, None), fold * inner, False)
+    wide = Form(outer, Offsets(whole, fold * inner, None), fold * inner, False)
     append_columns(program, sums, x, wide, function, 1.0, step)
     if left:
-        rest = Layout(outer, Offsets(left, inner, None), inner, False)
+        rest = Form(outer, Offsets(left, inner, None), inner, False)
         start = x.offset + whole * fold * inner
         x = x.view((), (), start)
         append_columns(program, sums.view((), (), fold * inner), x, rest, function, 1.0, step)
-    last = Layout(Offsets(outer.count, step, None), Offsets(sums.shape[1], inner, None), inner, False)
+    last = Form(Offsets(outer.count, step, None), Offsets(sums.shape[1], inner, None), inner, False)
     append_columns(program, out, sums, last, function, divisor, out_stride)
 
 
@@ -107,10 +107,10 @@ def reduce(program, out, x, axes, function):
     if x.size == 0:
         program.fill(out, IDENTITIES[function] if divisor else math.nan)
         return None
-    form = layout(x.shape, x.strides, axes)
+    form = form_of(x.shape, x.strides, axes)
     if form is None and not x.is_contiguous:
         x = contiguous(program, x)
-        form = layout(x.shape, x.strides, axes)
+        form = form_of(x.shape, x.strides, axes)
     if form is None:
         _append_by_axis(program, out, x, axes, function, divisor)
     else:
@@ -131,7 +131,7 @@ def _append_by_axis(program, out, x, axes, function, divisor) -> None:
         is_last = axis == min(axes)
         shape = tuple(1 if i == axis else extent for i, extent in enumerate(x.shape))
         target = out if is_last else program.workspace(shape)
-        _append(program, target, x, layout(x.shape, x.strides, (axis,)), function, divisor if is_last else 1.0)
+        _append(program, target, x, form_of(x.shape, x.strides, (axis,)), function, divisor if is_last else 1.0)
         x = target
 
 

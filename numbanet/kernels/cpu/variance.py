@@ -14,7 +14,7 @@ import numpy as np
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import fold
 from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, unpack
-from numbanet.kernels.cpu.axes import Layout, layout
+from numbanet.kernels.cpu.axes import Form, form_of
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import FLOAT32
 from numbanet.kernels.cpu.reduce import chunk_of, contiguous
@@ -191,7 +191,7 @@ def merge_moments(start, stop, row, scratch):
     return 0
 
 
-def _append(program, out: Array, mean: Array, x: Array, form: Layout, divisor: float) -> None:
+def _append(program, out: Array, mean: Array, x: Array, form: Form, divisor: float) -> None:
     outer, reduced, inner = form.outer, form.reduced, form.inner
     if form.by_rows:
         lines, block, parts = parts_of(reduced.count, inner)
@@ -222,10 +222,10 @@ def variance(program, out, mean, x, axes, correction):
         program.fill(mean, math.nan)
         return None
     divisor = float(max(0, math.prod([x.shape[axis] for axis in axes]) - correction))
-    form = layout(x.shape, x.strides, axes)
+    form = form_of(x.shape, x.strides, axes)
     if form is None and not x.is_contiguous:
         x = contiguous(program, x)
-        form = layout(x.shape, x.strides, axes)
+        form = form_of(x.shape, x.strides, axes)
     if form is None:
         return "too many lines for a table of their offsets"
     for offsets in (form.outer, form.reduced):

@@ -68,7 +68,7 @@ def patched(case: Case) -> Iterator[None]:
             target = importlib.import_module(f"numbanet.kernels.cpu.{module}")
             stack.enter_context(mock.patch.object(target, attribute, value))
         if case.patches:
-            for plan in (*plans, axes.layout):
+            for plan in (*plans, axes.form_of):
                 plan.cache_clear()
                 stack.callback(plan.cache_clear)
         yield
