@@ -81,7 +81,7 @@ def _run(op: Op, arrays: Sequence[Array]) -> Sequence[Array]:
 
 
 IN_PLACE = "in place"
-"""Is part of the keys of calls whose first input is the output, too."""
+"""Is part of the keys of calls that change inputs and have no outputs beside."""
 
 
 def _common_backend(op: Op, arrays: Sequence[Array]) -> object:
@@ -93,7 +93,7 @@ def _common_backend(op: Op, arrays: Sequence[Array]) -> object:
 
 
 def _forward(op: Op, backend: object, outs: Sequence[Array], target: object, arrays: Sequence[Array]) -> None:
-    """Run the op on these inputs into its target: ``outs``, or the first input (then there are none)."""
+    """Run the op on these inputs into its target, which is ``outs`` or, if there are none, is among the inputs."""
     remembers = op.repeats and backend.remembers
     if remembers:
         arrays = _apart(arrays)
@@ -262,6 +262,27 @@ def _move_retained(target: Tensor, node: Node) -> None:
         node.retained = {0: reference}
 
 
+def _run_mutating(op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array]) -> Sequence[Array]:
+    """Run an op without outputs; the contiguous arrays that its kernels were given."""
+    backend, works = _common_backend(op, arrays), arrays
+    op.infer(*arrays)
+    if all(array.is_contiguous for array in arrays):
+        _forward(op, backend, (), None, arrays)
+        return works
+    with no_grad():
+        works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
+    program = backend.eager()
+    try:
+        op.forward(program, None, *works)
+        for index in op.mutates:
+            if works[index] is not arrays[index]:
+                program.copy(arrays[index], works[index])
+        program.run()
+    finally:
+        program.clear()
+    return works
+
+
 def apply_mutating(op: Op, *inputs: Tensor) -> None:
     """Run an op that changes the inputs named in ``op.mutates`` and has no outputs (optimiser updates, random
     fills)."""
@@ -275,28 +296,11 @@ def apply_mutating(op: Op, *inputs: Tensor) -> None:
     if state.rehearsal is not None:
         state.rehearsal.append((op, inputs))
         return
-    arrays = works = [tensor._array for tensor in inputs]
-    backend = arrays[0].storage.backend
-    contiguous = True
-    for array in arrays:
-        if array.storage.backend is not backend:
-            raise _mixed(arrays, op)
-        if not array.is_contiguous:
-            contiguous = False
-    op.infer(*arrays)
-    if not contiguous:
-        with no_grad():
-            works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
-    program = backend.eager()
-    try:
-        op.forward(program, None, *works)
-        if works is not arrays:
-            for index in mutated:
-                if works[index] is not arrays[index]:
-                    program.copy(arrays[index], works[index])
-        program.run()
-    finally:
-        program.clear()
+    arrays = works = list(map(_array_of, inputs))
+    key = (op, IN_PLACE, threads.count, *map(_layout_of, arrays))
+    call = remembered.calls.get(key) if op.repeats else None
+    if call is None or call.run(arrays) is None:
+        works = _run_mutating(op, inputs, arrays)
     for index in mutated:
         arrays[index].storage.version += 1
     if state.recorder is not None:

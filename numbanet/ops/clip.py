@@ -18,7 +18,6 @@ class SumOfSquares(Op):
     """Σ x² over all elements of all inputs, of any shapes and one dtype; the result has shape ()."""
 
     differentiable: ClassVar[bool] = False
-    repeats: ClassVar[bool] = False  # its row points to a table of addresses, those of one call
 
     def infer(self, *arrays):
         require_float("a sum of squares", *arrays)

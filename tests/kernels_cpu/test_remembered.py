@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import numbanet
+from numbanet import optim
 from numbanet.autograd.dispatch import IN_PLACE
 from numbanet.kernels import memory
 from numbanet.kernels.calls import remembered
 from numbanet.kernels.cpu.simd.pointers import CHECKED
 from numbanet.nn import functional as F
-from numbanet.ops.clip import SumOfSquares, sum_of_squares
+from numbanet.ops.clip import sum_of_squares
 from numbanet.ops.conv import Conv2d
 
 pytestmark = pytest.mark.skipif(CHECKED, reason="in the check mode nothing is remembered: rows hold buffers' ends")
@@ -76,13 +77,30 @@ def test_in_place():
         np.testing.assert_array_equal(part.numpy(), before * before)
 
 
-def test_a_table_of_addresses_is_not_repeated(monkeypatch):
-    """Even if an op of which a row points to the addresses of one call forgets to say so."""
-    monkeypatch.setattr(SumOfSquares, "repeats", True)
+def test_tables_of_addresses():
+    """What a row reads through a group's table are the arrays of the call, too."""
     for value in range(1, 4):
         tensors = [numbanet.tensor(np.full(9, value, np.float32)), numbanet.tensor(np.full(5, value, np.float32))]
         assert sum_of_squares(tensors).item() == 14 * value**2
-    assert not remembered.calls
+    assert sum_of_squares([tensors[0], tensors[0][:5]]).item() == 14 * value**2
+    assert len(remembered.calls) == 1
+
+
+def test_steps_of_an_optimiser():
+    """A step is one repeated call, whichever arrays the gradients are; another number of them is another call."""
+    parameters = [numbanet.tensor(normal(size)).requires_grad_() for size in (5, 40)]
+    optimizer, expected = optim.SGD(parameters, lr=0.5), [one.detach().numpy().copy() for one in parameters]
+    kept = []
+    for step in range(4):
+        for number, one in enumerate(parameters):
+            one.grad = numbanet.tensor(normal(*one.shape) + step) if number or step < 3 else None
+            if one.grad is not None:
+                expected[number] = expected[number] - np.float32(0.5) * one.grad.numpy()
+        kept.append([one.grad for one in parameters])
+        optimizer.step()
+        for one, values in zip(parameters, expected, strict=True):
+            np.testing.assert_array_equal(one.detach().numpy(), values)
+    assert sum(type(key[0]).__name__ == "SGDUpdate" for key in remembered.calls) == 2
 
 
 def test_threads_are_part_of_what_is_remembered():

@@ -45,7 +45,7 @@ class CpuProgram:
         self._errors: dict[int, Callable[[int, int], Exception]] = {}
         self.rows: list[tuple[int, Kernel, tuple]] = []
         self.kept: list[Array] = []
-        self.has_tables = False
+        self.tables: list[tuple[Array, Sequence[Sequence[Array]]]] = []
         self.scratch = 0
         self._is_parallel: bool | None = None  # of all rows; None until they are run
         self.host_reasons: list[tuple[str, str]] = []
@@ -125,7 +125,7 @@ class CpuProgram:
     def keep_table(self, table: Array, kinds: Sequence[Sequence[Array]]) -> Array:
         """Keep a group's table (``numbanet.kernels.cpu.group``), which holds the addresses of these arrays."""
         self.kept.append(table)
-        self.has_tables = True
+        self.tables.append((table, kinds))
         return table
 
     def keep_calls(self, table: Array, kernels: dict[int, Kernel]) -> Array:
@@ -196,7 +196,7 @@ class CpuProgram:
     def clear(self) -> None:
         """Forget all rows and calls; their temporary memory goes back to the pool."""
         self._used = self.nodes = self._levels = self.scratch = 0
-        self.has_tables = False
+        self.tables.clear()
         self._segments.clear()
         self.rows.clear()
         if self._errors:

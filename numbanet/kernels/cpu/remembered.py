@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from numbanet.kernels.array import Array, Layout, pooled_storage
 from numbanet.kernels.cpu import driver
 from numbanet.kernels.cpu.arguments import HEADER
+from numbanet.kernels.cpu.group import address_columns
 from numbanet.kernels.cpu.replay import Table, replay
 from numbanet.kernels.cpu.simd.pointers import CHECKED
 
@@ -19,36 +20,30 @@ if TYPE_CHECKING:
     from numbanet.kernels.cpu.program import CpuProgram
 
 
+Place = tuple[memoryview, int, int, int]
+
+
 class RememberedCall:
-    """A table of its own, and the words in it that hold addresses: (word, operand, distance from its begin).
+    """A table of its own, and the words, of it or of groups' tables, that hold addresses.
+
+    A place is (the words, which of them, the operand, the distance from its begin).
 
     Operands are the outputs and inputs in the order of the call, then the temporary arrays, which are allocated anew
     for each run: what waits to be repeated holds no memory but its table and its constants."""
 
-    __slots__ = (
-        "_constants",
-        "_layouts",
-        "_parallel",
-        "_places",
-        "_run",
-        "_scratch",
-        "_table",
-        "_temporaries",
-        "_words",
-    )
+    __slots__ = ("_constants", "_layouts", "_parallel", "_places", "_run", "_scratch", "_table", "_temporaries")
 
     def __init__(
         self,
         layouts: list[Layout],
         table: Table,
-        places: list[tuple[int, int, int]],
+        places: list[Place],
         temporaries: list[Layout],
         constants: list[Array],
         scratch: int,
     ) -> None:
         self._layouts = layouts
         self._table = table
-        self._words = table.words
         self._places = places
         self._temporaries = temporaries
         self._constants = constants
@@ -68,8 +63,7 @@ class RememberedCall:
         if self._temporaries:
             temporaries = [pooled_storage(None, layout.nbytes, layout.pool) for layout in self._temporaries]
             addresses += [storage.address for storage in temporaries]
-        words = self._words
-        for word, operand, distance in self._places:
+        for words, word, operand, distance in self._places:
             words[word] = addresses[operand] + distance
         table = self._table
         if self._parallel or self._scratch:
@@ -86,11 +80,11 @@ class RememberedCall:
 def remember(program: CpuProgram, outs: Sequence[Array], arrays: Sequence[Array]) -> RememberedCall | None:
     """What a program that was just filled does, to be repeated for other operands of the same layouts.
 
-    None if it cannot be: a host call, a table of this call's addresses, operands that share memory (which of them a row
+    None if it cannot be: a host call, an address among the numbers, operands that share memory (which of them a row
     means is then not known)."""
     operands = [*outs, *arrays]
     storages = [id(array.storage) for array in operands]
-    if CHECKED or program.has_host_calls or program.has_tables:
+    if CHECKED or program.has_host_calls:
         return None
     if len(set(storages)) < len(storages):
         return None
@@ -102,18 +96,24 @@ def remember(program: CpuProgram, outs: Sequence[Array], arrays: Sequence[Array]
             temporaries.append(array.layout)
         else:
             constants.append(array)
-    places: list[tuple[int, int, int]] = []
+    table, places = program.table_copy(), []
+
+    def note(words: memoryview, word: int, array: Array) -> None:
+        found = begins.get(id(array.storage))
+        if found is None:
+            constants.append(array)
+        else:
+            places.append((words, word, found[0], array.address - found[1]))
+
     for begin, kernel, args in program.rows:
         for field in kernel.writer.pointers:
             array = args[field]
-            if array is None:
-                continue
             if type(array) is int:
                 return None
-            found = begins.get(id(array.storage))
-            if found is None:
-                constants.append(array)
-            else:
-                places.append((begin + HEADER + field, found[0], array.address - found[1]))
-    layouts = [out.layout for out in outs]
-    return RememberedCall(layouts, program.table_copy(), places, temporaries, constants, program.scratch)
+            if array is not None:
+                note(table.words, begin + HEADER + field, array)
+    for group, kinds in program.tables:
+        words = memoryview(group.storage.buffer)
+        for array, columns in address_columns(kinds):
+            note(words, columns[0], array)
+    return RememberedCall([out.layout for out in outs], table, places, temporaries, constants, program.scratch)
