@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from numbanet.graph.errors import GraphError
-from numbanet.graph.watch import PLAIN, Watch, is_module, is_optimizer
+from numbanet.graph.watch import PLAIN, Watch, is_module, is_optimizer, own_attributes
 from numbanet.tensor import Tensor
 
 DEEPEST = 4
@@ -38,8 +38,8 @@ def python_state(watch: Watch) -> State:
             found[name, number] = _looked_at(value)
     for top in watch.modules:
         for path, module in top.named_modules():
-            for name, value in vars(module).items():
-                if not isinstance(value, PLAIN) and name not in _OWN:
+            for name, value in own_attributes(module):
+                if not isinstance(value, PLAIN):
                     found[f"{path}.{name}".lstrip("."), 0] = _looked_at(value)
     return found
 
@@ -51,7 +51,6 @@ def compare_states(before: State, now: State) -> None:
             raise GraphError(f"each call changes {key[0]}, a replay would not")
 
 
-_OWN = ("_parameters", "_buffers", "_modules")
 _LIBRARIES = {*sys.stdlib_module_names, "numbanet", "numpy"}
 
 

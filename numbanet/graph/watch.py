@@ -68,7 +68,8 @@ class Watch:
             self.modules.append(value)
             for one in value.modules():
                 if _is_users(type(one).forward):
-                    self._pending += [type(one), *[given for given in vars(one).values() if _is_users(given)]]
+                    given = [value for _, value in own_attributes(one) if _is_users(value)]
+                    self._pending += [type(one), *given]
         elif is_optimizer(value):
             self.optimizers.append(value)
         elif isinstance(value, functools.partial):
@@ -185,8 +186,16 @@ def _is_watched(value: Any) -> bool:
     return isinstance(value, Tensor) or is_module(value) or is_optimizer(value)
 
 
-def _plain_attributes(module: Any) -> Iterator[tuple[str, Any]]:
+def own_attributes(module: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of a module but for parameters, buffers and submodules, which have tables of their own."""
+    tables = [vars(module).get(name, {}) for name in ("_parameters", "_buffers", "_modules")]
     for name, value in vars(module).items():
+        if not any(value is table or name in table for table in tables):
+            yield name, value
+
+
+def _plain_attributes(module: Any) -> Iterator[tuple[str, Any]]:
+    for name, value in own_attributes(module):
         if isinstance(value, PLAIN) or (type(value) is tuple and all(isinstance(one, PLAIN) for one in value)):
             yield name, value
 

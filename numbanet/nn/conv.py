@@ -97,8 +97,10 @@ class _Convolution(Module):
     def _padded(self, input: Tensor) -> tuple[Tensor, tuple[int, ...] | int | str]:
         """The input and the padding to go with it: what the kernels do not pad is padded here. "same" of an even kernel
         leaves an odd number to pad, of which the larger half goes behind, as in PyTorch."""
-        spans = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         zeros = self.padding_mode == "zeros"
+        if zeros and type(self.padding) is tuple:  # most often
+            return input, self.padding
+        spans = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         if self.padding == "valid" or (zeros and (self.padding != "same" or not any(span % 2 for span in spans))):
             return input, self.padding
         if self.padding == "same":

@@ -35,7 +35,9 @@ class Module(StateDict, HookedCall):
         assign = super().__setattr__
         assign("training", True)
         for registry in _REGISTRIES:
-            assign(registry, Members())
+            table = Members()
+            assign(registry, table)
+            table.belong_to(self)
         assign("_non_persistent_buffers_set", set())
         for table in (*self._CALL_TABLES, *self._STATE_TABLES):
             assign(table, OrderedDict())
@@ -100,7 +102,7 @@ class Module(StateDict, HookedCall):
 
     # --- attributes -----------------------------------------------------------------------------------------------
     def __getattr__(self, name: str) -> Any:
-        # Only called when ordinary lookup fails, so registered names are found here.
+        # Only called when ordinary lookup fails: registered names of a module that shares the tables of another.
         attributes = self.__dict__
         for registry in _REGISTRIES:
             members = attributes.get(registry)
@@ -142,11 +144,25 @@ class Module(StateDict, HookedCall):
             changes.note()
             super().__setattr__(name, value)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, without those that the tables of members hold as well."""
+        members = {name for registry in _REGISTRIES for name in self.__dict__.get(registry, ())}
+        return {name: value for name, value in self.__dict__.items() if name not in members}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for registry in _REGISTRIES:
+            table = self.__dict__[registry]
+            if not table.has_owner:  # a shallow copy shares the tables
+                table.belong_to(self)
+
     def _forget(self, name: str, keep: dict) -> None:
         """Remove ``name`` wherever else it is, so that an attribute lives in one place only."""
-        for members in (self.__dict__, self._parameters, self._buffers, self._modules):
+        for members in (self._parameters, self._buffers, self._modules):
             if members is not keep:
                 members.pop(name, None)
+        if name not in keep:
+            self.__dict__.pop(name, None)
 
     def __delattr__(self, name: str) -> None:
         for registry in _REGISTRIES:

@@ -128,7 +128,11 @@ def test_an_attribute_lives_in_one_place():
     assert "mean" not in dict(module.named_buffers())
     module.thing = 3
     module.thing = nn.ReLU()
-    assert "thing" not in vars(module)
+    assert module.thing is module._modules["thing"]
+    module.thing = None
+    assert "thing" in module._modules
+    del module.thing
+    assert not hasattr(module, "thing")
     module.scale = None
     assert module.scale is None
     assert "scale" not in dict(module.named_parameters())
@@ -215,6 +219,40 @@ def test_to_casts_floats_and_keeps_the_objects():
     assert net.to(nb.float64).to(nb.ones(1)).head.weight.dtype == nb.float32
     with pytest.raises(TypeError, match="only accepts floating point dtypes"):
         net.to(nb.int64)
+
+
+def test_attributes_follow_the_tables():
+    """The members that a module has as attributes are those of its tables, however these are changed."""
+    layer = nn.Linear(2, 3)
+    weight, other = layer.weight, nn.Parameter(nb.ones(3, 2))
+    layer._parameters["weight"] = other
+    assert layer.weight is other
+    layer._parameters.update(weight=weight)
+    assert layer.weight is weight
+    assert layer._parameters.pop("weight") is weight
+    assert layer._parameters.pop("weight", 1) == 1
+    assert not hasattr(layer, "weight")
+    assert layer._parameters.setdefault("weight", other) is layer._parameters.setdefault("weight", weight) is other
+    assert layer.weight is other
+    assert layer._parameters.popitem()[0] == "weight"
+    assert list(layer._parameters) == ["bias"]
+    layer._parameters.clear()
+    assert not {"weight", "bias"} & {*dir(layer)}
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one)), copy.copy])
+def test_attributes_of_copies_follow_their_tables(again):
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    twin = again(net)
+    assert {"0", "1"} <= {*vars(net)}
+    assert twin[0] is twin._modules["0"] is getattr(twin, "0")
+    twin[0].weight = other = nn.Parameter(nb.ones(3, 2))
+    assert twin[0].weight is twin[0]._parameters["weight"] is other
+    twin[1].running_mean = mean = nb.ones(3)
+    assert twin[1].running_mean is dict(twin.named_buffers())["1.running_mean"] is mean
+    twin[0] = last = nn.ReLU()
+    assert twin[0] is getattr(twin, "0") is last
+    assert net[0] is getattr(net, "0") is net._modules["0"]
 
 
 def test_deepcopy_is_independent_and_keeps_sharing():
