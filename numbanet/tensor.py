@@ -192,7 +192,7 @@ class Tensor(MathMethods, ReduceMethods, ShapeMethods, InplaceMethods):
 
     def detach(self) -> Tensor:
         """The same memory without history."""
-        return Tensor(self._array)
+        return tensor_of(self._array)
 
     def detach_(self) -> Tensor:
         """Forget the history."""

@@ -134,7 +134,7 @@ def _start(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> lis
         if gradient is None:
             if tensor._array.size != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            gradient = tensor.new_ones(tensor.shape)
+            gradient = _one(tensor)
         elif gradient.shape != tensor.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{index}] has a shape of {gradient.shape} and output[{index}] has a "
@@ -142,6 +142,16 @@ def _start(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> lis
             )
         starts.append((edges_of([tensor])[0], gradient))
     return starts
+
+
+def _one(tensor: Tensor) -> Tensor:
+    """The gradient of one number for itself: the constant 1, or a tensor of its own where hooks could change it."""
+    node = tensor._node
+    if tensor.shape or node is None or node.hooks or node.retained:
+        return tensor.new_ones(tensor.shape)
+    from numbanet.tensor_math import constant
+
+    return constant(1, tensor._array.dtype, tensor._array.storage.backend)
 
 
 def _run(walk: Walk, starts: list[tuple[tuple, Tensor]]) -> None:
