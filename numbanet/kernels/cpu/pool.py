@@ -1,7 +1,8 @@
 """Pools on the CPU: which kernel takes which windows, and how the planes (picture, channel) are shared out.
 
-Maxima of windows of 2 × 2 side by side have a kernel of their own (``pool_max_2x2.py``), all others share one
-(``pool_max.py``). Means of windows have another (``pool_average.py``), those of whole planes a simpler one.
+Maxima of windows of 2 × 2 side by side and of 3 × 3 two apart have kernels of their own (``pool_max_2x2.py``,
+``pool_max_3x3.py``), all others share one (``pool_max.py``). Means of windows have another (``pool_average.py``),
+those of whole planes a simpler one.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ from numbanet.kernels.cpu.pool_max import (
     max_pool_planes,
 )
 from numbanet.kernels.cpu.pool_max_2x2 import max_pool_2x2, max_pool_2x2_gradient
+from numbanet.kernels.cpu.pool_max_3x3 import max_pool_3x3
+from numbanet.kernels.cpu.pool_max_3x3_gradient import max_pool_3x3_gradient
 from numbanet.kernels.cpu.pool_rows import Pool
 
-ELEMENTS_A_CHUNK = 1 << 14
+ELEMENTS_A_CHUNK = 1 << 15
 """Elements of input that a thread claims at once."""
+PAIR = 1 << 13
+"""Elements of the bands of two planes that are walked down: half of the first cache."""
 BAND = 1 << 14
 """Elements of the bands of sixteen planes in scratch memory, if a row of windows does not need more."""
 UINT8 = np.dtype(np.uint8)
@@ -53,33 +58,47 @@ def _append(program, which, tasks: int, args: tuple, elements: int, scratch: int
     program.append(which, tasks, args, chunk=max(1, min(ELEMENTS_A_CHUNK // elements, tasks)), scratch=scratch)
 
 
+def _room_of_maxima(which, picture, pooled, window) -> tuple[int, int]:
+    """Lines, or rows of windows, that a task does at once, and the float32 of scratch memory for them."""
+    (kernel_y, _), (stride, _), (_, pad_x), (dilation, _) = window
+    height, width = picture.shape[-2:]
+    out_height, out_width = pooled.shape[-2:]
+    span = (kernel_y - 1) * dilation + 1
+    if which is max_pool_planes:
+        lines = BAND // (PLANES * width)
+        band = min(max((lines - span) // stride + 1, 1), out_height)
+        lines = min((band - 1) * stride + span, height)
+        return band, 256 + PLANES * (_vectors(band * out_width) * 5 // 4 + _vectors(lines * width))
+    if which is max_pool_gradient:
+        band = min(max(BAND // (PLANES * width), 1), height)
+        rows = (band + span) // stride + 1
+        return band, 256 + PLANES * (_vectors(band * width) + _vectors(rows * out_width) * 5 // 4)
+    if which is max_pool_3x3:
+        pitch = pad_x + width + 3
+        band = min(max(PAIR // (4 * pitch), 1), out_height)
+        return band, 128 + 2 * (2 * band + 1) * pitch
+    if which is max_pool_3x3_gradient:
+        band = min(max(PAIR // (4 * width), 1), out_height + 1)
+        return band, 96 + 3 * _vectors((band + 1) * out_width + width // 2 + 32)
+    return 0, 0
+
+
 def _append_maximum(program, kernels, pooled, positions, picture, window) -> str | None:
-    """Append one row of max_pool2d, or of its gradient; kernels are those for 2 × 2, bytes, and large windows."""
+    """Append one row of max_pool2d, or of its gradient; kernels are for 2 × 2, 3 × 3, bytes, and large windows."""
     reason = _declines(pooled, picture)
     if reason is not None:
         return reason
     kernel, stride, padding, dilation = window
     height, width = picture.shape[-2:]
-    out_height, out_width = pooled.shape[-2:]
     planes, is_small = picture.size // (height * width), positions.dtype is UINT8
-    which = kernels[0 if _is_2x2(pooled, picture, *window) else 1 if is_small else 2]
-    band, scratch = 0, 0
-    if which is max_pool_planes:
-        span = (kernel[0] - 1) * dilation[0] + 1
-        lines = BAND // (PLANES * width)
-        band = min(max((lines - span) // stride[0] + 1, 1), out_height)
-        lines = min((band - 1) * stride[0] + span, height)
-        scratch = 256 + PLANES * (_vectors(band * out_width) * 5 // 4 + _vectors(lines * width))
-    elif which is max_pool_gradient:
-        span = (kernel[0] - 1) * dilation[0] + 1
-        band = min(max(BAND // (PLANES * width), 1), height)
-        rows = (band + span) // stride[0] + 1
-        scratch = 256 + PLANES * (_vectors(band * width) + _vectors(rows * out_width) * 5 // 4)
+    is_3x3 = kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1)
+    which = kernels[0 if _is_2x2(pooled, picture, *window) else 1 if is_3x3 else 2 if is_small else 3]
+    band, scratch = _room_of_maxima(which, picture, pooled, window)
     args = Pool(
         pooled, positions if is_small else None, None if is_small else positions, picture, planes, height, width,
-        out_height, out_width, *kernel, *stride, *padding, *dilation, band,
+        *pooled.shape[-2:], *kernel, *stride, *padding, *dilation, band,
     )  # fmt: skip
-    each = PLANES if band else 1
+    each = PLANES if which in (max_pool_planes, max_pool_gradient) else 1
     _append(program, which, -(-planes // each), args, each * height * width, scratch)
     return None
 
@@ -186,8 +205,8 @@ def adaptive_max_pool2d_backward(program, out, grad, indices):
     return _append_adaptive(program, adaptive_maximum_gradient, grad, indices, out)
 
 
-MAXIMA = (max_pool_2x2, max_pool_planes, max_pool_large)
-MAXIMA_GRADIENTS = (max_pool_2x2_gradient, max_pool_gradient, max_pool_large_gradient)
+MAXIMA = (max_pool_2x2, max_pool_3x3, max_pool_planes, max_pool_large)
+MAXIMA_GRADIENTS = (max_pool_2x2_gradient, max_pool_3x3_gradient, max_pool_gradient, max_pool_large_gradient)
 MEANS = (average_pool_planes, plane_means)
 MEANS_GRADIENTS = (average_pool_gradient, plane_means_gradient)
 FUNCTIONS = (

@@ -40,6 +40,33 @@ def load_halves(typingctx, pointer, low, high):
     return vector(pointer, low, high), codegen
 
 
+@intrinsic(prefer_literal=True)
+def load_second_halves(typingctx, pointer, low, high, first):
+    """Every second element: pointer[low + first + 2 · i] for i < 8, then those from high on; first is 0 or 1.
+
+    Halves of four elements are loaded into the two halves of a register: one shuffle inside these is enough, which
+    reads sixteen elements from low and from high on."""
+    begin, vector = first.literal_value, Vector(pointer.dtype)
+
+    def codegen(context, builder, sig, args):
+        quarter, halves = ir.VectorType(llvm_element(vector.dtype), HALF // 2), []
+        for index in _indices(builder, sig, args, 1, 2):
+            parts = []
+            for at in (0, 4, 8, 12):
+                place = builder.add(index, ir.Constant(I64, at))
+                where = element_address(context, builder, sig.args[0], args[0], place, quarter)
+                parts.append(builder.load(where, align=4))
+            a, b = (
+                _shuffle(builder, parts[0], parts[2], range(HALF)),
+                _shuffle(builder, parts[1], parts[3], range(HALF)),
+            )
+            order = [lane + begin for lane in (0, 2, 8, 10, 4, 6, 12, 14)]
+            halves.append(_shuffle(builder, a, b, order))
+        return _shuffle(builder, *halves, range(VIRTUAL_LANES))
+
+    return vector(pointer, low, high, first), codegen
+
+
 @intrinsic
 def store_halves(typingctx, pointer, low, high, value):
     """pointer[low : low + 8] = the lower lanes, then pointer[high : high + 8] = the upper ones."""
