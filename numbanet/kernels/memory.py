@@ -69,10 +69,10 @@ _lock = threading.RLock()  # a collection inside may free a storage, whose block
 
 
 def size_class(nbytes: int) -> int:
-    """nbytes rounded up to a multiple of an eighth of its power of two (waste below 14 %), at least 256."""
+    """nbytes rounded up to a multiple of an eighth of its power of two (waste below 14 %, and 1 MB), at least 256."""
     if nbytes <= 256:
         return 256
-    step = 1 << max((nbytes - 1).bit_length() - 4, 6)
+    step = 1 << min(max((nbytes - 1).bit_length() - 4, 6), 20)
     return (nbytes + step - 1) // step * step
 
 

@@ -24,7 +24,7 @@ def storage(nbytes: int) -> Storage:
     return pooled_storage(None, nbytes, memory.pool_for(nbytes))
 
 
-@pytest.mark.parametrize("nbytes", [0, 1, 255, 256, 257, 1000, 4097, 123_457, 1 << 20])
+@pytest.mark.parametrize("nbytes", [0, 1, 255, 256, 257, 1000, 4097, 123_457, 1 << 20, 50_000_001])
 def test_blocks_are_aligned_and_large_enough(nbytes):
     block, address = memory.take(memory.pool_for(nbytes))
     assert address % 64 == 0
