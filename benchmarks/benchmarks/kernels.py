@@ -1,6 +1,6 @@
 """The workloads of ``compare.py`` without another library: ours by itself, from commit to commit.
 
-A selection of each family, so that a run takes minutes; all of them are measured by ``compare.py``.
+``asv run --bench 'Products.*mlp'`` takes some of them.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class Workloads:
         return (self.workload.flops or self.workload.nbytes) / self.seconds() / 1e9
 
 
+def of(*families: str) -> list[str]:
+    """The names of all workloads of these families."""
+    return workloads.select(list(KNOWN), [f"{family}/*" for family in families])
+
+
 class Products(Workloads):
     """Squares and layers, as prepared rows."""
 
-    params = workloads.select(
-        list(KNOWN), [
-            "gemm/square/64", "gemm/square/256", "gemm/square/1024", "mlp-1", "mlp-1-weight", "lenet-fc1", "one-sample",
-            "attention-scores",
-        ],
-    )  # fmt: skip
+    params = of("gemm")
 
     def track_gflops(self, name: str) -> float:
         return self.rate()
@@ -61,9 +61,7 @@ class Products(Workloads):
 class Convolutions(Workloads):
     """Forward and both gradients."""
 
-    params = workloads.select(
-        list(KNOWN), ["lenet-1", "lenet-2", "alexnet64-1", "resnet20-stage1", "resnet20-down2", "resnet50-stage3-1x1"]
-    )
+    params = of("convolution")
 
     def track_gflops(self, name: str) -> float:
         return self.rate()
@@ -74,13 +72,9 @@ class Convolutions(Workloads):
 class MemoryBound(Workloads):
     """Pools, normalisations, pointwise functions, reductions, softmax, losses, dropout, optimisers."""
 
-    params = workloads.select(
-        list(KNOWN), [
-            "max-lenet-1", "max-alexnet64", "batch-resnet20-stage1", "layer-transformer", "group-resnet50", "relu-1M",
-            "gelu-1M", "exp-1M", "add-16M", "sum-4096x4096", "softmax-attention", "128x10", "cross_entropy/512x32000/*",
-            "dropout/1M/*", "sgd-momentum-1M", "adamw-25M",
-        ],
-    )  # fmt: skip
+    params = of(
+        "pooling", "normalisation", "pointwise", "reduction", "softmax", "cross_entropy", "dropout", "optimiser"
+    )
 
     def track_gbytes(self, name: str) -> float:
         return self.rate()
@@ -88,10 +82,21 @@ class MemoryBound(Workloads):
     track_gbytes.unit = "GB/s"
 
 
+class Sequences(Workloads):
+    """Attention and recurrent layers."""
+
+    params = of("attention", "recurrent")
+
+    def track_ms(self, name: str) -> float:
+        return self.seconds() * 1e3
+
+    track_ms.unit = "ms"
+
+
 class Networks(Workloads):
     """Training steps, inference and generation."""
 
-    params = workloads.select(list(KNOWN), ["training/*", "inference/*", "compiled/*", "generation/*"])
+    params = of("training", "inference", "compiled", "generation")
 
     def track_ms(self, name: str) -> float:
         return self.seconds() * 1e3
