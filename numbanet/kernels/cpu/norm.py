@@ -114,17 +114,19 @@ def groups_of_samples(n: int, c: int, s: int, groups: int, backward: bool) -> Ge
     return Geometry(n * groups, planes, s, s, planes * s, s, each, parts, parts, 1, planes * s, c, planes, 0)
 
 
-def in_one_go(g: Geometry, arrays: int) -> bool:
+def in_one_go(g: Geometry, arrays: int, tasks_a_thread: int = 4) -> bool:
     """Whether a task is to be a whole row: its arrays fit into the cache, and threads find enough rows.
 
     The bits are the same either way, so the number of threads may have a say."""
-    enough = g.rows >= 4 * g.lines * threads.get_num_threads()
+    enough = g.rows >= tasks_a_thread * g.lines * threads.get_num_threads()
     return g.size * g.rows <= ELEMENTS_A_CHUNK or (arrays * 4 * g.lines * g.size <= CACHE_BYTES and enough)
 
 
 def columns_in_one_go(g: Geometry, arrays: int) -> bool:
-    """As in_one_go; less than a vector of columns is slow to write by blocks of rows."""
-    return in_one_go(g, arrays) and g.spread == g.rows * g.row_stride
+    """As in_one_go; less than a vector of columns is slow to write by blocks of rows.
+
+    Two tasks a thread are enough: by levels, one thread would do for all rows what each needs beside its passes."""
+    return in_one_go(g, arrays, 2) and g.spread == g.rows * g.row_stride
 
 
 def chunk_of(g: Geometry, elements: int) -> int:

@@ -17,7 +17,8 @@ from numbanet.kernels.cpu.norm_common import (
     join_moments,
 )
 from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
-from numbanet.kernels.cpu.simd.vector import fma, load, select, splat, store, store_first
+from numbanet.kernels.cpu.simd.vector import fma, interleave, load, select, splat, store, store_first
+from numbanet.kernels.cpu.simd.wide import narrow, splat_wide, sqrt_wide, widen
 
 PART = 256
 """Samples of a part: one float32 sum a lane."""
@@ -57,8 +58,9 @@ def column_means(x, width, columns, samples, memory):
 
 
 @device_function
-def part_moments(p, first_line, last_line, part, memory):
-    """Mean and Σ(x − mean)² of the columns of some rows in a part, by distances from the mean of the first samples.
+def sums_of_columns(p, first_line, last_line, part, memory):
+    """In memory the mean of the first samples of a part, Σ of the distances from it and Σ of their squares, for the
+    columns of some rows; returns the number of samples.
 
     Samples are taken four at a time, so that the sums, which lie in memory, are not moved as often as the numbers."""
     width, column = p.rows * p.row_stride, first_line * p.row_stride
@@ -74,8 +76,15 @@ def part_moments(p, first_line, last_line, part, memory):
                 total, squares = total + d, fma(d, d, squares)
             store(memory, COLUMNS + j, total)
             store(memory, 2 * COLUMNS + j, squares)
-    share = 1 / size
-    for j in range(columns):
+    return size
+
+
+@device_function
+def part_moments(p, first_line, last_line, part, memory):
+    """Mean and Σ(x − mean)² of the columns of some rows in a part, by distances from the mean of the first samples."""
+    share = 1 / sums_of_columns(p, first_line, last_line, part, memory)
+    column = first_line * p.row_stride
+    for j in range((last_line - first_line) * p.row_stride):
         total, unit = np.float64(memory[COLUMNS + j]), unit_of(p, column + j, part)
         mean = total * share
         spread = np.float64(memory[2 * COLUMNS + j]) - total * mean
@@ -155,17 +164,54 @@ def normalise_columns(start, stop, row, scratch):
     return 0
 
 
+@device_function
+def finish_sixteen(p, line, memory):
+    """What part_moments, join_moments and spread_row do, for sixteen rows of one column and one part each.
+
+    The same operations in the same order: the bits are theirs."""
+    size = splat_wide(np.float64(p.planes))
+    share = splat_wide(1 / p.planes)
+    total = widen(load(memory, COLUMNS))
+    nearby = total * share
+    spread = widen(load(memory, 2 * COLUMNS)) - total * nearby
+    spread = select(spread < splat_wide(0.0), splat_wide(0.0), spread)
+    unit = widen(load(memory, 0)) + nearby
+    mean = size * unit * share
+    distance = unit - mean
+    var = (spread + size * distance * distance) * share
+    rstd = narrow(splat_wide(1.0) / sqrt_wide(var + splat_wide(p.eps)))
+    store(p.partial, 2 * line, interleave(mean, var, 0))
+    store(p.partial, 2 * line + 16, interleave(mean, var, 1))
+    store(p.statistics, line, narrow(mean))
+    store(p.statistics, p.rows + line, rstd)
+    store(p.coefficients, line, narrow(mean))
+    store(p.coefficients, p.spread + line, rstd if is_null(p.weight) else rstd * load(p.weight, line))
+    store(p.coefficients, 2 * p.spread + line, splat(np.float32(0)) if is_null(p.bias) else load(p.bias, line))
+
+
+@device_function
+def statistics_of_rows(p, first, last, memory):
+    """Statistics and coefficients of some rows; those of a matrix of few samples are finished sixteen at a time."""
+    if p.parts == 1 and p.row_stride == 1 and last - first >= 16:
+        sums_of_columns(p, first, last, 0, memory)
+        for line in range(first, last, 16):
+            line = min(line, last - 16)
+            finish_sixteen(p, line, memory + (line - first))
+        return
+    for part in range(p.parts):
+        part_moments(p, first, last, part, memory)
+    for line in range(first, last):
+        join_moments(p, line)
+        spread_row(p, line)
+
+
 @kernel(Norm)
 def normalise_column_rows(start, stop, row, scratch):
     """Statistics and out of the columns of some rows: what the second pass reads lies in the cache still."""
     p = unpack(row, Norm)
     for task in range(start, stop):
         first, last = task * p.lines, min((task + 1) * p.lines, p.rows)
-        for part in range(p.parts):
-            part_moments(p, first, last, part, workspace(row, scratch))
-        for line in range(first, last):
-            join_moments(p, line)
-            spread_row(p, line)
+        statistics_of_rows(p, first, last, workspace(row, scratch))
         column, n = first * p.row_stride, (last - first) * p.row_stride
         for sample in range(p.planes):
             normalise_run(p, sample * p.plane_stride + column, column, n)

@@ -22,14 +22,15 @@ SHAPES = {
     "matrix": (7, 40, 1),
     "matrix of many samples": (521, 33, 1),
     "wide matrix": (4, 300, 1),
+    "matrix, two rows over": (4, 130, 1),
     "narrow matrix": (37, 3, 1),
     "short rows": (260, 50, 3),
     "few short rows": (5, 2, 3),
 }
 ONE_GO = {
     "": (),
-    ", one go": (("norm", "in_one_go", lambda geometry, arrays: True),),
-    ", levels": (("norm", "in_one_go", lambda geometry, arrays: False),),
+    ", one go": (("norm", "in_one_go", lambda *_: True),),
+    ", levels": (("norm", "in_one_go", lambda *_: False),),
 }
 SETTINGS = {
     "plain": {},

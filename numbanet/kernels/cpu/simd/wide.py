@@ -51,6 +51,12 @@ def fma_wide(typingctx, a, b, c):
 
 
 @intrinsic
+def sqrt_wide(typingctx, x):
+    """Square root, correctly rounded."""
+    return f64x16(x), lambda context, builder, sig, args: llvm_call(builder, "llvm.sqrt.v16f64", args[0].type, *args)
+
+
+@intrinsic
 def low_bits(typingctx, x):
     """The lower 32 of the 64 bits of every lane."""
 
