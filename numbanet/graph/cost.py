@@ -11,6 +11,7 @@ import numpy as np
 
 from numbanet.kernels.array import Array, new_array
 from numbanet.kernels.numpy import as_ndarray
+from numbanet.ops.conv import conv_output_size
 
 if TYPE_CHECKING:
     from numbanet.graph.lower import Call
@@ -33,6 +34,9 @@ def flops_of_call(call: Call) -> int:
         weight = given["out"] if call.name == "conv2d_weight_grad" else given["weight"]
         outputs = given["out"] if call.name == "conv2d" else given["grad"]
         return 2 * outputs.size * math.prod(weight.shape[1:])
+    if call.name.startswith("conv2d_max_pool"):
+        wanted = [given[name] for name in ("x_out", "weight_out") if given.get(name) is not None]
+        return 2 * _pooled_products(given) * (len(wanted) if call.name.endswith("backward") else 1)
     if call.name.startswith("locally_connected2d"):
         weight = given["out"] if call.name.endswith("weight_grad") else given["weight"]
         outputs = given["out"] if call.name == "locally_connected2d" else given["grad"]
@@ -43,6 +47,13 @@ def flops_of_call(call: Call) -> int:
         products = 2 if call.name.endswith("backward") else 1
         return 2 * products * _attention_pairs(given) * (given["query"].shape[3] + given["value"].shape[3])
     return 0
+
+
+def _pooled_products(given: dict) -> int:
+    """Multiply-adds of a convolution behind which there is a max pool, for all its positions."""
+    x, weight = ((given[name] if given[name] is not None else given[f"{name}_out"]).shape for name in ("x", "weight"))
+    axes = zip(x[2:], weight[2:], given["stride"], given["padding"], given["dilation"], strict=True)
+    return x[0] * math.prod(conv_output_size(*axis) for axis in axes) * math.prod(weight)
 
 
 def _recurrent_products(given: dict) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbanet import nn
 from numbanet.models._parts import Parts, check_pictures, choose, positive, sides
 from numbanet.models.registry import register_model
-from numbanet.nn.fusion import activated
+from numbanet.nn.fusion import activated, pooled
 from numbanet.tensor import Tensor
 
 POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
@@ -58,13 +58,18 @@ class LeNet5(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         check_pictures(self.name, input, self.in_channels, self.size)
-        # LeCun's order, pool before activation. A maximum commutes with a rising function, to the bit, and there is a
-        # quarter of the elements left to activate.
-        x = self.activation(self.pool(self.norm1(self.conv1(input))))
-        x = self.activation(self.pool(self.norm2(self.conv2(x))))
+        x = self.stage(self.conv1, self.norm1, input)
+        x = self.stage(self.conv2, self.norm2, x)
         x = self.dropout(activated(self.fc1, self.activation, x.flatten(1)))
         x = self.dropout(activated(self.fc2, self.activation, x))
         return self.fc3(x)
+
+    def stage(self, conv: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
+        """Convolution, norm, pool and activation: LeCun's order, pool before activation. A maximum commutes with a
+        rising function, to the bit, and there is a quarter of the elements left to activate."""
+        if type(norm) is nn.Identity and not norm.has_call_hooks:
+            return pooled(conv, self.pool, self.activation, x)
+        return self.activation(self.pool(norm(conv(x))))
 
 
 @register_model(

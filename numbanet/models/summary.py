@@ -18,6 +18,7 @@ from numbanet.nn import Module
 from numbanet.ops.attention import Attention
 from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
+from numbanet.ops.conv_pool import Conv2dMaxPool
 from numbanet.ops.local import LocallyConnected2d
 from numbanet.ops.matmul import Linear, MatMul
 from numbanet.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
@@ -164,6 +165,9 @@ def _idle(sample: Tensor) -> contextlib.AbstractContextManager:
 def flops_of(op: Any, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> int:
     """2 a multiply-add of convolutions, locally connected and recurrent layers, products and attention (masked or not),
     else 0."""
+    if isinstance(op, Conv2dMaxPool):
+        conv = op.conv.output_shape(inputs[0].shape, inputs[1].shape)
+        return 2 * math.prod(conv) * math.prod(inputs[1].shape[1:])
     if isinstance(op, Conv2d):
         terms = math.prod(inputs[1].shape[1:])
     elif isinstance(op, LocallyConnected2d):
@@ -186,6 +190,9 @@ def _behind(op: Any, seen: Field, inputs: Sequence[Tensor], output: Tensor) -> F
     before = inputs[0].shape
     if output.ndim != 4 or len(before) != 4:
         return WHOLE
+    if isinstance(op, Conv2dMaxPool):
+        conv = seen.through(inputs[1].shape[2:], op.conv.stride, op.conv.dilation)
+        return conv.through(op.pool.kernel, op.pool.stride, op.pool.dilation)
     if isinstance(op, Conv2d):
         return seen.through(inputs[1].shape[2:], op.stride, op.dilation)
     if isinstance(op, (AdaptiveAvgPool2d, AdaptiveMaxPool2d)):

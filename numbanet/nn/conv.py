@@ -9,6 +9,7 @@ import numpy as np
 
 from numbanet.creation import empty
 from numbanet.nn import functional as F
+from numbanet.nn._arguments import Size
 from numbanet.nn.linear import default_init_
 from numbanet.nn.module import Module
 from numbanet.nn.parameter import Parameter
@@ -138,10 +139,13 @@ class Conv2d(_Convolution):
 
     axes: ClassVar[int] = 2
 
-    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
-        """``activation`` "relu" is computed along, in the same kernel; see :func:`numbanet.nn.fusion.activated`."""
+    def forward(self, input: Tensor, activation: str | None = None, pool: tuple[Size, Size] | None = None) -> Tensor:
+        """``activation`` "relu" is computed along, in the same kernel, and a max ``pool`` of this window and stride
+        before it, in the same op; see :func:`numbanet.nn.fusion.activated` and :func:`numbanet.nn.fusion.pooled`."""
         input, padding = self._padded(input)
-        return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation)
+        return F.conv2d(
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation, pool
+        )
 
 
 class Conv1d(_Convolution):

@@ -36,9 +36,11 @@ from numbanet.nn.functional_pooling import max_pool1d as max_pool1d
 from numbanet.nn.functional_pooling import max_pool2d as max_pool2d
 from numbanet.ops.base import INT64
 from numbanet.ops.conv import Conv2d
+from numbanet.ops.conv_pool import Conv2dMaxPool
 from numbanet.ops.local import LocallyConnected2d
 from numbanet.ops.matmul import BY_OUTPUT, LINEAR
 from numbanet.ops.pointwise import UNARY
+from numbanet.ops.pool import MaxPool2d
 from numbanet.tensor import Tensor
 
 _GELU = {"none": UNARY["gelu"], "tanh": UNARY["gelu_tanh"]}
@@ -140,19 +142,27 @@ def conv2d(
     dilation: Size = 1,
     groups: int = 1,
     activation: str | None = None,
+    pool: tuple[Size, Size] | None = None,
 ) -> Tensor:
     """Cross-correlation of input (n, c, h, w) with weight (o, c/groups, kh, kw), plus bias (o,); see
     ``ops.conv.Conv2d``.
 
-    padding may be "valid" (none) or "same" (output as large as input, with stride 1 and odd kernels)."""
+    padding may be "valid" (none) or "same" (output as large as input, with stride 1 and odd kernels). ``pool``, window
+    and stride of a max pool without padding, is done before the activation; see ``ops.conv_pool.Conv2dMaxPool``."""
     if activation not in (None, "relu"):
         raise ValueError(f"conv2d: unknown activation {activation!r}; there are: None, 'relu'")
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     if isinstance(padding, str):
         padding = _named_padding(padding, weight.shape[2:], stride, dilation)
     planes, is_single = pictures(input, "conv2d")
-    op = Conv2d(stride, pair(padding, "padding"), dilation, groups, activation)
-    result = apply(op, planes, weight) if bias is None else apply(op, planes, weight, bias)
+    conv = Conv2d(stride, pair(padding, "padding"), dilation, groups, activation if pool is None else None)
+    inputs = (planes, weight) if bias is None else (planes, weight, bias)
+    if pool is None:
+        result = apply(conv, *inputs)
+    else:
+        window, step = (pair(size, "pool") for size in pool)
+        maxima = MaxPool2d(window, step, (0, 0), (1, 1), False)
+        result, _ = apply(Conv2dMaxPool(conv, maxima, activation), *inputs)
     return result.squeeze(0) if is_single else result
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from numbanet.autograd import apply, is_grad_enabled
 from numbanet.ops.base import Op, Shape, Spec, as_tuple, require_float
 from numbanet.ops.pointwise import RELU_BACKWARD
+
+if TYPE_CHECKING:
+    from numbanet.autograd import Node
+    from numbanet.tensor import Tensor
 
 Pair = tuple[int, int]
 
@@ -38,7 +42,7 @@ class Conv2d(Op):
             raise RuntimeError(
                 f"conv2d needs (n, c, h, w) and a weight (o, c, kh, kw), got {x.shape} and {weight.shape}"
             )
-        n, c, h, w = x.shape
+        _, c, h, w = x.shape
         o, channels, kh, kw = weight.shape
         if self.groups < 1 or c != channels * self.groups or o % self.groups:
             raise RuntimeError(
@@ -52,15 +56,19 @@ class Conv2d(Op):
                 f"conv2d: stride {self.stride} and dilation {self.dilation} must be positive, padding "
                 f"{self.padding} not negative"
             )
-        oh = conv_output_size(h, kh, self.stride[0], self.padding[0], self.dilation[0])
-        ow = conv_output_size(w, kw, self.stride[1], self.padding[1], self.dilation[1])
-        if oh < 1 or ow < 1:
+        shape = self.output_shape(x.shape, weight.shape)
+        if min(shape[2:]) < 1:
             raise RuntimeError(
-                f"Calculated output size {(oh, ow)} is too small: the kernel {(kh, kw)} with dilation "
+                f"Calculated output size {shape[2:]} is too small: the kernel {(kh, kw)} with dilation "
                 f"{self.dilation} does "
                 f"not fit into the picture {(h, w)} with padding {self.padding}"
             )
-        return Spec((n, o, oh, ow), x.dtype)
+        return Spec(shape, x.dtype)
+
+    def output_shape(self, shape: Shape, weight_shape: Shape) -> Shape:
+        """(n, o, oh, ow)."""
+        settings = zip(shape[2:], weight_shape[2:], self.stride, self.padding, self.dilation, strict=True)
+        return (shape[0], weight_shape[0], *(conv_output_size(*axis) for axis in settings))
 
     def forward(self, program, out, x, weight, bias=None):
         program.conv2d(out, x, weight, bias, self.stride, self.padding, self.dilation, self.groups, self.activation)
@@ -74,10 +82,11 @@ class Conv2d(Op):
 
     def backward(self, node, grad):
         needs = (*node.needs, False)[:3]
-        settings = (self.stride, self.padding, self.dilation, self.groups)
         if is_grad_enabled():
-            grads = self._composed(node, grad, needs, settings)
+            masked = apply(RELU_BACKWARD, grad, node.output()) if self.activation else grad
+            grads = self.composed(node, masked, needs)
         else:
+            settings = (self.stride, self.padding, self.dilation, self.groups)
             saved = [node.output()] if self.activation else []
             saved += [node.input(index) for index in self.saved_inputs(needs)]
             op = Conv2dBackward(*settings, self.activation, tuple(node.shapes[:2]), needs)
@@ -85,10 +94,10 @@ class Conv2d(Op):
             grads = [next(found) if need else None for need in needs]
         return tuple(grads[: len(node.needs)])
 
-    def _composed(self, node, grad, needs, settings):
-        """The gradients as ops that have gradients themselves."""
-        if self.activation:
-            grad = apply(RELU_BACKWARD, grad, node.output())
+    def composed(self, node: Node, grad: Tensor, needs: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+        """∂x, ∂weight and ∂bias as ops that have gradients themselves; ``node`` has x and weight for inputs, and
+        ``grad`` is what comes before an activation."""
+        settings = (self.stride, self.padding, self.dilation, self.groups)
         grad_x = grad_weight = grad_bias = None
         if needs[0]:
             grad_x = apply(Conv2dInputGrad(*settings, node.shapes[0]), grad, node.input(1))

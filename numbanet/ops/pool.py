@@ -27,9 +27,11 @@ def pool_output_size(size: int, kernel: int, stride: int, padding: int, dilation
     return out
 
 
-def _infer(name: str, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Shape:
+def _infer(
+    name: str, x: Array | Spec, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> Shape:
     require_float(name, x)
-    if x.ndim != 4:
+    if len(x.shape) != 4:
         raise RuntimeError(f"{name} needs a tensor (n, c, h, w), got {x.shape}")
     if min(kernel) < 1 or min(stride) < 1 or min(dilation) < 1:
         raise RuntimeError(f"{name}: kernel {kernel}, stride {stride} and dilation {dilation} must be positive")

@@ -15,6 +15,7 @@ from numbanet.graph.inspect import plan_of
 from numbanet.graph.profile import chrome_trace, profile
 from numbanet.kernels.backend import load_backend
 from numbanet.nn import functional as F
+from numbanet.nn.fusion import pooled
 from tests.graph.networks import NETWORKS, OPTIMISERS, batches, state_of, training_step
 
 
@@ -83,6 +84,20 @@ def test_flops(backend):
     assert found["conv2d"] == found["conv2d_weight_grad"] == found["conv2d_input_grad"] == {convolution}
     assert found["matmul"] == {2 * 4 * 54 * 5}
     assert {flops for name, all_of in found.items() if name[:4] not in ("conv", "matm") for flops in all_of} == {0}
+
+
+def test_flops_of_a_pooled_convolution(backend):
+    """The convolution's products, whatever the kernels leave out; backward for each gradient that is wanted."""
+    conv = nn.Conv2d(2, 6, 3, padding=1)
+
+    def step(x):
+        pooled(conv, nn.MaxPool2d(2), nn.ReLU(), x).square().sum().backward()
+
+    for needs in (False, True):
+        plan = plan_of(step, nb.randn(4, 2, 8, 6, requires_grad=needs))
+        found = {call.name: flops_of_call(call) for call in plan.calls}
+        assert found["conv2d_max_pool"] == 2 * (4 * 6 * 8 * 6) * (2 * 3 * 3)
+        assert found["conv2d_max_pool_backward"] == (1 + needs) * found["conv2d_max_pool"]
 
 
 def test_flops_of_sequences(backend):

@@ -116,6 +116,22 @@ def test_of_a_module_with_products_of_its_own_and_a_layer_called_twice():
     ]  # fmt: skip
 
 
+def test_a_convolution_and_a_pool_in_one():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(nb.ones(4, 3, 5, 3))
+
+        def forward(self, x):
+            return F.conv2d(x, self.weight, stride=2, pool=(3, 2))
+
+    (one,) = models.summarise(Net(), (3, 30, 31))
+    conv, pool = models.summarise(
+        nn.Sequential(nn.Conv2d(3, 4, (5, 3), 2, bias=False), nn.MaxPool2d(3, 2)), (3, 30, 31)
+    )
+    assert (one.flops, one.receptive_field, one.output_shape) == (conv.flops, pool.receptive_field, pool.output_shape)
+
+
 def test_nothing_is_changed(backend):
     model = models.create_model("resnet20")
     state = {name: value.numpy().copy() for name, value in model.state_dict().items()}

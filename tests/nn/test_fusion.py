@@ -8,7 +8,7 @@ import pytest
 import numbanet as nb
 from numbanet import autograd, nn
 from numbanet.nn import functional as F
-from numbanet.nn.fusion import activated
+from numbanet.nn.fusion import activated, pooled
 
 LAYERS = {
     "Linear": (lambda: nn.Linear(40, 30), (9, 40)),
@@ -114,3 +114,45 @@ def test_layers_of_ones_own_are_called():
     np.testing.assert_array_equal(activated(loud, nn.ReLU(), x).detach().numpy(), nn.ReLU()(loud(x)).detach().numpy())
     plain = nn.Linear(2, 2)
     np.testing.assert_array_equal(activated(plain, Leaky(), x).detach().numpy(), 2 * plain(x).detach().numpy())
+
+
+POOLED = {
+    "LeNet's first": (lambda: nn.Conv2d(1, 6, 5, padding=2), (4, 1, 12, 12)),
+    "LeNet's second": (lambda: nn.Conv2d(6, 16, 5), (5, 6, 14, 14)),
+    "same": (lambda: nn.Conv2d(4, 8, 3, padding="same", groups=2, bias=False), (2, 4, 9, 9)),
+}
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh()], ids=str)
+@pytest.mark.parametrize("name", POOLED)
+def test_a_pool_behind_a_convolution(backend, name, activation):
+    """One op and the same bits; the gradients are sums in another order."""
+    make, shape = POOLED[name]
+    layer, pool = make(), nn.MaxPool2d(2)
+    x = nb.tensor(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+    fused, names = ops_of(pooled, layer, pool, activation, x)
+    assert names[0] == "Conv2dMaxPool"
+    assert len(names) == (1 if type(activation) is nn.ReLU else 2)
+    plain = activation(pool(layer(x)))
+    np.testing.assert_array_equal(fused.detach().numpy(), plain.detach().numpy())
+    for one, other in zip(gradients(layer, fused), gradients(layer, plain), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [nn.MaxPool2d(2, padding=1), nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d(2, dilation=2), nn.AvgPool2d(2)],
+    ids=str,
+)
+def test_a_pool_that_is_not_fused(backend, pool):
+    layer, x = nn.Conv2d(2, 3, 3), nb.randn(2, 2, 9, 9)
+    result, names = ops_of(pooled, layer, pool, nn.ReLU(), x)
+    assert "Conv2dMaxPool" not in names
+    np.testing.assert_array_equal(result.detach().numpy(), nn.ReLU()(pool(layer(x))).detach().numpy())
+
+
+def test_a_pool_with_a_hook(backend):
+    layer, pool, seen = nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), []
+    pool.register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    pooled(layer, pool, nn.ReLU(), nb.randn(2, 2, 8, 8))
+    assert seen == [(2, 3, 3, 3)]

@@ -13,13 +13,15 @@ from numbanet.kernels.cpu import (
     conv_channels,
     conv_gathered,
     conv_pictures,
+    conv_pooled_input,
     conv_positions,
     conv_weight_rows,
     conv_weight_winograd,
     conv_winograd,
+    pooled,
 )
 from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
-from numbanet.kernels.cpu.geometry import Walk, Window, channel_block
+from numbanet.kernels.cpu.geometry import Walk, Window, channel_block, gradient_walk
 from numbanet.kernels.cpu.simd.tile import LANES
 
 DIRECT = ("positions", "channels", "pictures")
@@ -136,3 +138,26 @@ def choose_for_weights(window: Window, channels: int, out_channels: int, groups:
         if conv_weight_winograd.wins(window, channels, out_channels, groups):
             return "winograd"
     return "rows" if conv_weight_rows.wins(out_channels // groups, window) else "channels"
+
+
+def choose_for_pooled(
+    window: Window, pool_kernel: Pair, pool_stride: Pair, pictures: int, channels: int, out_channels: int, groups: int
+) -> tuple[bool, bool]:
+    """Whether the gradients of a convolution with a max pool behind it, for the weights and for the input, skip what
+    the pool did not pass on.
+
+    That takes the place of direct forms only, which multiply zeros as well: Winograd's save as much as it does. The
+    pool must leave a quarter or less, and planes that are not too small (a vector of entries) nor too large (bands of
+    all rows and lists stay in the caches).
+    """
+    if groups > 1 or forced_form() or window.dilation[1] > 1 or pool_stride[0] * pool_stride[1] < 4:
+        return False, False
+    rows, columns = ((n - k) // s + 1 for n, k, s in zip(window.out_size, pool_kernel, pool_stride, strict=True))
+    if not pooled.fits(window, rows * columns, channels, out_channels) or pool_kernel[0] * pool_kernel[1] > 256:
+        return False, False
+    walk = gradient_walk(window)
+    form, _ = choose(window, walk, window.out_size, pictures, out_channels, channels, groups, False)
+    return (
+        choose_for_weights(window, channels, out_channels, groups) in ("rows", "channels"),
+        form in DIRECT and conv_pooled_input.wins(window, channels, out_channels),
+    )

@@ -44,6 +44,11 @@ class Window:
         return self.kernel[0] * self.kernel[1]
 
     @property
+    def out_size(self) -> Pair:
+        """Height and width of the output."""
+        return self.out_height, self.out_width
+
+    @property
     def positions(self) -> int:
         """Output positions of a picture."""
         return self.out_height * self.out_width

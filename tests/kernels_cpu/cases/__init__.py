@@ -13,6 +13,7 @@ from tests.kernels_cpu.cases.losses import POINTWISE_LOSSES
 from tests.kernels_cpu.cases.norms import NORMS
 from tests.kernels_cpu.cases.others import OPTIMISERS
 from tests.kernels_cpu.cases.pointwise import POINTWISE
+from tests.kernels_cpu.cases.pooled import POOLED
 from tests.kernels_cpu.cases.pools import POOLS
 from tests.kernels_cpu.cases.products import PRODUCTS
 from tests.kernels_cpu.cases.random_numbers import RANDOM_NUMBERS
@@ -28,6 +29,7 @@ for _case in (
     *PRODUCTS,
     *CONVOLUTIONS,
     *WEIGHT_GRADIENTS,
+    *POOLED,
     *POOLS,
     *LOCALS,
     *NORMS,

@@ -55,13 +55,14 @@ def patched(case: Case) -> Iterator[None]:
     from numbanet.kernels.cpu import (
         axes,
         conv_channels,
+        conv_pooled_weight,
         conv_positions,
         conv_weight,
         conv_weight_rows,
         conv_weight_winograd,
     )
 
-    cut = conv_channels, conv_positions, conv_weight, conv_weight_rows, conv_weight_winograd
+    cut = conv_channels, conv_pooled_weight, conv_positions, conv_weight, conv_weight_rows, conv_weight_winograd
     plans = [module.make_plan for module in cut]
     with contextlib.ExitStack() as stack:
         for module, attribute, value in case.patches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.nn import functional as F
-from numbanet.ops import pool
+from numbanet.ops import conv_pool, pool
 from tests.ops import oracles
 from tests.ops.row import Row
 from tests.ops.samples import as_pair, distinct, normal, ties
@@ -104,4 +104,39 @@ def _adaptive_rows():
         )
 
 
-ROWS = [*_pool_rows(), *_adaptive_rows()]
+# x, weight, stride, padding, dilation, groups, window and stride of the pool
+CONVOLUTIONS = [
+    ((2, 1, 12, 14), (6, 1, 5, 5), 1, 2, 1, 1, 2, 2),
+    ((3, 6, 14, 14), (16, 6, 5, 5), 1, 0, 1, 1, 2, 2),
+    ((2, 5, 17, 19), (4, 5, 3, 3), (1, 2), 1, (2, 1), 1, 3, 2),
+    ((2, 4, 7, 6), (4, 2, 3, 3), 1, 1, 1, 2, (1, 2), 1),
+    ((0, 3, 6, 6), (4, 3, 3, 3), 1, 1, 1, 1, 2, 2),
+]
+
+
+def _conv_pool_rows():
+    for x, weight, stride, padding, dilation, groups, window, step in CONVOLUTIONS:
+        settings = (as_pair(stride), as_pair(padding), as_pair(dilation), groups)
+        pooling = (as_pair(window), as_pair(step))
+        ops = [conv_pool.Conv2dMaxPool, conv_pool.Conv2dMaxPoolBackward] if x[0] else [conv_pool.Conv2dMaxPool]
+        for activation in (None, "relu"):
+
+            def pooled(x, w, b, s=settings, p=pooling, activation=activation):
+                return F.conv2d(x, w, b, *s, activation=activation, pool=p)
+
+            def oracle(x, w, b, s=settings, p=pooling, activation=activation):
+                y = oracles.max_pool2d(oracles.conv2d(x, w, b, *s), *p, (0, 0), (1, 1), False)
+                return y if activation is None else np.where(y < 0, 0, y)
+
+            yield Row(
+                f"conv2d with max pool {x} {weight} {settings} {pooling} {activation}",
+                ops,
+                pooled,
+                oracle,
+                [[normal(*x), normal(*weight), normal(weight[0])]],
+                size=lambda x, w, b, oracle=oracle: oracle(abs(x), abs(w), abs(b)),
+                twice=x[0] > 0,
+            )
+
+
+ROWS = [*_pool_rows(), *_conv_pool_rows(), *_adaptive_rows()]

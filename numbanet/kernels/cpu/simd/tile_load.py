@@ -5,8 +5,8 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from numbanet.kernels.cpu.simd.pointers import I64, as_i64, element_address
-from numbanet.kernels.cpu.simd.tile import FLOAT, LANES, VECTOR, Tile, _llvm_tile, _places
-from numbanet.kernels.cpu.simd.vector import broadcast
+from numbanet.kernels.cpu.simd.tile import FLOAT, LANES, VECTOR, Tile, _in_turn, _llvm_tile, _places
+from numbanet.kernels.cpu.simd.vector import broadcast, llvm_call
 
 
 def _each(context, builder, pointer, value, row_places, columns):
@@ -50,6 +50,24 @@ def scale_rows(typingctx, acc, factors):
 
 
 @intrinsic
+def add_multiple(typingctx, acc, a, source, row):
+    """acc[r, c] += a[0] · source[row(r) + c · LANES : + LANES]: one number times a block of memory."""
+
+    def codegen(context, builder, sig, args):
+        tile, acc = sig.args[0], args[0]
+        scalar = builder.load(element_address(context, builder, sig.args[1], args[1], ir.Constant(I64, 0), FLOAT))
+        factor = broadcast(builder, scalar, LANES)
+        places = _places(builder, sig.args[3], args[3], tile.rows)
+        for k, where in enumerate(_each(context, builder, sig.args[2], args[2], places, tile.columns)):
+            value, old = builder.load(where, align=4), builder.extract_value(acc, k)
+            sum_ = llvm_call(builder, f"llvm.fma.v{LANES}f32", VECTOR, factor, value, old)
+            acc = builder.insert_value(acc, _in_turn(builder, sum_), k)
+        return acc
+
+    return acc(acc, a, source, row), codegen
+
+
+@intrinsic
 def store_whole(typingctx, acc, out, row):
     """out[r · row + j] = acc[r, j]: all of the tile."""
 
@@ -62,3 +80,22 @@ def store_whole(typingctx, acc, out, row):
         return context.get_dummy_value()
 
     return types.void(acc, out, row), codegen
+
+
+@intrinsic(prefer_literal=True)
+def add_multiple_to(typingctx, out, row, a, source, rows, columns):
+    """out[row(r) + j] += a[0] · source[r · columns · LANES + j]: rows of so many vectors, which follow each other in
+    ``source``; rows and columns are constants. Vector by vector, so that many of them need few registers."""
+    tile = Tile(rows.literal_value, columns.literal_value)
+
+    def codegen(context, builder, sig, args):
+        scalar = builder.load(element_address(context, builder, sig.args[2], args[2], ir.Constant(I64, 0), FLOAT))
+        factor = broadcast(builder, scalar, LANES)
+        places = _places(builder, sig.args[1], args[1], tile.rows)
+        for k, where in enumerate(_each(context, builder, sig.args[0], args[0], places, tile.columns)):
+            at = element_address(context, builder, sig.args[3], args[3], ir.Constant(I64, k * LANES), VECTOR)
+            value, old = builder.load(at, align=4), builder.load(where, align=4)
+            builder.store(llvm_call(builder, f"llvm.fma.v{LANES}f32", VECTOR, factor, value, old), where, align=4)
+        return context.get_dummy_value()
+
+    return types.void(out, row, a, source, rows, columns), codegen
