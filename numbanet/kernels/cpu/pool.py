@@ -1,8 +1,8 @@
 """Pools on the CPU: which kernel takes which windows, and how the planes (picture, channel) are shared out.
 
 Maxima of windows of 2 × 2 side by side and of 3 × 3 two apart have kernels of their own (``pool_max_2x2.py``,
-``pool_max_3x3.py``), all others share one (``pool_max.py``). Means of windows have another (``pool_average.py``),
-those of whole planes a simpler one.
+``pool_max_3x3.py``), all others share one (``pool_max.py``). Means of 3 × 3 two apart have one as well
+(``pool_average_3x3.py``), those of other windows share another (``pool_average.py``), those of whole planes are simpler.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numbanet.kernels.cpu.pool_average import (
     plane_means,
     plane_means_gradient,
 )
+from numbanet.kernels.cpu.pool_average_3x3 import Average3x3, average_pool_3x3
 from numbanet.kernels.cpu.pool_lanes import PLANES
 from numbanet.kernels.cpu.pool_max import (
     max_pool_gradient,
@@ -58,6 +59,13 @@ def _append(program, which, tasks: int, args: tuple, elements: int, scratch: int
     program.append(which, tasks, args, chunk=max(1, min(ELEMENTS_A_CHUNK // elements, tasks)), scratch=scratch)
 
 
+def _room_of_walk(width: int, out_height: int, pad_x: int) -> tuple[int, int]:
+    """Rows of windows of 3 × 3 that are done at once, and the float32 of scratch memory for their lines."""
+    pitch = pad_x + width + 3
+    band = min(max(PAIR // (4 * pitch), 1), out_height)
+    return band, 128 + 2 * (2 * band + 1) * pitch
+
+
 def _room_of_maxima(which, picture, pooled, window) -> tuple[int, int]:
     """Lines, or rows of windows, that a task does at once, and the float32 of scratch memory for them."""
     (kernel_y, _), (stride, _), (_, pad_x), (dilation, _) = window
@@ -74,9 +82,7 @@ def _room_of_maxima(which, picture, pooled, window) -> tuple[int, int]:
         rows = (band + span) // stride + 1
         return band, 256 + PLANES * (_vectors(band * width) + _vectors(rows * out_width) * 5 // 4)
     if which is max_pool_3x3:
-        pitch = pad_x + width + 3
-        band = min(max(PAIR // (4 * pitch), 1), out_height)
-        return band, 128 + 2 * (2 * band + 1) * pitch
+        return _room_of_walk(width, out_height, pad_x)
     if which is max_pool_3x3_gradient:
         band = min(max(PAIR // (4 * width), 1), out_height + 1)
         return band, 96 + 3 * _vectors((band + 1) * out_width + width // 2 + 32)
@@ -126,6 +132,15 @@ def _windows(size: int, parts: int, kernel: int, stride: int, padding: int, coun
     return table(windows), table(covers), int((last - first).max())
 
 
+def _append_mean_3x3(program, pooled, picture, padding, counted) -> None:
+    """Append one row of means of windows of 3 × 3 that are two apart."""
+    height, width = picture.shape[-2:]
+    planes = picture.size // (height * width)
+    band, scratch = _room_of_walk(width, pooled.shape[-2], padding[1])
+    args = Average3x3(pooled, picture, planes, height, width, *pooled.shape[-2:], *padding, int(counted), band)
+    _append(program, average_pool_3x3, planes, args, height * width, scratch)
+
+
 def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0), padding=(0, 0), counted=True):
     """Append one row of an average pool, or of its gradient; kernels are those for windows and for whole planes."""
     reason = _declines(pooled, picture)
@@ -136,6 +151,9 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
     planes = picture.size // (height * width)
     if (out_height, out_width) == (1, 1) and padding == (0, 0) and kernel in ((0, 0), (height, width)):
         _append(program, kernels[1], planes, Means(pooled, picture, height * width), height * width)
+        return None
+    if kernels[0] is average_pool_planes and (kernel, stride) == ((3, 3), (2, 2)):
+        _append_mean_3x3(program, pooled, picture, padding, counted)
         return None
     rows, row_covers, lines = _windows(height, out_height, kernel[0], stride[0], padding[0], counted)
     columns, column_covers, _ = _windows(width, out_width, kernel[1], stride[1], padding[1], counted)
