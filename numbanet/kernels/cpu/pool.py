@@ -2,7 +2,7 @@
 
 Maxima of windows of 2 × 2 side by side and of 3 × 3 two apart have kernels of their own (``pool_max_2x2.py``,
 ``pool_max_3x3.py``), all others share one (``pool_max.py``). Means of 3 × 3 two apart have one as well
-(``pool_average_3x3.py``), those of other windows share another (``pool_average.py``), those of whole planes are simpler.
+(``pool_average_3x3.py``), other windows share another (``pool_average.py``), those of whole planes are simpler.
 """
 
 from __future__ import annotations
