@@ -28,12 +28,16 @@ DIRECT = ("positions", "channels", "pictures")
 """The forms that multiply each weight with each input, to the same bits."""
 TURN_STEPS = 12
 """Turning the result of the form "channels" costs as much as so many steps of its chains."""
-PICTURE_STEPS = 8
+PICTURE_STEPS = 6
 """Turning a result of the form "pictures", or as many inputs as a tile has, costs as much as so many steps."""
 PRODUCT_POSITIONS = 128
 """Positions of a picture from which a 1 × 1 convolution is a product: few of them fill no tile."""
 STORE_STEPS = 4
 """Adding a tile to the output costs as much as so many steps of its chain."""
+POSITION_STEPS = 8
+"""The same of the form "positions", whose vectors have each a place and a number of lanes of its own."""
+FAR_CHANNELS = 16
+"""Channels beyond which those of a tap of the form "pictures" are too far from each other for the first caches."""
 
 
 def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> float:
@@ -48,14 +52,14 @@ def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, chan
     tiles = -(-out_channels // rows)
     share = out_channels / (tiles * rows)
     if form == "pictures":
-        # A tenth less, because a tap of another channel is far away in the band.
-        share *= 0.9 * pictures / (-(-pictures // GROUP) * GROUP) * min(1.0, rows * conv_pictures.COLUMNS / 10)
+        share *= pictures / (-(-pictures // GROUP) * GROUP) * min(1.0, rows * conv_pictures.COLUMNS / 10)
+        share *= 0.9 if channels > FAR_CHANNELS else 1.0
         inputs = channels * size[0] * size[1] / (walk.rows.size * walk.columns.size * tiles * rows)
         return share * steps * useful / (steps * useful + STORE_STEPS * chains + PICTURE_STEPS * (1 + inputs))
     width = walk.columns.size
     share *= width / (-(-width // LANES) * LANES)
     accumulators = rows * conv_positions.TILES[rows]
-    return useful * share * min(1.0, accumulators / 10) * steps / (steps + STORE_STEPS * chains)
+    return useful * share * min(1.0, accumulators / 10) * steps / (steps + POSITION_STEPS * chains)
 
 
 def forced_form() -> str:
