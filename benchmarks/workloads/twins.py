@@ -13,14 +13,17 @@ def mlp() -> object:
     )
 
 
-def lenet5() -> object:
-    """Pools before activations, as in the registry's."""
-    from torch.nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+def lenet5(channels: int = 1, side: int = 28, dropout: float = 0.0) -> object:
+    """Pools before activations, as in the registry's, and dropout in PyTorch's form."""
+    from torch.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+
+    def dropped() -> list:
+        return [ReLU(inplace=True), Dropout(dropout)] if dropout else [ReLU(inplace=True)]
 
     return Sequential(
-        Conv2d(1, 6, 5, padding=2), MaxPool2d(2), ReLU(inplace=True),
+        Conv2d(channels, 6, 5, padding=2), MaxPool2d(2), ReLU(inplace=True),
         Conv2d(6, 16, 5), MaxPool2d(2), ReLU(inplace=True), Flatten(),
-        Linear(400, 120), ReLU(inplace=True), Linear(120, 84), ReLU(inplace=True), Linear(84, 10),
+        Linear(16 * ((side // 2 - 4) // 2) ** 2, 120), *dropped(), Linear(120, 84), *dropped(), Linear(84, 10),
     )  # fmt: skip
 
 
@@ -38,12 +41,13 @@ def alexnet64() -> object:
     )  # fmt: skip
 
 
-def residual_network(shortcuts: bool, blocks: int = 3) -> object:
+def residual_network(shortcuts: bool, blocks: int = 3, has_norm: bool = True) -> object:
     """6 · blocks + 2 layers: 3 stages of blocks of two 3×3 convolutions with batch normalisation, shortcuts A."""
     from torch import nn
 
     def convolution(inputs: int, outputs: int, stride: int = 1) -> list:
-        return [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outputs)]
+        norm = [nn.BatchNorm2d(outputs)] if has_norm else []
+        return [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=not has_norm), *norm]
 
     class Block(nn.Module):
         """relu(main(x) + shortcut(x)), or relu(main(x))."""
