@@ -37,6 +37,8 @@ BLOCK = 4096
 """Elements of a plane that go into one float32 sum at most; sums are closed when there are half as many."""
 AHEAD = 256
 """Elements that are fetched ahead: planes are shorter than what the processor needs to notice that it could."""
+FETCHED = 1 << 16
+"""Elements of rows of which the next ones are fetched while these are written: both fit into the second cache."""
 SUMS = 48
 """float32 of scratch a row: the shift, and two sums in lanes."""
 
@@ -160,8 +162,8 @@ def finished(p, value, i):
 
 
 @device_function
-def normalise_part(p, first_line, last_line, part):
-    """out = (x − μ)·scale + bias, then what follows, on the planes of a part of some rows.
+def normalise_part(p, first_line, last_line, part, ahead):
+    """out = (x − μ)·scale + bias, then what follows, on the planes of a part of some rows; x is fetched so far ahead.
 
     The last vector of a plane overlaps the one before, which writes the same numbers twice; planes have 16 elements."""
     for plane in range(part * p.planes_a_part, min((part + 1) * p.planes_a_part, p.planes)):
@@ -171,6 +173,8 @@ def normalise_part(p, first_line, last_line, part):
             begin = line * p.row_stride + plane * p.plane_stride
             end = begin + plane_size(p, plane)
             for i in range(begin, end - 15, 16):
+                if ahead:
+                    prefetch(p.x, i + ahead)
                 store(p.out, i, finished(p, fma(load(p.x, i) - mean, scale, bias), i))
             if (end - begin) % 16:
                 i = end - 16
@@ -183,13 +187,15 @@ def normalise_planes(start, stop, row, scratch):
     p = unpack(row, Norm)
     for task in range(start, stop):
         first, last, part = task_place(p, task)
-        normalise_part(p, first, last, part)
+        normalise_part(p, first, last, part, 0)
     return 0
 
 
 @kernel(Norm)
 def normalise_rows(start, stop, row, scratch):
-    """Statistics and out of some whole rows: what the second pass reads lies in the cache still."""
+    """Statistics and out of some whole rows: what the second pass reads lies in the cache still.
+
+    While it writes, the next rows are fetched: memory would be idle."""
     p = unpack(row, Norm)
     for task in range(start, stop):
         first, last = task * p.lines, min((task + 1) * p.lines, p.rows)
@@ -197,8 +203,9 @@ def normalise_rows(start, stop, row, scratch):
             part_moments(p, first, last, part, workspace(row, scratch))
         for line in range(first, last):
             join_moments(p, line)
+        ahead = p.lines * p.row_stride if p.lines * p.size <= FETCHED else 0
         for part in range(p.parts):
-            normalise_part(p, first, last, part)
+            normalise_part(p, first, last, part, ahead)
     return 0
 
 
