@@ -252,7 +252,9 @@ def test_export(command, trained, backend) -> None:
     assert command("export", "run", "--checkpoint", "best").out.startswith("lenet5 of run/best.npz")
 
 
-@pytest.mark.parametrize("model", ["lenet5", "mlp", pytest.param("resnet20", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "model", ["lenet5", *[pytest.param(name, marks=pytest.mark.slow) for name in ("mlp", "resnet20")]]
+)
 def test_inspect(command, model) -> None:
     assert command("train", model, *SMALL, "--limit", "40", "--out", "run").code == 0
     Image.fromarray(datasets.load("digits").test.images[3, 0]).save("three.png")

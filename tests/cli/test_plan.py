@@ -63,7 +63,9 @@ def test_a_file_that_cannot_be_written(capsys, command, place, message):
 
 
 @needs_numba
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    "network", [pytest.param(name, marks=[pytest.mark.slow] * (name == "residual")) for name in NETWORKS]
+)
 def test_nothing_is_computed(network):
     """The plan is that of the compiled function, and the model is as it was."""
     nb.set_backend("cpu")

@@ -54,6 +54,7 @@ def test_the_next_process_compiles_nothing(tmp_path):
 PRODUCT = "matmul(out, x, backend.from_buffer(np.zeros((4000, 4000), np.float32)))"
 
 
+@pytest.mark.slow
 def test_kernels_that_close_over_device_functions_are_found_again(tmp_path):
     def compiled() -> int:
         code = USE.format(call=PRODUCT, threads=1)
@@ -80,6 +81,7 @@ print(len(KERNELS), backend.compile_seconds)
     assert float(seconds) == 0.0
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once(tmp_path):
     """Four fill one empty cache; all succeed, and a fifth compiles nothing."""
     command = [sys.executable, "-P", "-c", USE.format(call=RELU, threads=2)]
@@ -127,6 +129,7 @@ def test_a_vanished_file_is_compiled_anew(tmp_path):
     assert use(tmp_path) == (0, 1)
 
 
+@pytest.mark.slow
 def test_without_a_folder_kernels_live_in_memory(tmp_path):
     """A file lies where the folder should be: kernels are compiled each time, and compile() says that it took time."""
     (tmp_path / "file").write_text("")

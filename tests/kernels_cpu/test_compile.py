@@ -60,6 +60,7 @@ def test_one_thread_needs_no_child(tmp_path):
     assert (started, here, loaded) == (0, 7, True)
 
 
+@pytest.mark.slow
 def test_few_kernels_need_no_child_and_spoilt_ones_are_counted(tmp_path):
     """Three drivers first, then two kernels; one that turns out to be unreadable takes time, too, when it is loaded."""
     for names in ([], NAMES[:2]):

@@ -107,6 +107,7 @@ def test_all_forms_of_a_choice_are_taken(monkeypatch):
     assert taken == forms
 
 
+@pytest.mark.slow
 def test_forms_tiles_and_bands_of_convolutions_give_the_same_bits():
     """Both forms, all their tiles and any bands: one chain for each output."""
     groups: dict[str, dict[str, bytes]] = {}

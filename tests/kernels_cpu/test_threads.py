@@ -13,7 +13,7 @@ from numbanet.kernels import threads
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch):
     """No number of threads is known yet, and none is left behind."""
-    monkeypatch.setattr(threads, "_threads", None)
+    monkeypatch.setattr(threads, "count", None)
     monkeypatch.delenv("NUMBANET_NUM_THREADS", raising=False)
     threads.available_threads.cache_clear()
     yield

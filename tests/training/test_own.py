@@ -229,7 +229,7 @@ class StopsAfter(Callback):
             trainer._flag.signal = signal.SIGINT
 
 
-@pytest.mark.parametrize("step", [0, 3, 9])
+@pytest.mark.parametrize("step", [3, *[pytest.param(step, marks=pytest.mark.slow) for step in (0, 9)]])
 def test_the_epoch_in_which_a_callback_stops_is_done_to_its_end(step: int) -> None:
     whole = Trainer(small_config(), "whole", callbacks=[StopsAfter(step)]).fit()
     with pytest.raises(Interrupted):

@@ -169,8 +169,13 @@ def test_killed_again_and_again() -> None:
     assert content(Path("run")) == content(Path("alone"))
 
 
-@pytest.mark.parametrize("stride", EVERY_OR_SOME)
-@pytest.mark.parametrize("name", VARIANTS)
+# all variants from every step, and in the fast set one of them from some
+RESUMED = [(name, 1) for name in VARIANTS] + [("average, parts, plateau", 4)]
+
+
+@pytest.mark.parametrize(
+    ("name", "stride"), [pytest.param(*one, marks=[pytest.mark.slow] if one[1] == 1 else []) for one in RESUMED]
+)
 def test_resumed_from_steps(name: str, stride: int) -> None:
     """Whatever a checkpoint in the middle of an epoch must hold, it holds; also with the loader's last batch done."""
     Path("own.py").write_text(OWN)

@@ -64,7 +64,7 @@ def test_a_run(kind):
     assert result.loss == rows[-1]["test_loss"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind != "streams")) for kind in KINDS])
 def test_resumed_from_every_step(kind):
     """In the middle of an epoch, too, with the state that a recurrent model carries through the text."""
     config, seen = config_of(kind, checkpoint_steps=1), []
