@@ -100,19 +100,11 @@ SPOILERS = {
     "cut": lambda data: data[: len(data) // 2],
     "overwritten": lambda data: b"garbage" * 99,
 }
-EVERY_DAY = {("cut", ".nbc")}  # ten seconds each
 
 
-@pytest.mark.parametrize(
-    ("spoil", "ending"),
-    [
-        pytest.param(
-            SPOILERS[name], ending, id=f"{name} {ending}", marks=[pytest.mark.slow] * ((name, ending) not in EVERY_DAY)
-        )
-        for name in SPOILERS
-        for ending in (".nbi", ".nbc")
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [".nbi", ".nbc"])
+@pytest.mark.parametrize("spoil", SPOILERS.values(), ids=SPOILERS)
 def test_a_spoilt_file_is_compiled_anew(tmp_path, spoil, ending):
     use(tmp_path)
     (file,) = [file for file in tmp_path.rglob("relu*") if file.suffix == ending]

@@ -136,7 +136,7 @@ def kill_at(moment: int) -> None:
     Run.append_metrics = append_
 
 
-EVERY_OR_SOME = [pytest.param(1, id="every", marks=pytest.mark.slow), pytest.param(4, id="some")]
+EVERY_OR_SOME = [pytest.param(1, id="every", marks=pytest.mark.slow), pytest.param(8, id="some")]
 
 
 @needs_fork
