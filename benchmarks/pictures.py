@@ -68,7 +68,9 @@ def sgd(twin: nn.Module, config: Config) -> torch.optim.Optimizer:
     return torch.optim.SGD(twin.parameters(), config.lr, **options, fused=True)
 
 
-def train_step(twin: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, config: Config):
+def train_step(
+    twin: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor, y: torch.Tensor, config: Config
+) -> float:
     """The loss of a step of the twin."""
     optimizer.zero_grad()
     loss = functional.cross_entropy(twin(x), y, label_smoothing=config.label_smoothing)
@@ -105,6 +107,8 @@ class OwnLoader:
 
     def __init__(self, trainer: Trainer) -> None:
         data, self.config = trainer.data, trainer.config
+        if self.config.augment not in ("", "default"):
+            raise SystemExit(f"the twin's own loader flips and crops, and cannot do augment={self.config.augment}")
         pictures, labels = next(iter(DataLoader(data.train.as_bytes(), batch_size=len(data.train))))
         self.pictures, self.labels = (torch.from_numpy(np.asarray(one)) for one in (pictures, labels))
         self.mean = torch.tensor(data.info.mean).view(1, -1, 1, 1)

@@ -34,6 +34,8 @@ def _mixed(arrays: Sequence[Array], op: Op) -> RuntimeError:
 
 
 _array_of, _layout_of = attrgetter("_array"), attrgetter("layout")
+IN_PLACE = "in place"
+"""Is part of the keys of calls that change inputs and have no outputs beside."""
 
 
 def apply(op: Op, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -80,10 +82,6 @@ def _run(op: Op, arrays: Sequence[Array]) -> Sequence[Array]:
     return outs
 
 
-IN_PLACE = "in place"
-"""Is part of the keys of calls that change inputs and have no outputs beside."""
-
-
 def _common_backend(op: Op, arrays: Sequence[Array]) -> object:
     backend = arrays[0].storage.backend
     for array in arrays:
@@ -92,9 +90,17 @@ def _common_backend(op: Op, arrays: Sequence[Array]) -> object:
     return backend
 
 
-def _forward(op: Op, backend: object, outs: Sequence[Array], target: object, arrays: Sequence[Array]) -> None:
-    """Run the op on these inputs into its target, which is ``outs`` or, if there are none, is among the inputs."""
-    remembers = op.repeats and backend.remembers
+def _forward(
+    op: Op,
+    backend: object,
+    outs: Sequence[Array],
+    target: object,
+    arrays: Sequence[Array],
+    copies: Sequence[tuple[Array, Array]] = (),
+) -> None:
+    """Run the op on these inputs into its target, which is ``outs`` or, if there are none, is among the inputs; then
+    do the copies, (to, from)."""
+    remembers = op.repeats and backend.remembers and not copies
     if remembers:
         arrays = _apart(arrays)
     program = backend.eager()
@@ -105,6 +111,8 @@ def _forward(op: Op, backend: object, outs: Sequence[Array], target: object, arr
             if call is not None:
                 kind = () if outs else (IN_PLACE,)
                 remembered.add((op, *kind, threads.get_num_threads(), *map(_layout_of, arrays)), call)
+        for to, made in copies:
+            program.copy(to, made)
         program.run()
     finally:
         program.clear()
@@ -232,15 +240,7 @@ def _run_inplace(op: Op, backend: object, target: Tensor, inputs: Sequence[Tenso
         with no_grad():
             arrays = [array if array.is_contiguous else _make(array).contiguous()._array for array in arrays]
         result = new_array(backend, out.shape, out.dtype)
-        program = backend.eager()
-        try:
-            op.forward(program, result, *arrays)
-            program.copy(out, result)
-            program.run()
-        finally:
-            program.clear()
-    else:
-        _forward(op, backend, (), out, arrays)
+    _forward(op, backend, (), result, arrays, () if direct else [(out, result)])
     if state.recorder is not None:
         made = target if direct else _make(result)
         state.recorder(op, _shown(inputs, arrays), (made,))
@@ -264,22 +264,12 @@ def _move_retained(target: Tensor, node: Node) -> None:
 
 def _run_mutating(op: Op, inputs: Sequence[Tensor], arrays: Sequence[Array]) -> Sequence[Array]:
     """Run an op without outputs; the contiguous arrays that its kernels were given."""
-    backend, works = _common_backend(op, arrays), arrays
+    backend = _common_backend(op, arrays)
     op.infer(*arrays)
-    if all(array.is_contiguous for array in arrays):
-        _forward(op, backend, (), None, arrays)
-        return works
     with no_grad():
         works = [a if a.is_contiguous else t.contiguous()._array for a, t in zip(arrays, inputs, strict=True)]
-    program = backend.eager()
-    try:
-        op.forward(program, None, *works)
-        for index in op.mutates:
-            if works[index] is not arrays[index]:
-                program.copy(arrays[index], works[index])
-        program.run()
-    finally:
-        program.clear()
+    copies = [(arrays[index], works[index]) for index in op.mutates if works[index] is not arrays[index]]
+    _forward(op, backend, (), None, works, copies)
     return works
 
 

@@ -51,10 +51,7 @@ class Storage:
 def pooled_storage(backend: Backend | None, nbytes: int, pool: Pool) -> Storage:
     """A storage of nbytes in a block of the pool, which must be one for so many."""
     storage = _new(Storage)
-    try:
-        storage.buffer, storage.address = pool.pop()
-    except IndexError:
-        storage.buffer, storage.address = pool.fresh()
+    storage.buffer, storage.address = take(pool)
     storage.backend = backend
     storage.nbytes = nbytes
     storage.pool = pool

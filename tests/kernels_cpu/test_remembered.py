@@ -114,6 +114,7 @@ def test_threads_are_part_of_what_is_remembered():
         numbanet.set_num_threads(before)
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+    assert {key[1] for key in remembered.calls} == {1, 2, 3}
 
 
 def test_temporaries_are_not_held():

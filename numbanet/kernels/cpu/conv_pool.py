@@ -61,7 +61,7 @@ def conv2d_max_pool_backward(
         conv_pooled_input.append(program, x_out, grad, output, positions, packed, *pool)
     if for_weights:
         conv_pooled_weight.append_total(program, weight_out, bias_out, partial, x, *pool)
-    if for_weights >= (weight_out is not None) and for_input >= (x_out is not None):
+    if for_weights == (weight_out is not None) and for_input == (x_out is not None):
         return None
     # What is left goes by way of the gradient of the convolution's output.
     full = program.workspace((*grad.shape[:2], *size))

@@ -8,7 +8,7 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.pool_lines import HALF, halves_of, in_halves, lines_with_border, planes_at_once
+from numbanet.kernels.cpu.pool_lines import HALF, in_halves, over_planes
 from numbanet.kernels.cpu.simd.lanes import load_second_halves, store_halves
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.prefetch import prefetch
@@ -59,9 +59,10 @@ def cells_of_columns(p, windows):
 
 
 @device_function
-def means_down(p, x, pitch, x_size, plane, j, next_plane, next_j, out, first, last, ahead, spare):
+def means_down(p, x, pitch, x_size, first_plane, plane, j, next_plane, next_j, first, last, ahead, spare):
     """The rows first … last − 1 of two halves of windows, as ``maxima_down``."""
     windows, out_size, size = in_halves(j, next_j), p.out_height * p.out_width, p.height * p.width
+    out = p.out + first_plane * out_size
     is_padding, cells = windows < splat(np.int32(p.pad_x)), cells_of_columns(p, windows)
     low, high = plane * x_size + 2 * j, next_plane * x_size + 2 * next_j
     to, next_to = plane * out_size + j, next_plane * out_size + next_j
@@ -87,43 +88,10 @@ def means_down(p, x, pitch, x_size, plane, j, next_plane, next_j, out, first, la
                 out[next_to + at + i] = spare[HALF + i]
 
 
-@device_function
-def means_of_planes(p, x, pitch, x_size, planes, out, first, last, ahead, spare):
-    """The rows first … last − 1 of windows of one or two planes, which lie x_size apart from x on."""
-    halves, most = halves_of(p.out_width), max(p.out_width - HALF, 0)
-    end = planes * halves - 1
-    for half in range(0, end + 1, 2):
-        following = min(half + 1, end)
-        j, next_j = min(half % halves * HALF, most), min(following % halves * HALF, most)
-        means_down(p, x, pitch, x_size, half // halves, j, following // halves, next_j, out, first, last, ahead, spare)
+_means_walk = over_planes(means_down, np.float32(0))
 
 
 @kernel(Average3x3)
 def average_pool_3x3(start, stop, row, scratch):
     """out = sum of each window divided by its cells."""
-    p = unpack(row, Average3x3)
-    spare = workspace(row, scratch)
-    band, pitch = spare + 32, p.pad_x + p.width + 3
-    size, out_size, room = p.height * p.width, p.out_height * p.out_width, (2 * p.band + 1) * pitch
-    reach = 2 * p.out_height * p.width + 2 * max(p.out_width - HALF, 0) + 18
-    is_between = 2 * p.out_height - p.pad_y < p.height and 2 * p.out_width - p.pad_x < p.width
-    plane = start
-    while plane < stop:
-        planes = planes_at_once(halves_of(p.out_width), stop - plane)
-        x, out, available = p.x + plane * size, p.out + plane * out_size, (p.planes - plane) * size
-        is_inside = is_between and plane >= p.pad_x and (planes - 1) * size + reach <= available
-        for y in range(0, p.out_height, p.band):
-            last = min(y + p.band, p.out_height)
-            top, bottom = 2 * y - p.pad_y, 2 * last - p.pad_y + 1
-            ahead = x + (bottom - 1) * p.width if last < p.out_height else x + planes * size
-            if is_inside:
-                means_of_planes(p, x + (top * p.width - p.pad_x), p.width, size, planes, out, y, last, ahead, spare)
-                continue
-            for i in range(planes):
-                lines_with_border(
-                    band + i * room, pitch, p.pad_x, x + i * size, p.width, top, bottom, p.height, np.float32(0),
-                    available - i * size,
-                )  # fmt: skip
-            means_of_planes(p, band, pitch, room, planes, out, y, last, ahead, spare)
-        plane += planes
-    return 0
+    return _means_walk(unpack(row, Average3x3), start, stop, workspace(row, scratch))
