@@ -32,6 +32,25 @@ def test_hooks_see_and_change_gradients(backend):
         nb.zeros(1).register_hook(print)
 
 
+def test_a_hook_may_change_the_first_gradient(backend):
+    """It is a constant only where no hook and no ``.grad`` could show it."""
+    x = nb.tensor([3.0], requires_grad=True)
+    for retains in (False, True):
+        x.grad = None
+        y = (x * 2).sum()
+        if retains:
+            y.retain_grad()
+        else:
+            y.register_hook(lambda grad: grad.mul_(10))
+        y.backward()
+        assert x.grad.tolist() == [2.0 if retains else 20.0]
+        if retains:
+            y.grad.fill_(7)
+        x.grad = None
+        (x * 2).sum().backward()
+        assert x.grad.tolist() == [2.0]
+
+
 def test_a_hook_runs_once_on_the_whole_gradient(backend):
     x = leaf(1.0)
     calls = []
