@@ -7,6 +7,7 @@ import pytest
 
 import numbanet
 from numbanet import optim
+from numbanet.autograd import dispatch
 from numbanet.autograd.dispatch import IN_PLACE
 from numbanet.kernels import memory
 from numbanet.kernels.calls import remembered
@@ -142,3 +143,20 @@ def test_ops_with_the_same_settings_are_one():
     first = Conv2d((1, 1), (0, 0), (1, 1), 1)
     assert Conv2d((1, 1), (0, 0), (1, 1), 1) is first
     assert Conv2d((1, 1), (0, 0), (1, 1), 1, "relu") is not first
+
+
+def test_repetitions_ask_no_op(monkeypatch):
+    """The second time neither calls nor changes in place nor optimiser steps get as far as their ops' kernels."""
+    x, parameter = numbanet.tensor(normal(7)), numbanet.tensor(normal(5)).requires_grad_()
+    optimizer = optim.Adam([parameter], lr=0.1)
+
+    def everything() -> None:
+        x.add_(x * x)
+        parameter.grad = numbanet.tensor(normal(5))
+        optimizer.step()
+        sum_of_squares([x, parameter.detach()])
+
+    everything()
+    monkeypatch.setattr(dispatch, "_forward", lambda op, *_: pytest.fail(f"{op} was not repeated"))
+    for _ in range(3):
+        everything()
