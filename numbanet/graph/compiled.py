@@ -84,9 +84,14 @@ class CompiledFunction:
         return [executable.plan for executable in self._executables.values()]
 
     def __getattr__(self, name: str) -> Any:
-        if name == "function":  # a copy that is being made has none yet
+        if name == "function" or name.startswith("__"):  # Python's protocols (copying) are for this object
             raise AttributeError(name)
         return getattr(self.function, name)
+
+    def __reduce__(self) -> tuple:
+        """A copy, also a deep one or one that is pickled, records for itself: plans hold the memory of one function."""
+        settings = (self.max_captures, tuple(self.dynamic), self._fallback, self._checks_nan)
+        return CompiledFunction, (self.function, *settings)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns, from a replay once two recordings were alike; its tensors have no history."""

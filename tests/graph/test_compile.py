@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import sys
 import warnings
 
@@ -580,14 +581,22 @@ def test_functions_without_tensors(backend):
     assert [compiled(number) for number in (3, 3, 3, 4, 4, 4, 3)] == [4, 4, 4, 5, 5, 5, 4]
 
 
-def test_a_copy_replays_as_well(backend):
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_records_for_itself(backend, duplicate):
     model = nn.Linear(3, 2)
-    compiled = nb.compile(model)
+    compiled = nb.compile(model, max_captures=3, dynamic=[0])
     for number in range(3):
         compiled(values(number, 1.0, 2.0))
-    twin = copy.copy(compiled)
-    assert twin.weight is model.weight
-    assert twin(values(4.0, 1.0, 2.0)).tolist() == model(values(4.0, 1.0, 2.0)).tolist()
+    twin = duplicate(compiled)
+    assert (twin.max_captures, twin.dynamic, twin.plans) == (3, {0}, [])
+    assert (twin.weight is model.weight) == (duplicate is copy.copy)
+    for number in range(4):
+        x = values(number, 1.0, 2.0)
+        assert twin(x).tolist() == compiled(x).tolist() == model(x).tolist()
+    assert len(twin.plans) == 1
+    with nb.no_grad():
+        twin.weight.zero_()
+    assert (model.weight.sum().item() == 0) == (duplicate is copy.copy)
 
 
 def test_what_cannot_be_compiled():

@@ -32,6 +32,8 @@ def _fold(editor: Editor, slot: int, norm: Call, backend: Backend) -> None:
     x, out, statistics = (norm.arguments[name] for name in ("x", "out", "statistics"))
     if not (is_whole(x) and x.storage.is_temporary and out.is_contiguous and out.dtype is x.dtype):
         return
+    if not norm.arguments["eps"] > 0:  # a channel without variance would scale its weights by infinity
+        return
     at = made_by(editor, x, slot)
     conv = editor.slots[at] if at is not None else None
     if conv is None or not _is_plain_convolution(conv, x):

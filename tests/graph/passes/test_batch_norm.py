@@ -110,6 +110,18 @@ def test_what_is_read_elsewhere_or_otherwise_stays(backend, make):
     assert "batch_norm_fold" not in planned(make(network()))
 
 
+def test_a_norm_without_eps_stays(backend):
+    """A channel without variance is infinite eagerly, and would be not a number in a sum of infinite products."""
+    model = network(nn.BatchNorm2d(5, eps=0.0))
+    with nb.no_grad():
+        model[1].running_var[2] = 0
+    compiled = nb.compile(model)
+    with nb.no_grad():
+        for seed in range(4):
+            np.testing.assert_array_equal(compiled(pictures(seed)).numpy(), model(pictures(seed)).numpy())
+    assert "batch_norm_fold" not in names(compiled.plans[0].calls)
+
+
 def test_training_is_left_alone(backend):
     """Its own statistics, and given ones whose gradients are wanted: the bits of eager execution."""
     for train in (True, False):
