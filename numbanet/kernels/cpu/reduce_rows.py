@@ -1,7 +1,8 @@
 """Reductions whose inner axis is put together too: 4 · 16 virtual lanes over lines of elements that lie side by side.
 
-A task is one part of one output: ``lines`` of the reduced lines, and of each ``block`` elements. The parts' results are
-reduced in turn. Lines of fewer than 16 elements are one chain of scalars: a processor runs many of them at once.
+A part is ``lines`` of the reduced lines, and of each ``block`` elements. A task is up to PARTS_A_TASK parts of one
+output, one after the other; what tasks make of one output is reduced in turn. Lines of fewer than 16 elements are one
+chain of scalars: a processor runs many of them at once.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from numbanet.kernels.cpu.simd.pointers import F32, INT64
 from numbanet.kernels.cpu.simd.vector import lane_index, load, load_first, select, splat
 
 BLOCK = 1 << 14
-"""Elements of a part: so many are one task, and the chain of one of its 64 lanes is 256 additions."""
+"""Elements of a part: the chain of one of its 64 lanes is 256 additions."""
+
+PARTS_A_TASK = 4
+"""So what one thread reduces by itself (``reduce.ELEMENTS_ALONE``) needs no second level."""
 
 MIDDLE = 256
 """Elements of a line from which on four vectors at a time are worth their putting together."""
 
 
 class Rows(NamedTuple):
-    """out (outer, parts) of x; offsets as in ``axes``; a part is ``lines`` × ``block`` of ``reduced`` × ``inner``."""
+    """out (outer, tasks) of x; offsets as in ``axes``; a part is ``lines`` × ``block`` of ``reduced`` × ``inner``."""
 
     out: F32
     x: F32
@@ -104,6 +108,18 @@ def fold_middle_lines(p, start, stop, together, across, identity):
 
 
 @device_function
+def fold_parts(p, x, first_part, last_part, together, scalars, across, identity):
+    """The reduction of some parts of one output, one after the other."""
+    blocks = (p.inner + p.block - 1) // p.block
+    total = identity
+    for part in range(first_part, last_part):
+        first, begin = part // blocks * p.lines, part % blocks * p.block
+        last, length = min(first + p.lines, p.reduced), min(p.block, p.inner - begin)
+        total = scalars(total, fold_lines(p, x, first, last, begin, length, together, scalars, across, identity))
+    return total
+
+
+@device_function
 def fold_rows(start, stop, row, together, scalars, across, identity):
     """The tasks start … stop − 1."""
     p = unpack(row, Rows)
@@ -113,19 +129,19 @@ def fold_rows(start, stop, row, together, scalars, across, identity):
     if p.reduced == 1 and p.inner < MIDDLE:
         fold_middle_lines(p, start, stop, together, across, identity)
         return 0
-    blocks = (p.inner + p.block - 1) // p.block
-    parts = (p.reduced + p.lines - 1) // p.lines * blocks
     divisor = np.float32(p.divisor)
-    output, part = start // parts, start % parts
+    parts = (p.reduced + p.lines - 1) // p.lines * ((p.inner + p.block - 1) // p.block)
+    if parts == 1:
+        for task in range(start, stop):
+            x = p.x + offset(p.outer_table, p.outer_stride, task)
+            p.out[task] = fold_lines(p, x, 0, p.reduced, 0, p.inner, together, scalars, across, identity) / divisor
+        return 0
+    tasks = (parts + PARTS_A_TASK - 1) // PARTS_A_TASK
     for task in range(start, stop):
-        x = p.x + offset(p.outer_table, p.outer_stride, output)
-        first, begin = (part // blocks * p.lines, part % blocks * p.block) if parts > 1 else (0, 0)
-        last, length = min(first + p.lines, p.reduced), min(p.block, p.inner - begin)
-        total = fold_lines(p, x, first, last, begin, length, together, scalars, across, identity)
+        x = p.x + offset(p.outer_table, p.outer_stride, task // tasks)
+        part = task % tasks * PARTS_A_TASK
+        total = fold_parts(p, x, part, min(part + PARTS_A_TASK, parts), together, scalars, across, identity)
         p.out[task] = total / divisor
-        part += 1
-        if part == parts:
-            output, part = output + 1, 0
     return 0
 
 

@@ -11,7 +11,7 @@ from tests.kernels_cpu.cases.case import Case, in_float64, of_terms, random, uns
 from tests.kernels_cpu.cases.pointwise import with_specials
 from tests.kernels_cpu.helpers import EPSILON
 
-BLOCK, LINES = reduce_rows.BLOCK, reduce_columns.LINES
+BLOCK, LINES, PARTS = reduce_rows.BLOCK, reduce_columns.LINES, reduce_rows.PARTS_A_TASK
 SHAPES = {
     "a number": ((), ()),
     "nothing": ((5, 3), ()),
@@ -39,6 +39,9 @@ SHAPES = {
     "all, one vector": ((16,), (0,)),
     "all, blocks": ((3, BLOCK), (0, 1)),
     "all, no whole blocks": ((3 * BLOCK + 1,), (0,)),
+    "all, two tasks": (((PARTS + 1) * BLOCK + 5,), (0,)),
+    "lines of two tasks": ((2, PARTS * BLOCK + 1), (1,)),
+    "many lines of two tasks": ((2 * PARTS + 1, 2, BLOCK // 2 + 3), (0, 2)),
     "many rows": ((256, 150), (0,)),
     "many columns": ((150, 256), (1,)),
 }
