@@ -34,6 +34,11 @@ def constant(value: float, dtype: np.dtype, backend: Backend) -> Tensor:
     return found
 
 
+def is_constant(tensor: Tensor) -> bool:
+    """Whether this is a number that ``constant`` made into a tensor."""
+    return not tensor._array.shape and any(found is tensor for found in _constants.values())
+
+
 def make_tensor(array: object) -> Tensor:
     from numbanet.tensor import Tensor
 

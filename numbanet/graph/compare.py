@@ -9,7 +9,7 @@ import numpy as np
 
 from numbanet.graph.errors import FrozenNumberError, SideEffectError
 from numbanet.graph.lower import calls_of, place_of
-from numbanet.graph.trace import CONSTANT, EXTERNAL, Buffer, Node, Trace
+from numbanet.graph.trace import CONSTANT, EXTERNAL, Buffer, Gradient, Node, Trace
 from numbanet.kernels.array import Array
 
 
@@ -64,13 +64,13 @@ def _difference(before: Trace, trace: Trace) -> str | None:
             f"{more.where}: {len(before.nodes)} ops were run before, and {len(trace.nodes)} now, the first {more.name}"
         )
     for old, new in zip(before.buffers, trace.buffers, strict=True):
-        if old.kind != new.kind or (old.kind != EXTERNAL and not _is_same(old.key, new.key)):
+        if old.kind != new.kind or (old.kind != EXTERNAL and not is_same(old.key, new.key)):
             return f"{new.where}: what was {old} is {new}"
     if before.result != trace.result:
         return f"the function returned {before.result} and then {trace.result}"
     if not _same_views(before.returned, trace.returned):
         return "the function returned other tensors than before"
-    grads = [[(_owner(g.owner), g.array) for g in one.gradients] for one in (before, trace)]
+    grads = [[(owner_of(g), g.array) for g in one.gradients] for one in (before, trace)]
     if [owner for owner, _ in grads[0]] != [owner for owner, _ in grads[1]]:
         return "other tensors have got a gradient than before"
     if not _same_views([array for _, array in grads[0]], [array for _, array in grads[1]]):
@@ -89,18 +89,19 @@ def _same_views(before: Sequence[Any], now: Sequence[Any]) -> bool:
         if type(old) is Array and type(new) is Array:
             if _view(old) != _view(new):
                 return False
-        elif not _is_same(old, new):
+        elif not is_same(old, new):
             return False
     return True
 
 
-def _is_same(a: Any, b: Any) -> bool:
+def is_same(a: Any, b: Any) -> bool:
     """Whether this is one tensor, or the number of one argument."""
     return a is b or (type(a) is type(b) is int and a == b)
 
 
-def _owner(owner: Any) -> int:
-    return owner if type(owner) is int else id(owner)
+def owner_of(gradient: Gradient) -> int:
+    """Whose gradient it is: an argument's number, or the tensor."""
+    return gradient.owner if type(gradient.owner) is int else id(gradient.owner)
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

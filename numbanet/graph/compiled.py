@@ -1,4 +1,4 @@
-"""``numbanet.compile``: a function that is recorded twice, and from then on replayed."""
+"""``numbanet.compile``: a function that is recorded twice, once more for each further shape, and then replayed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from numbanet.graph.errors import GraphError
 from numbanet.graph.executable import Executable, StaleError
 from numbanet.graph.memory import Arena, GradientBlock
 from numbanet.graph.nan_check import call_checked
+from numbanet.graph.other_shape import Settled, settle_by_other_shape
 from numbanet.graph.plan import Plan, make_plan
 from numbanet.graph.python_state import compare_states, python_state
 from numbanet.graph.structure import flatten
@@ -69,6 +70,7 @@ class CompiledFunction:
         self._recordings: dict[CallKey, int] = {}
         self._undeclared: set[CallKey] = set()
         self._latest: dict[CallKey, Trace] = {}
+        self._settled: dict[CallKey, Settled] = {}
         self._arena = Arena()
         self._blocks: dict[tuple, GradientBlock] = {}
         self._lock = threading.Lock()
@@ -114,6 +116,7 @@ class CompiledFunction:
                 except StaleError:
                     del self._executables[key]
                     self._latest.clear()  # they may be of tensors that are gone
+                    self._settled.clear()
             return self._record(key, args, kwargs, arguments)
         finally:
             self._lock.release()
@@ -178,6 +181,7 @@ class CompiledFunction:
         self._volatile |= changed
         self._context_at = -1
         self._latest = {self._without_volatile(old): trace for old, trace in self._latest.items()}
+        self._settled = {self._without_volatile(old): one for old, one in self._settled.items()}
         self._executables = {self._without_volatile(old): one for old, one in self._executables.items()}
         self._undeclared = {self._without_volatile(old) for old in self._undeclared}
         return self._without_volatile(key)
@@ -222,10 +226,15 @@ class CompiledFunction:
         self._has_given_up = True
         self._executables.clear()
         self._latest.clear()
+        self._settled.clear()
         self._fallback(why)
 
     def _learn(self, key: CallKey, trace: Trace) -> None:
-        """Make a plan if this recording is like the one before of its kind."""
+        """Make a plan if this recording is like the one before of its kind, or a settled one of another shape."""
+        settled = self._settled.get(_without_extents(key))
+        if settled is not None and settle_by_other_shape(settled, trace):
+            self._make(key, trace)
+            return
         kind = key._replace(gradients=())
         before, difference = self._latest.get(kind), None
         if before is not None:
@@ -246,6 +255,7 @@ class CompiledFunction:
             del self._latest[next(iter(self._latest))]
 
     def _make(self, key: CallKey, trace: Trace) -> None:
+        self._settled[_without_extents(key)] = Settled.of(trace)
         plan = make_plan(trace)
         memory.empty_cache()  # what recordings took, which a replay has no use for
         self._executables[key] = Executable(plan, self._arena, self._blocks)
@@ -264,6 +274,10 @@ class CompiledFunction:
             warnings.warn(text, RuntimeWarning, stacklevel=4)
         else:
             self._fallback(text)
+
+
+def _without_extents(key: CallKey) -> CallKey:
+    return key._replace(shapes=tuple([(len(shape), *rest) for shape, *rest in key.shapes]))
 
 
 def _first_difference(known: Iterable[CallKey], now: CallKey) -> str:
@@ -305,8 +319,9 @@ def compile(
     A training step — forward, ``backward``, ``optimizer.step()`` — or an inference is called as before. The first
     calls run eagerly and are recorded; as soon as two in a row did the same, the further ones replay the recorded
     kernels in one call, to the same bits (an inference within 1e-5 where a batch norm is folded into a convolution).
-    Another shape, dtype, mode (train, eval) or set of parameters is recorded anew, up to ``max_captures`` kinds of
-    calls, not counting those that differ only in the dimensions ``dynamic`` of their arguments.
+    Another shape that takes the same ops is recorded once, and planned; another dtype, mode (train, eval) or set of
+    parameters is recorded as the first. So it goes for up to ``max_captures`` kinds of calls, not counting those that
+    differ only in the dimensions ``dynamic`` of their arguments.
 
     What is returned has no history, and lies in memory of its own, as do gradients. Python inside the function runs
     only while it is recorded, but for the optimiser's, whose learning rate is read at each call.

@@ -8,12 +8,13 @@ from typing import Any
 from numbanet.graph import compile
 from numbanet.tensor import Tensor
 
-MOST_SHAPES = 32
-"""Shapes of batches that are recorded."""
+MOST_SHAPES = 64
+"""Shapes of batches that are recorded: the plan of a small Transformer takes 3 MB."""
 AT_ONCE = 1
 """Shapes that are recorded as soon as they come: that of a full batch."""
-BEFORE = 3
-"""Steps of any other shape before the one that is recorded first: a recording costs as much as a few steps."""
+BEFORE = 1
+"""Steps of any other shape before the one that is recorded: to plan it costs a part of a step, and each replay saves
+some."""
 
 
 class Replayed:

@@ -230,7 +230,7 @@ def test_shapes_that_come_again_are_recorded() -> None:
     step = Replayed(lambda x: calls.put(len(x)) or x * 2, told.append)
     for size in [7] * 9 + [3] * 9:
         assert step(nb.ones(size)).tolist() == [2] * size
-    assert [calls.get() for _ in range(calls.qsize())] == [7] * 2 + [3] * (BEFORE + 2)
+    assert [calls.get() for _ in range(calls.qsize())] == [7] * 2 + [3] * (BEFORE + 1)
     for size in range(10, 20 + MOST_SHAPES):
         for _ in range(BEFORE + 4):
             assert step(nb.ones(size)).tolist() == [2] * size
