@@ -46,9 +46,8 @@ from numbanet.kernels.cpu.program import KernelAccessError
 from numbanet.kernels.cpu.simd.tile import (
     LANES, add_bias_columns, add_bias_rows, add_sums, inner, offsets, outer, store_columns, store_tile, zero_sums, zeros
 )
-from numbanet.kernels.cpu.simd.vector import (
-    interleave_rows, load, load_first, splat, store, store_first, transpose_block
-)
+from numbanet.kernels.cpu.simd.transpose import interleave_rows, transpose_block, transpose_corner
+from numbanet.kernels.cpu.simd.vector import load, load_first, splat, store, store_first
 from tests.kernels_cpu.device import Row, kernel_for_test
 
 @kernel_for_test
@@ -111,6 +110,8 @@ ACCESSES = {
     "scratch written": ("memory[n] = np.float32(1)", (31, 0), (32, 0)),
     "a transposed block read": ("transpose_block(p.out, 16, p.x + n, 16, 16)", (44, 0), (45, 0)),
     "a transposed block written": ("transpose_block(p.out + n, 16, p.x, 16, 16)", (44, 0), (45, 0)),
+    "a corner read": ("transpose_corner(p.out, 16, p.x + n, 16, 3, m)", (260, 8), (260, 9)),
+    "a corner written": ("transpose_corner(p.out + n, 16, p.x, 16, 3, m)", (236, 4), (236, 5)),
     "outer, rows": ("acc = outer(zeros(4, 2), p.x, n, p.y, LANES); " + ONE, (99, 0), (100, 0)),
     "outer, columns": (
         "acc = outer(zeros(4, 2), p.x, 1, p.y + (300 - n - 2 * LANES), LANES); " + ONE, (0, 0), (-1, 0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from numbanet.kernels.cpu.arguments import is_null, unpack, workspace
+from numbanet.kernels.cpu.simd.transpose import interleave_rows, transpose_block, transpose_corner
 from numbanet.kernels.cpu.simd.vector import (
     any_lane,
     as_float_bits,
@@ -14,7 +15,6 @@ from numbanet.kernels.cpu.simd.vector import (
     first_lane,
     fma,
     interleave,
-    interleave_rows,
     lane,
     lane_index,
     lane_max,
@@ -31,7 +31,6 @@ from numbanet.kernels.cpu.simd.vector import (
     store,
     store_first,
     to_float,
-    transpose_block,
 )
 from tests.kernels_cpu.device import Row, kernel_for_test, launch
 
@@ -300,6 +299,30 @@ def test_transpose_block(rows):
         matrix[i] = x[i * 21 : i * 21 + 16]
     np.testing.assert_array_equal(out.reshape(16, 18)[:, :16], matrix.T)
     assert np.isnan(out.reshape(16, 18)[:, 16:]).all()
+
+
+@kernel_for_test
+def turned_corner(start, stop, row, scratch):
+    p = unpack(row, Row)
+    transpose_corner(p.out, 18, p.x, 21, p.n, p.m)
+    return 0
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 9, 16, 40])
+@pytest.mark.parametrize("columns", [1, 4, 7, 8, 13, 16])
+def test_transpose_corner(rows, columns):
+    """Neither rows nor columns that are not wanted are read, and as many columns become rows."""
+    there = min(rows, 16)
+    x = np.random.default_rng(rows).standard_normal(max(1, (there - 1) * 21 + columns)).astype(np.float32)
+    out = np.full(16 * 18, np.nan, np.float32)
+    launch(turned_corner, out, x, n=rows, m=columns)
+    matrix = np.zeros((16, columns), np.float32)
+    for i in range(there):
+        matrix[i] = x[i * 21 : i * 21 + columns]
+    lines = out.reshape(16, 18)
+    np.testing.assert_array_equal(lines[:columns, :16], matrix.T)
+    assert np.isnan(lines[:, 16:]).all()
+    assert np.isnan(lines[columns:]).all()
 
 
 @kernel_for_test

@@ -19,6 +19,7 @@ from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
 from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
 from numbanet.kernels.cpu.simd.tile import LANES, multiples, outer, zeros
 from numbanet.kernels.cpu.simd.tile_load import load_tile, store_whole
+from numbanet.kernels.cpu.simd.transpose import transpose_block
 from numbanet.kernels.cpu.simd.vector import (
     any_lane,
     lane_index,
@@ -27,7 +28,6 @@ from numbanet.kernels.cpu.simd.vector import (
     select,
     splat,
     store,
-    transpose_block,
 )
 
 ROWS = {(32, 16): 12, (32, 8): 12, (32, 4): 6, (16, 16): 6, (16, 8): 6, (16, 4): 2}[target.registers(), LANES]

@@ -27,7 +27,8 @@ from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import transpose_eight
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, offsets, outer, store_rows, zeros
-from numbanet.kernels.cpu.simd.vector import load, splat, store, store_first, transpose_block
+from numbanet.kernels.cpu.simd.transpose import transpose_block
+from numbanet.kernels.cpu.simd.vector import load, splat, store, store_first
 
 CHAIN = 256
 """Positions of a chain, about: their gradient for 16 output channels fills half of the first-level cache. A constant,

@@ -29,7 +29,8 @@ from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import transpose_eight
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tile import LANES, outer, store_tile, zeros
-from numbanet.kernels.cpu.simd.vector import load, splat, store, store_first, transpose_block
+from numbanet.kernels.cpu.simd.transpose import transpose_block
+from numbanet.kernels.cpu.simd.vector import load, splat, store, store_first
 
 MOST_CHANNELS = 128
 """Channels on both sides up to which it wins: with more, the sums of all points leave the cache."""

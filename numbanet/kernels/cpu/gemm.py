@@ -49,7 +49,7 @@ from numbanet.kernels.cpu.simd import activation as functions
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.prefetch import prefetch
 from numbanet.kernels.cpu.simd.tails import load_upto
-from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples, outer, store_tile, zeros
+from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples_upto, outer, store_tile, zeros
 from numbanet.kernels.cpu.simd.vector import store_first
 
 FLOAT32 = np.dtype(np.float32)
@@ -145,7 +145,7 @@ def make_product(rows: int, finish, name: str) -> Kernel:
     def product(start, stop, row, scratch):
         """out = activation(a · b + bias + residual); a task is a block of rows by a block of panels of one matrix."""
         p = unpack(row, Product)
-        group, where = workspace(row, scratch), multiples(p.a_row, rows)
+        group, where = workspace(row, scratch), multiples_upto(p.a_row, rows, p.rows)
         tiles = group + GROUP * SIZE
         for task in range(start, stop):
             block = task // p.row_blocks
@@ -180,7 +180,7 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                         b = p.b + (b_place + begin + k * p.b_row)
                     skip, end = column - begin, min(right - begin, PANEL)
                     for line in range(top, bottom, rows):
-                        first = min(line, p.rows - rows)
+                        first = max(0, min(line, p.rows - rows))
                         if add:
                             for r in range(rows):
                                 prefetch(p.out, out_place + (first + r) * p.out_row + begin)
@@ -207,7 +207,7 @@ def make_product(rows: int, finish, name: str) -> Kernel:
     return kernel(Product, name)(product)
 
 
-PRODUCTS = {rows: make_product(rows, nothing_after, f"product_{rows}x{COLUMNS}") for rows in sorted({ROWS, 2, 1})}
+PRODUCTS = {rows: make_product(rows, nothing_after, f"product_{rows}x{COLUMNS}") for rows in sorted({ROWS, 2})}
 FINISHERS = {name: _after(function) for name, function in FUNCTIONS_AFTER.items()}
 FINISHED = {
     name: make_product(ROWS, finish, f"product_{ROWS}x{COLUMNS}_{name or 'residual'}")
@@ -244,11 +244,11 @@ def matmul(program, out, a, b, bias=None, residual=None, activation=None, accumu
     ):  # fmt: skip
         which = TRANSPOSED_FINISHED[activation] if is_late else TRANSPOSED
         gemm_transposed.append(program, which, out, a, b, bias, residual, early)
-    elif is_late and out.shape[-2] >= ROWS and not is_apart:
+    elif is_late and out.shape[-2] > 2 and not is_apart:
         _append(program, FINISHED[activation], out, a, b, bias, residual, batch, add, early)
     else:
         rows = out.shape[-2]
-        which = PRODUCTS[ROWS if rows >= ROWS else 2 if rows >= 2 else 1]
+        which = PRODUCTS[ROWS if rows > 2 else 2]
         _append(program, which, out, a, b, bias, None, batch, add, early)
         if is_late:
             _finish(program, out, residual, activation)
@@ -306,7 +306,7 @@ def _append(program, which, out, a, b, bias, residual, batch, add, activation) -
         b, b_outer, b_batch = workspace, inner * size, size
     tasks = matrices * row_blocks * column_blocks
     chunk = tasks if matrices * rows * columns * depth < SMALL else 1
-    packs_a = int(panels_a_task >= MANY_PANELS)
+    packs_a = int(panels_a_task >= MANY_PANELS and rows >= ROWS)
     args = Product(
         out, a, b, bias, residual, rows, columns, depth, inner, out_outer, out_batch, out.strides[-2], a_outer, a_batch,
         *a.strides[-2:], b_outer, b_batch, b_row, b_col, packed, row_block, row_blocks, column_blocks, panels_a_task,

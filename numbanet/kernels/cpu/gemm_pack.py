@@ -12,7 +12,8 @@ from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.prefetch import prefetch
 from numbanet.kernels.cpu.simd.tile import LANES
-from numbanet.kernels.cpu.simd.vector import interleave_rows, load, load_first, store, transpose_block
+from numbanet.kernels.cpu.simd.transpose import interleave_rows, transpose_block, transpose_corner
+from numbanet.kernels.cpu.simd.vector import load, load_first, store
 
 ROWS, COLUMNS = {
     (32, 16): (8, 3), (32, 8): (8, 2), (32, 4): (6, 4), (16, 16): (6, 2), (16, 8): (6, 2), (16, 4): (2, 4),
@@ -27,6 +28,8 @@ GROUP = 4
 """Panels that are packed together."""
 PACK_DEPTH = 64
 """Rows of B that a packing task copies."""
+FEW_STEPS = 32
+"""Rows of a row-major B that are copied before the next panel's part of them."""
 PACK_AHEAD = 8
 """Rows of a row-major B that are fetched ahead while one is copied: each lies in another page."""
 TILE_SLACK = 16
@@ -55,37 +58,51 @@ def place(matrix, inner, outer_stride, batch_stride):
 
 
 @device_function
-def pack_panel(out, b, b_row, b_col, steps, width):
-    """out[step][j] = b[step, j] for j < width, 0 up to PANEL, one element after the other."""
-    for step in range(steps):
-        for j in range(width):
-            out[step * PANEL + j] = b[step * b_row + j * b_col]
-        for j in range(width, PANEL):
-            out[step * PANEL + j] = np.float32(0)
-
-
-@device_function
 def pack_group(out, panel_size, b, b_row, b_col, steps, columns):
     """Panel after panel, ``panel_size`` apart: out[panel][step][j] = b[step, panel · PANEL + j], 0 beyond ``columns``.
 
-    A row-major b is copied row by row, all panels at once: its rows lie in different pages of memory."""
-    whole = columns // PANEL
-    if b_col == 1:
+    A row-major b is copied a few rows at a time, all panels at once: its rows lie in different pages of memory."""
+    panels = (columns + PANEL - 1) // PANEL
+    at_once = FEW_STEPS if b_col == 1 else steps
+    for step in range(0, steps, at_once):
+        few = min(at_once, steps - step)
+        for panel in range(panels):
+            for j in range(0, PANEL, 16):
+                column = panel * PANEL + j
+                to, source = out + (panel * panel_size + step * PANEL + j), b + (step * b_row + column * b_col)
+                if b_col == 1:
+                    copy_columns(to, source, b_row, few, columns - column)
+                else:
+                    turn_columns(to, source, b_row, b_col, few, columns - column)
+
+
+@device_function
+def copy_columns(out, b, b_row, steps, width):
+    """out[step · PANEL + j] = b[step, j] for j < 16, 0 beyond ``width``, of columns that lie next to each other."""
+    if width >= 16:
         for step in range(steps):
-            for j in range(0, columns, 16):
-                prefetch(b, (step + PACK_AHEAD) * b_row + j)
-            for panel in range(whole):
-                for j in range(0, PANEL, 16):
-                    value = load(b, step * b_row + panel * PANEL + j)
-                    store(out, panel * panel_size + step * PANEL + j, value)
-    for panel in range(whole if b_col == 1 else 0, (columns + PANEL - 1) // PANEL):
-        part, source = out + panel * panel_size, b + panel * PANEL * b_col
-        width = min(PANEL, columns - panel * PANEL)
-        turned = steps // 16 * 16 if b_row == 1 and width == PANEL else 0
-        for j in range(0, PANEL, 16):
-            for step in range(0, turned, 16):
-                transpose_block(part + (step * PANEL + j), PANEL, source + (step + j * b_col), b_col, 16)
-        pack_panel(part + turned * PANEL, source + turned * b_row, b_row, b_col, steps - turned, width)
+            prefetch(b, (step + PACK_AHEAD) * b_row)
+            store(out, step * PANEL, load(b, step * b_row))
+    else:
+        for step in range(steps):
+            prefetch(b, (step + PACK_AHEAD) * b_row)
+            store(out, step * PANEL, load_first(b, step * b_row, width))
+
+
+@device_function
+def turn_columns(out, b, b_row, b_col, steps, width):
+    """out[step · PANEL + j] = b[step, j] for j < 16, 0 beyond ``width``, of columns that lie apart."""
+    turned = 0
+    if b_row == 1:
+        turned = steps // 16 * 16 if width >= 16 else 0
+        for step in range(0, turned, 16):
+            transpose_block(out + step * PANEL, PANEL, b + step, b_col, 16)
+        for step in range(turned, steps, 16):
+            transpose_corner(out + step * PANEL, PANEL, b + step, b_col, width, min(16, steps - step))
+    else:
+        for step in range(steps):
+            for j in range(16):
+                out[step * PANEL + j] = b[step * b_row + j * b_col] if j < width else np.float32(0)
 
 
 @kernel(Pack)

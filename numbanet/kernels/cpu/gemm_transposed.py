@@ -16,7 +16,8 @@ from numbanet.kernels.cpu.gemm_pack import COLUMNS, DEPTH, GROUP, PACK_DEPTH, PA
 from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_rows, multiples, outer, store_tile, zeros
-from numbanet.kernels.cpu.simd.vector import load, store_first, transpose_block
+from numbanet.kernels.cpu.simd.transpose import transpose_block
+from numbanet.kernels.cpu.simd.vector import load, store_first
 
 MOST_ROWS = cache_bytes(2) // (2 * 4 * DEPTH)
 """Rows of A, at most: its panels, DEPTH wide, take half of the second-level cache and stay there."""

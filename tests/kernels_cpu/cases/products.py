@@ -15,7 +15,11 @@ SIZES = {
     "one number": (1, 1, 1),
     "one row": (1, 23, 40),
     "one row, wide": (1, 700, 2 * DEPTH + 9),
+    "one row, few columns, deep": (1, 150, 2100),
     "one column": (37, 1, 50),
+    "one column, long": (700, 1, 2 * DEPTH + 9),
+    "one column, short sums": (300, 1, 5),
+    "three columns, short sums": (61, 3, 21),
     "two columns": (41, 2, 33),
     "few rows": (3, 53, 17),
     "few rows, deep": (4, 21, 3 * DEPTH),
@@ -73,6 +77,29 @@ def _single():
             f"matmul {name}, gaps everywhere", "matmul",
             (_strided(unset(rows, columns), 3), _strided(a, 2, 2), _strided(b, 5)), tolerance=BOUND,
         )  # fmt: skip
+
+
+VECTORS = (
+    "one row", "one row, wide", "one row, few columns, deep", "one column", "one column, long",
+    "one column, short sums", "three columns, short sums", "few rows",
+)  # fmt: skip
+
+
+def _vectors():
+    """Few rows or columns, with all that their kernels do along, of matrices in either order."""
+    for name in VECTORS:
+        rows, columns, depth = SIZES[name]
+        bias, out = random(name, columns), random(f"out {name}", rows, columns)
+        for order, a, b in _orders(name, rows, columns, depth):
+            if order:
+                yield Case(
+                    f"matmul {name}{order}, bias and ReLU", "matmul", (unset(rows, columns), a, b, bias),
+                    tolerance=BOUND, options={"activation": "relu"},
+                )  # fmt: skip
+                yield Case(
+                    f"matmul {name}{order}, accumulated", "matmul", (out, a, b), tolerance=BOUND,
+                    options={"accumulate": True},
+                )  # fmt: skip
 
 
 def _after(case, expected):
@@ -163,4 +190,4 @@ def _heads():
     yield Case("matmul three axes, accumulated", "matmul", (out, *turned), tolerance=BOUND, options=options)
 
 
-PRODUCTS = [*_single(), *_finished(), *_batches(), *_heads()]
+PRODUCTS = [*_single(), *_vectors(), *_finished(), *_batches(), *_heads()]

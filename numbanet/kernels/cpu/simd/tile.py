@@ -72,20 +72,41 @@ def offsets(typingctx, table, first, count):
 
 @intrinsic(prefer_literal=True)
 def multiples(typingctx, stride, count):
-    """0, stride, 2 · stride, … as a tuple of offsets that stay in registers; count is a constant.
-
-    LLVM would rather add the stride again and again, one addition waiting for the other in every step."""
+    """0, stride, 2 · stride, … as a tuple of offsets that stay in registers; count is a constant."""
     result = types.UniTuple(types.int64, count.literal_value)
 
     def codegen(context, builder, sig, args):
         stride = as_i64(builder, args[0], sig.args[0])
         values = [builder.mul(stride, ir.Constant(I64, k)) for k in range(result.count)]
-        if target.vector_register():
-            kind = ir.FunctionType(I64, [I64])
-            values = [builder.asm(kind, "", "=r,0", [value], side_effect=False) for value in values]
-        return context.make_tuple(builder, result, values)
+        return context.make_tuple(builder, result, _in_registers(builder, values))
 
     return result(stride, count), codegen
+
+
+@intrinsic(prefer_literal=True)
+def multiples_upto(typingctx, stride, count, limit):
+    """As ``multiples``, of which only the first ``limit`` are different if that is less: the others repeat the last."""
+    result = types.UniTuple(types.int64, count.literal_value)
+
+    def codegen(context, builder, sig, args):
+        stride, limit = as_i64(builder, args[0], sig.args[0]), as_i64(builder, args[2], sig.args[2])
+        last = builder.sub(limit, ir.Constant(I64, 1))
+        numbers = [ir.Constant(I64, k) for k in range(result.count)]
+        numbers = [builder.select(builder.icmp_signed("<", number, last), number, last) for number in numbers]
+        values = [builder.mul(stride, number) for number in numbers]
+        return context.make_tuple(builder, result, _in_registers(builder, values))
+
+    return result(stride, count, limit), codegen
+
+
+def _in_registers(builder, values):
+    """The numbers themselves, in registers of their own.
+
+    LLVM would rather add a stride again and again, one addition waiting for the other in every step."""
+    if not target.vector_register():
+        return values
+    kind = ir.FunctionType(I64, [I64])
+    return [builder.asm(kind, "", "=r,0", [value], side_effect=False) for value in values]
 
 
 def _places(builder, kind, value, count):
