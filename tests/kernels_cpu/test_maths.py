@@ -11,7 +11,7 @@ import scipy.special
 from numbanet.kernels.cpu.arguments import unpack
 from numbanet.kernels.cpu.kernel import Kernel, device_function
 from numbanet.kernels.cpu.simd import activation, error_function, maths, trigonometric
-from numbanet.kernels.cpu.simd.exponential import exp_nonpositive
+from numbanet.kernels.cpu.simd.exponential import LEAST_TERM, exp_nonpositive, exp_term
 from numbanet.kernels.cpu.simd.power import power
 from numbanet.kernels.cpu.simd.vector import load_first, store_first
 from tests.kernels_cpu.device import Row, kernel_for_test, launch
@@ -207,6 +207,24 @@ def test_exponential_of_softmax():
     error = ulps(out[known], expected[known])
     worst = int(np.argmax(error))
     assert error[worst] <= 1, f"{error[worst]} ulp at {x[known][worst]!r}"
+
+
+def test_exponential_as_a_term():
+    """1 for 0, within 1.5 + |x|/4 ulp down to LEAST_TERM, and next to nothing below."""
+    x = everything()
+    x = x[~(x > 0) & ~np.isnan(x)]
+    out = np.empty_like(x)
+    launch(kernel_of(exp_term), out, x, n=x.size)
+    near = x >= LEAST_TERM
+    error = ulps(out[near], np.exp(x[near].astype(np.float64))) - np.abs(x[near]) / 4
+    worst = int(np.argmax(error))
+    assert error[worst] <= 1.5, f"{error[worst]} ulp and |x|/4 at {x[near][worst]!r}"
+    assert (out[x == 0] == 1).all()
+    assert (out[~near] >= 0).all()
+    assert (out[~near] < 5e-38).all()
+    with np.errstate(invalid="ignore"):
+        launch(kernel_of(exp_term), out[:1], np.float32([np.inf]) - np.float32(np.inf), n=1)
+    assert np.isnan(out[0])
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -14,7 +14,7 @@ from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.fold import larger
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import float32_contiguous
-from numbanet.kernels.cpu.simd.exponential import exp_nonpositive
+from numbanet.kernels.cpu.simd.exponential import exp_nonpositive, exp_term
 from numbanet.kernels.cpu.simd.maths import exp, log
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.vector import (
@@ -85,14 +85,14 @@ def line_sum(x, length):
 
 @device_function
 def exp_sum(x, length, highest):
-    """Σ exp(x − highest) of a line in 16 virtual lanes."""
+    """Σ exp(x − highest) of a line in 16 virtual lanes; NaN where ``highest`` is +∞."""
     shift = splat(highest)
     total = splat(np.float32(0))
     whole = length // 16 * 16
     for i in range(0, whole, 16):
-        total = total + exp_nonpositive(load(x, i) - shift)
+        total = total + exp_term(load(x, i) - shift)
     if whole < length:
-        value = exp_nonpositive(load_first(x, whole, length - whole) - shift)
+        value = exp_term(load_first(x, whole, length - whole) - shift)
         total = total + select(below(length - whole), value, splat(np.float32(0)))
     return lane_sum(total)
 
