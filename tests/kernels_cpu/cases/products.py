@@ -36,8 +36,8 @@ SIZES = {
     "many tasks": (150, 130, 60),
     "many panels, deep": (31, 417, DEPTH + 33),
     "blocks of rows": (330, 140, 70),
-    "a layer": (48, 101, DEPTH + 20),
-    "a layer, rows missing": (47, 150, 37),
+    "a layer": (96, 201, DEPTH + 20),
+    "a layer, rows missing": (95, 250, 37),
     "outer product, many panels": (30, 1601, 1),
 }
 
