@@ -36,8 +36,39 @@ STORE_STEPS = 4
 """Adding a tile to the output costs as much as so many steps of its chain."""
 POSITION_STEPS = 8
 """The same of the form "positions", whose vectors have each a place and a number of lanes of its own."""
+FAR_RESULTS = 6144
+"""Outputs of a picture beyond which those of GROUP pictures, which are written side by side, are too many for the
+second-level cache; then the form "pictures" takes half as long again."""
+SAMPLE_OUTPUTS = 24
+"""Packing a sample costs as much as multiply-adds for so many output channels, where vectors of samples are full."""
+BAND_OUTPUTS = 16
+"""The same of an element of a band, or of pictures that are turned: all of them, however few a stride reads."""
+FAR_OUTPUTS = 256
+"""Output channels beyond which the lines that a tile of samples is stored to are too many for the first cache."""
 FAR_CHANNELS = 16
 """Channels beyond which those of a tap of the form "pictures" are too far from each other for the first caches."""
+
+
+def has_samples(walk: Walk) -> bool:
+    """Whether columns lie apart and windows do not overlap, so that the form "positions" packs samples of each tap."""
+    return walk.columns.step > 1 and spread(walk) >= 1
+
+
+def spread(walk: Walk) -> float:
+    """Elements of a picture for each that is read: 1 where a stride is the kernel's size, more where it is longer."""
+    return walk.rows.step * walk.columns.step / (len(walk.rows.taps[0]) * len(walk.columns.taps[0]))
+
+
+def packing(form: str, walk: Walk) -> float:
+    """What packing costs for each tap and position: as much as multiply-adds for so many output channels.
+
+    0 where windows overlap: then each element is packed for many taps."""
+    if not has_samples(walk):
+        return 0.0
+    if form == "positions":  # samples, in whole vectors or in halves of them
+        width = walk.columns.size
+        return SAMPLE_OUTPUTS * (8 if width <= 8 else -(-width // 16) * 16) / width
+    return BAND_OUTPUTS * spread(walk) if form == "channels" or spread(walk) > 1 else 0.0
 
 
 def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> float:
@@ -45,21 +76,26 @@ def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, chan
     (ys, met_ys), (xs, met_xs) = tap_counts(walk.rows, size[0]), tap_counts(walk.columns, size[1])
     steps, useful = max(ys * xs * channels, 1), met_ys * met_xs / max(ys * xs, 1e-9)
     chains = -(-channels // channel_block(max(1, *(len(walk.taps(segment)[0]) for segment in walk.segments))))
+    packed = packing(form, walk)
     if form == "channels":
-        share = out_channels / conv_channels.padded(out_channels)
+        share = out_channels / (conv_channels.padded(out_channels) + packed)
         return useful * share * steps / (steps + STORE_STEPS * chains + TURN_STEPS)
     # A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows).
     tiles = -(-out_channels // rows)
-    share = out_channels / (tiles * rows)
     if form == "pictures":
-        share *= pictures / (-(-pictures // GROUP) * GROUP) * min(1.0, rows * conv_pictures.COLUMNS / 10)
+        share = out_channels / (tiles * rows / min(1.0, rows * conv_pictures.COLUMNS / 10) + packed)
+        share *= pictures / (-(-pictures // GROUP) * GROUP)
         share *= 0.9 if channels > FAR_CHANNELS else 1.0
+        share *= 0.67 if out_channels * walk.rows.size * walk.columns.size > FAR_RESULTS else 1.0
         inputs = channels * size[0] * size[1] / (walk.rows.size * walk.columns.size * tiles * rows)
         return share * steps * useful / (steps * useful + STORE_STEPS * chains + PICTURE_STEPS * (1 + inputs))
     width = walk.columns.size
+    if has_samples(walk):
+        width *= walk.rows.size
+        chains *= 4 if out_channels > FAR_OUTPUTS else 1
+    share = out_channels / (tiles * rows / min(1.0, rows * conv_positions.TILES[rows] / 10) + packed)
     share *= width / (-(-width // LANES) * LANES)
-    accumulators = rows * conv_positions.TILES[rows]
-    return useful * share * min(1.0, accumulators / 10) * steps / (steps + POSITION_STEPS * chains)
+    return useful * share * steps / (steps + POSITION_STEPS * chains)
 
 
 def forced_form() -> str:
@@ -114,12 +150,13 @@ def choose_direct(walk: Walk, size: Pair, pictures: int, channels: int, out_chan
     """The direct form and the rows of its tile, for a group of channels: what wastes the least time.
 
     "channels" takes any stride and wastes nothing but the lanes beyond the last channel and products with padding;
-    "positions" needs stride 1, has no result to turn, and wastes lanes at the end of each row of the picture;
+    "positions" has no result to turn, and wastes lanes at the end of each row of the picture, or, where a stride leaves
+    out so much that samples are packed (``has_samples``), of each picture only;
     "pictures" wastes nothing but lanes beyond the last picture, and turns the pictures as well as the result.
     """
     forced = forced_form()
     choices = [("channels", conv_channels.ROWS)]
-    if walk.columns.phases == walk.rows.phases == walk.columns.step == 1:
+    if walk.columns.phases == walk.rows.phases == 1 and (walk.columns.step == 1 or has_samples(walk)):
         choices += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
     choices += [("pictures", rows) for rows in conv_pictures.ROWS if rows <= out_channels]
     wanted = [choice for choice in choices if choice[0] == forced] or choices

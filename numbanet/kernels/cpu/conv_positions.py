@@ -1,9 +1,11 @@
-"""Convolution of stride 1 with vectors over neighbouring positions, for wide pictures and few output channels.
+"""Convolution with vectors over neighbouring positions, for wide pictures and few output channels.
 
 out[o, position] = Σ_tap weight[o, tap] · band[tap + position] (see ``geometry.py``): a tile is a few output channels
-(rows, whose weights are broadcast from where they lie) by a few vectors of positions. An output is the sum, in order,
-of one chain a block of channels over (channel, ky, kx), the bias added to the first: the same sums as in
-``conv_channels.py``, and so the same bits. A task packs one band of one picture and does all its output channels.
+(rows, whose weights are broadcast from where they lie) by a few vectors of positions. Where a stride lets neighbours
+read columns that lie apart, samples are packed instead of a band (``samples.py``), and all positions are one line. An
+output is the sum, in order, of one chain a block of channels over (channel, ky, kx), the bias added to the first: the
+same sums as in ``conv_channels.py``, and so the same bits. A task packs one band of one picture and does all its output
+channels.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.gemm import SMALL
 from numbanet.kernels.cpu.geometry import Walk, channel_block, table
 from numbanet.kernels.cpu.kernel import Kernel, kernel
+from numbanet.kernels.cpu.samples import pack_samples, pitch_of, sample_table
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_rows, multiples, offsets, outer, store_columns, zeros
 
@@ -50,6 +53,7 @@ class Convolution(NamedTuple):
     places: I32
     counts: I32
     tap_ranges: I32
+    samples: I32
     area: I64_FIELD
     groups: I64_FIELD
     out_channels: I64_FIELD
@@ -71,6 +75,8 @@ class Convolution(NamedTuple):
     pitch: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
+    step_y: I64_FIELD
+    step_x: I64_FIELD
     activation: I64_FIELD
 
 
@@ -94,9 +100,18 @@ def make_convolution(rows: int) -> Kernel:
                 channels = min(p.channel_block, p.channels - channel)
                 activation = p.activation if channel + channels == p.channels else 0
                 x = p.x + (number * p.channels + channel) * p.height * p.width
-                pack_band(
-                    band, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, 1, p.pitch, p.pad_y, p.pad_x
-                )
+                if is_null(p.samples):
+                    pack_band(
+                        band, x, channels, p.height, p.width, cut * p.band_step, p.band_rows, 1, p.pitch, p.pad_y,
+                        p.pad_x,
+                    )  # fmt: skip
+                else:
+                    top = cut * p.out_rows
+                    lines = min(p.out_rows, p.out_positions // p.out_width - top)
+                    pack_samples(
+                        band, x, p.samples, p.area, channels, p.height, p.width, top, lines, p.out_width, p.step_y,
+                        p.step_x, p.pitch,
+                    )  # fmt: skip
                 for tile in range(begin, end):
                     where = offsets(p.columns, tile * columns, columns)
                     places, counts = (
@@ -144,24 +159,46 @@ class Plan:
     places: Array
     counts: Array
     tap_ranges: Array
+    samples: Array | None
     words: tuple[int, ...]
     cut: tuple[int, ...]
+
+
+def _is_sampled(walk: Walk) -> bool:
+    """Whether positions that follow each other read columns that do not: samples are packed instead of bands."""
+    return walk.columns.step > 1
+
+
+def _lines(walk: Walk, out_rows: int) -> tuple[int, int, int]:
+    """Along what vectors go: how many lines of neighbouring positions, their length, and from one to the next."""
+    if _is_sampled(walk):
+        return 1, out_rows * walk.columns.size, 0
+    return out_rows, walk.columns.size, walk.rows.step * walk.pitch
+
+
+def _packed(walk: Walk, out_rows: int) -> tuple[int, np.ndarray]:
+    """Elements that a channel takes in scratch memory, and where the taps are in them."""
+    taps, _ = walk.taps((0, 0))
+    if _is_sampled(walk):
+        pitch = pitch_of(out_rows * walk.columns.size)
+        return taps.size * pitch, np.arange(taps.size) * pitch
+    return walk.band_rows(out_rows) * walk.pitch, taps
 
 
 def _vectors(walk: Walk, out_rows: int, columns: int, overlap: bool) -> tuple[np.ndarray, ...]:
     """Of each vector of output positions in a band: its offset in the band, its place in the output, its valid lanes.
 
-    With ``overlap`` the last vector of a row is shifted back inside, so that it is a whole one; what two vectors both
+    With ``overlap`` the last vector of a line is shifted back inside, so that it is a whole one; what two vectors both
     compute is the same. The last is repeated, with no valid lane, up to a multiple of the tile's columns."""
-    width = walk.columns.size
+    lines, width, apart = _lines(walk, out_rows)
     each = -(-width // LANES)
-    row, vector = np.divmod(np.arange(out_rows * each), each)
+    row, vector = np.divmod(np.arange(lines * each), each)
     begin = vector * LANES
     if overlap and width >= LANES:
         begin = np.minimum(begin, width - LANES)
     extra = (0, -row.size % columns)
     return (
-        np.pad(row * walk.rows.step * walk.pitch + begin, extra, mode="edge"),
+        np.pad(row * apart + begin, extra, mode="edge"),
         np.pad(row * width + begin, extra, mode="edge"),
         np.pad(np.minimum(width - begin, LANES), extra),
     )
@@ -171,8 +208,8 @@ def _tap_ranges(walk: Walk, out_rows: int, bands: int, columns: int, height: int
     """First and last tap of a channel that some row of a tile needs: with ``skip``, those that meet the picture.
 
     Of two pictures' rows of bands the wider range counts, so that one table serves all bands."""
-    (taps,), width = walk.rows.taps, walk.columns.size
-    row = np.arange(out_rows * -(-width // LANES)) // -(-width // LANES)
+    (taps,), (lines, width, _) = walk.rows.taps, _lines(walk, out_rows)
+    row = np.arange(lines * -(-width // LANES)) // -(-width // LANES)
     row = np.pad(row, (0, -row.size % columns), mode="edge").reshape(-1, columns)
     area, kernel_x = len(taps) * walk.columns.kernel, walk.columns.kernel
     if not skip or bands > 1:
@@ -192,14 +229,15 @@ def make_plan(
 ) -> Plan:  # fmt: skip
     """Bands small enough for the cache, and enough of them for all threads; ``pictures`` counts groups of channels."""
     height, width, columns = walk.rows.size, walk.columns.size, TILES[rows]
-    taps, filter_places = walk.taps((0, 0))
-    block = min(channel_block(taps.size), channels)
+    _, filter_places = walk.taps((0, 0))
+    area = filter_places.size
+    block = min(channel_block(area), channels)
     wanted = -(-TASKS_A_THREAD * thread_count // pictures)
     out_rows = max(1, -(-height // wanted))
-    while out_rows > 1 and block * walk.band_rows(out_rows) * walk.pitch > SCRATCH:
+    while out_rows > 1 and block * _packed(walk, out_rows)[0] > SCRATCH:
         out_rows = -(-out_rows // 2)
     bands = -(-height // out_rows)
-    band_rows, overlap = walk.band_rows(out_rows), channels <= block
+    (each, taps), overlap = _packed(walk, out_rows), channels <= block
     channel = np.arange(block)[:, None]
     cuts = (out_rows, height - (bands - 1) * out_rows)
     vectors = [
@@ -207,27 +245,21 @@ def make_plan(
     ]
     tap_ranges = [_tap_ranges(walk, cut, bands, columns, size[0], skip) for cut in cuts]
     tables = (
-        (channel * (band_rows * walk.pitch) + taps).ravel(), (channel * channel_stride + filter_places).ravel(),
+        (channel * each + taps).ravel(), (channel * channel_stride + filter_places).ravel(),
         *vectors, np.concatenate(tap_ranges),
     )  # fmt: skip
-    words = (taps.size, out_channels, height * width, width, channels, block, *size)
+    words = (area, out_channels, height * width, width, channels, block, *size)
     first, last = (len(part) // 2 for part in tap_ranges)
     cut = (
-        bands,
-        out_rows,
-        out_rows * walk.rows.step,
-        band_rows,
-        first,
-        last,
-        walk.pitch,
-        walk.rows.pad,
-        walk.columns.pad,
-    )
+        bands, out_rows, out_rows * walk.rows.step, walk.band_rows(out_rows), first, last,
+        each // area if _is_sampled(walk) else walk.pitch, walk.rows.pad, walk.columns.pad, walk.rows.step,
+        walk.columns.step,
+    )  # fmt: skip
     tasks = pictures * bands
-    is_small = tasks * out_rows * width * taps.size * channels * out_channels < SMALL
+    is_small = tasks * out_rows * width * area * channels * out_channels < SMALL
     chunk = tasks if is_small else max(1, tasks // (8 * TASKS_A_THREAD * thread_count))
-    scratch = block * band_rows * walk.pitch + SLACK
-    return Plan(tasks, chunk, scratch, *map(table, tables), words, cut)
+    samples = sample_table(walk, size) if _is_sampled(walk) else None
+    return Plan(tasks, chunk, block * each + SLACK, *map(table, tables), samples, words, cut)
 
 
 def append(
@@ -242,9 +274,10 @@ def append(
     tables = (plan.taps, plan.weight_taps, plan.columns, plan.places, plan.counts, plan.tap_ranges)
     area, *words = plan.words
     args = Convolution(
-        out, x, weight, bias, *tables, area, groups, *words, filters.group_stride, filters.out_stride,
+        out, x, weight, bias, *tables, plan.samples, area, groups, *words, filters.group_stride, filters.out_stride,
         filters.channel_stride, *plan.cut, activation,
     )  # fmt: skip
     program.append(CONVOLUTIONS[rows], plan.tasks, args, chunk=plan.chunk, scratch=plan.scratch)
-    for array in tables:
-        program.keep(array)
+    for array in (*tables, plan.samples):
+        if array is not None:
+            program.keep(array)

@@ -41,6 +41,10 @@ GEOMETRIES = {
     "Winograd, no padding": ((2, 20, 9, 40), 19, (3, 3), (1, 1), (0, 0), (1, 1), 1),
     "Winograd, bands": ((1, 64, 33, 37), 40, (3, 3), (1, 1), (2, 2), (1, 1), 1),
     "Winograd, bunches": ((37, 32, 8, 8), 32, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "samples of every fourth": ((2, 6, 37, 45), 5, (2, 3), (3, 4), (1, 2), (1, 1), 1),
+    "samples of narrow rows": ((2, 7, 19, 17), 3, (2, 2), (3, 3), (1, 1), (1, 1), 1),
+    "samples, every second": ((1, 3, 40, 70), 7, (1, 2), (2, 2), (0, 0), (1, 1), 1),
+    "samples far from each other": ((1, 300, 11, 33), 2, (1, 1), (5, 6), (0, 0), (1, 1), 1),
     "groups of pictures": ((35, 7, 6, 5), 8, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     "groups of pictures, strided": ((19, 40, 9, 7), 4, (3, 4), (2, 3), (1, 2), (1, 1), 2),
     "many tasks": ((9, 4, 16, 16), 12, (5, 5), (1, 1), (0, 0), (1, 1), 1),
@@ -62,11 +66,11 @@ def _is_winograd(name: str, is_gradient: bool = False) -> bool:
 DIRECT = ("conv_winograd", "wins", lambda walk, channels, out_channels, groups: False)
 
 
-def _choices(out_channels: int, strides: bool = False, winograd: bool = False):
+def _choices(out_channels: int, has_phases: bool = False, winograd: bool = False):
     """What the chooser takes by itself, and all that it could take: a name, patches and the bound of the error."""
     yield (", by points", (), WINOGRAD_BOUND) if winograd else ("", (), BOUND)
     forced = [("channels", conv_channels.ROWS)]
-    if not strides:
+    if not has_phases:
         forced += [("positions", rows) for rows in conv_positions.TILES if rows <= out_channels]
     forced += [("pictures", rows) for rows in conv_pictures.ROWS if rows <= out_channels]
     for choice in forced:
@@ -95,7 +99,7 @@ def _forward():
     for name in GEOMETRIES:
         out, x, weight, bias, window = tensors(name)
         is_winograd = _is_winograd(name)
-        for choice, patches, bound in _choices(out[1] // window[3], window[0] != (1, 1), is_winograd):
+        for choice, patches, bound in _choices(out[1] // window[3], winograd=is_winograd):
             with_bias = (unset(*out), x, weight, bias, *window)
             yield Case(f"conv2d {name}{choice}", "conv2d", with_bias, tolerance=bound, patches=patches)
         without = (unset(*out), x, weight, None, *window)
@@ -111,7 +115,7 @@ def _activated_and_banded():
         args = (unset(*out), x, weight, bias, *window)
         # A tile over positions never has more rows than a group has output channels.
         rows = max(rows for rows in conv_positions.TILES if rows <= min(out[1] // window[3], 4))
-        forms = [("channels", conv_channels.ROWS), ("pictures", 3)] + [("positions", rows)] * (window[0] == (1, 1))
+        forms = [("channels", conv_channels.ROWS), ("pictures", 3), ("positions", rows)]
         for form in forms:
             yield Case(
                 f"conv2d {name}, ReLU, {form[0]}", "conv2d", args, tolerance=BOUND, options={"activation": "relu"},

@@ -67,6 +67,32 @@ def load_second_halves(typingctx, pointer, low, high, first):
     return vector(pointer, low, high, first), codegen
 
 
+@intrinsic(prefer_literal=True)
+def load_every(typingctx, pointer, low, high, step):
+    """pointer[low + step · i] for i < 8, then those from high on: one by one, or, if the step is a literal, shuffled
+    out of 8 · step elements from low and from high on."""
+    element, vector = llvm_element(pointer.dtype), Vector(pointer.dtype)
+
+    def one_by_one(context, builder, sig, args):
+        apart, lanes = as_i64(builder, args[3], sig.args[3]), ir.Constant(llvm_vector(vector.dtype), ir.Undefined)
+        for half, at in enumerate(_indices(builder, sig, args, 1, 2)):
+            for lane in range(HALF):
+                where = element_address(context, builder, sig.args[0], args[0], at, element)
+                value = builder.load(where, align=4)
+                lanes = builder.insert_element(lanes, value, ir.Constant(I32T, half * HALF + lane))
+                at = builder.add(at, apart)
+        return lanes
+
+    def shuffled(context, builder, sig, args):
+        kind, halves = ir.VectorType(element, HALF * step.literal_value), []
+        for index in _indices(builder, sig, args, 1, 2):
+            row = builder.load(element_address(context, builder, sig.args[0], args[0], index, kind), align=4)
+            halves.append(_shuffle(builder, row, row, range(0, kind.count, step.literal_value)))
+        return _shuffle(builder, *halves, range(VIRTUAL_LANES))
+
+    return vector(pointer, low, high, step), shuffled if hasattr(step, "literal_value") else one_by_one
+
+
 @intrinsic
 def store_halves(typingctx, pointer, low, high, value):
     """pointer[low : low + 8] = the lower lanes, then pointer[high : high + 8] = the upper ones."""
