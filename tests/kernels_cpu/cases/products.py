@@ -39,6 +39,10 @@ SIZES = {
     "a layer": (96, 201, DEPTH + 20),
     "a layer, rows missing": (95, 250, 37),
     "outer product, many panels": (30, 1601, 1),
+    "many rows, three columns": (90, 3, 20),
+    "many rows, few columns": (150, 5, 40),
+    "many rows, some columns": (203, 19, DEPTH + 20),
+    "a column more than a panel": (40, 17, 5),
 }
 
 
@@ -111,6 +115,7 @@ def _after(case, expected):
 FINISHED = (
     "one number", "one row, wide", "one column", "few rows", "two columns", "edges of one", "narrow", "two blocks",
     "three blocks, few rows", "many tasks", "many panels, deep", "blocks of rows", "a layer", "a layer, rows missing",
+    "many rows, three columns", "many rows, some columns", "a column more than a panel",
 )  # fmt: skip
 LAYERS = ("a layer", "a layer, rows missing")
 AFTER = (None, "relu", "gelu", "gelu_tanh", "sigmoid", "tanh")
