@@ -14,20 +14,25 @@ from numbanet.training.config import SETTINGS, check_keys
 
 ANY = "any"
 
-
-OF_OPTIMIZERS = ("lr", "momentum", "nesterov", "beta1", "beta2", "alpha", "centered", "eps", "weight_decay")
+OF_OPTIMIZERS = (
+    *("lr", "momentum", "nesterov", "beta1", "beta2", "alpha", "centered", "eps", "eps_inside_sqrt", "weight_decay"),
+)
 
 
 def recipe(model: str, dataset: str, optimizer: str | None = None) -> dict[str, Any]:
     """The settings of ``recipes.toml`` for a model and a data set; empty when there is no recipe for the model.
 
-    With another ``optimizer`` than the recipe's, what the recipe says of its own is left out: a learning rate of SGD
-    is none of Adam.
+    With another ``optimizer`` than the recipe's, what the recipe says of its own is left out.
     """
-    settings = dict(_named(recipes_of(model), dataset))
-    if optimizer is not None and settings.get("optimizer", SETTINGS["optimizer"].default) != optimizer:
-        settings = {key: value for key, value in settings.items() if key not in ("optimizer", *OF_OPTIMIZERS)}
-    return settings
+    return fitting(_named(recipes_of(model), dataset), optimizer)
+
+
+def fitting(settings: Mapping[str, Any], optimizer: str | None) -> dict[str, Any]:
+    """``settings`` without what they say of another optimiser than the one chosen (None: no other is): a learning rate
+    of SGD is none of Adam."""
+    is_other = optimizer is not None and settings.get("optimizer", optimizer) != optimizer
+    left_out = ("optimizer", *OF_OPTIMIZERS) if is_other else ()
+    return {key: value for key, value in settings.items() if key not in left_out}
 
 
 def recipes_of(model: str) -> dict[str, dict[str, Any]]:
