@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from numbanet import models
+from numbanet import datasets, models
 from numbanet.training.config import SETTINGS, check_keys
+from numbanet.training.own import is_function
 
 ANY = "any"
 
@@ -22,9 +23,12 @@ OF_OPTIMIZERS = (
 def recipe(model: str, dataset: str, optimizer: str | None = None) -> dict[str, Any]:
     """The settings of ``recipes.toml`` for a model and a data set; empty when there is no recipe for the model.
 
+    A model or data of the user's own are none of a pattern, however their file or folder is called.
+
     With another ``optimizer`` than the recipe's, what the recipe says of its own is left out.
     """
-    return fitting(_named(recipes_of(model), dataset), optimizer)
+    is_own = is_function(dataset) or datasets.is_own(dataset)
+    return fitting(_named(recipes_of(model), ANY if is_own else dataset), optimizer)
 
 
 def fitting(settings: Mapping[str, Any], optimizer: str | None) -> dict[str, Any]:
@@ -37,7 +41,7 @@ def fitting(settings: Mapping[str, Any], optimizer: str | None) -> dict[str, Any
 
 def recipes_of(model: str) -> dict[str, dict[str, Any]]:
     """The recipes of a model by data set (or pattern of data sets): its own, else those of the pattern that it fits."""
-    return _named(_recipes(), model)
+    return _named(_recipes(), ANY if is_function(model) else model)
 
 
 def _named(table: dict[str, dict], name: str) -> dict[str, Any]:

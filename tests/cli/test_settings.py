@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from numbanet.training.config import Config
+from numbanet.training.recipes import recipe
+from numbanet.training.tasks import task_class
+from numbanet.training.tasks.translation import TranslationTask
+
 TRAIN = ["train", "mlp", "--limit", "20", "--epochs", "1", "--backend", "numpy", "--model-option", "hidden=[4]"]
 
 
@@ -51,3 +56,18 @@ def test_another_optimizer_leaves_out_what_the_file_says_of_its_own(command) -> 
 def test_the_same_optimizer_keeps_what_the_file_says(command) -> None:
     same = settings_of(command, "--optimizer", "sgd", text='optimizer = "sgd"\nlr = 0.3\nmomentum = 0.8')
     assert [same[name] for name in ("lr", "momentum")] == [0.3, 0.8]
+
+
+def test_a_folder_called_like_a_data_set_changes_nothing(command) -> None:
+    for name in ("digits", "dates"):
+        Path(name).mkdir()
+    result = command(*TRAIN, "--batch-size", "8", "--image-size", "32")
+    assert "image_size is for folders of pictures; those of digits keep their size" in result.err
+    assert issubclass(task_class(Config(model="transformer", dataset="dates")), TranslationTask)
+
+
+def test_what_is_the_users_own_fits_no_pattern_of_a_recipe() -> None:
+    Path("cifar_like").mkdir()
+    for name in ("cifar_like", "cifar.npz", "cifar.py:make"):
+        assert recipe("resnet20", name) == recipe("resnet20", "any") != recipe("resnet20", "cifar10")
+    assert recipe("resnet.py:make", "cifar10") == {}
