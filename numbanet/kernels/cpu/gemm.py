@@ -238,11 +238,9 @@ def matmul(program, out, a, b, bias=None, residual=None, activation=None, accumu
     if is_few and gemm_vector.append(program, out, a, b, bias, batch, add, early):
         if is_late:
             _finish(program, out, residual, activation)
-    elif not (matrices > 1 or accumulate or is_apart) and gemm_transposed.suits(
-        *out.shape[-2:], a.shape[-1], a.strides, b.strides
-    ):
+    elif not (accumulate or is_apart) and gemm_transposed.suits(out, a, b, matrices):
         which = TRANSPOSED_FINISHED[activation] if is_late else TRANSPOSED
-        gemm_transposed.append(program, which, out, a, b, bias, residual, early)
+        gemm_transposed.append(program, which, out, a, b, bias, residual, batch, early)
     elif is_late and out.shape[-2] > 2 and not is_apart:
         _append(program, FINISHED[activation], out, a, b, bias, residual, batch, add, early)
     else:

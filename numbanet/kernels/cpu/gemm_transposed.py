@@ -26,6 +26,7 @@ from numbanet.kernels.cpu.gemm_pack import (
     Pack,
     pack_group,
     pack_panels,
+    place,
 )
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32
@@ -48,7 +49,7 @@ to read such an A where it lies."""
 
 
 class TransposedProduct(NamedTuple):
-    """Arguments of the kernels: out (rows, columns), A in panels where it is packed ahead."""
+    """Arguments of the kernels: out (rows, columns) of each of a batch; A in panels where it is packed ahead."""
 
     out: F32
     a: F32
@@ -58,13 +59,21 @@ class TransposedProduct(NamedTuple):
     rows: I64_FIELD
     columns: I64_FIELD
     depth: I64_FIELD
+    inner: I64_FIELD
+    out_outer: I64_FIELD
+    out_batch: I64_FIELD
     out_row: I64_FIELD
+    a_outer: I64_FIELD
+    a_batch: I64_FIELD
     a_row: I64_FIELD
     a_col: I64_FIELD
+    b_outer: I64_FIELD
+    b_batch: I64_FIELD
     b_row: I64_FIELD
     b_col: I64_FIELD
     is_packed: I64_FIELD
     row_block: I64_FIELD
+    row_blocks: I64_FIELD
     column_block: I64_FIELD
     column_blocks: I64_FIELD
     activation: I64_FIELD
@@ -91,15 +100,21 @@ def make_transposed_product(finish, name: str) -> Kernel:
     """The kernel whose columns of out are finished by this device function."""
 
     def product(start, stop, row, scratch):
-        """out = activation(a · b + bias + residual); a task is a block of rows by a block of columns."""
+        """out = activation(a · b + bias + residual); a task is a block of rows by a block of columns
+        of one matrix."""
         p = unpack(row, TransposedProduct)
         group = workspace(row, scratch)
         block = group + (0 if p.is_packed else GROUP * SIZE)
         turned = block + BLOCK * BLOCK
         for task in range(start, stop):
-            top = task // p.column_blocks * p.row_block
+            band = task // p.column_blocks
+            matrix = band // p.row_blocks
+            a_place = place(matrix, p.inner, p.a_outer, p.a_batch)
+            b_place = place(matrix, p.inner, p.b_outer, p.b_batch)
+            out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
+            top = (band - matrix * p.row_blocks) * p.row_block
             bottom = min(top + p.row_block, p.rows)
-            left = (task - task // p.column_blocks * p.column_blocks) * p.column_block
+            left = (task - band * p.column_blocks) * p.column_block
             right = min(left + p.column_block, p.columns)
             for k in range(0, p.depth, DEPTH):
                 steps = min(DEPTH, p.depth - k)
@@ -110,12 +125,12 @@ def make_transposed_product(finish, name: str) -> Kernel:
                         a = p.a + (panel * p.depth + k * PANEL)
                     else:
                         if number == 0:
-                            a = p.a + (panel * p.a_row + k * p.a_col)
+                            a = p.a + (a_place + panel * p.a_row + k * p.a_col)
                             pack_group(group, SIZE, a, p.a_col, p.a_row, steps, min(GROUP * PANEL, bottom - panel))
                         a = group + number * SIZE
                     for line in range(left, right, ROWS):
                         where = multiples_upto(p.b_col, ROWS, p.columns - line)
-                        b = p.b + (line * p.b_col + k * p.b_row)
+                        b = p.b + (b_place + line * p.b_col + k * p.b_row)
                         acc = zeros(ROWS, COLUMNS)
                         for step in range(steps):
                             acc = outer(acc, b + step * p.b_row, where, a + step * PANEL, LANES)
@@ -124,7 +139,7 @@ def make_transposed_product(finish, name: str) -> Kernel:
                         here = turned + ((line - left) * p.row_block + panel - top)
                         store_tile(acc, here, p.row_block, 0, ROWS, 0, PANEL, k, activation)
             for i in range(top, bottom, BLOCK):
-                lines, here = min(BLOCK, bottom - i), i * p.out_row + left
+                lines, here = min(BLOCK, bottom - i), out_place + i * p.out_row + left
                 turn(p.out + here, p.out_row, turned + (i - top), p.row_block, block, lines, right - left)
                 finish(p.out, p.residual, here, p.out_row, lines, right - left)
         return 0
@@ -132,39 +147,49 @@ def make_transposed_product(finish, name: str) -> Kernel:
     return kernel(TransposedProduct, name)(product)
 
 
-def suits(rows: int, columns: int, depth: int, a_strides: tuple[int, ...], b_strides: tuple[int, ...]) -> bool:
+def suits(out, a, b, matrices: int) -> bool:
     """Whether a product is one of these: A is much smaller, B would have to be packed, and the rows of A fill panels;
     or the columns are few, fill panels less than the rows do, and the sums are longer than it takes to turn them."""
+    (rows, columns), depth = out.shape[-2:], a.shape[-1]
     if depth == 1:
         return False
-    if rows <= MOST and columns >= max(2 * rows, ROWS) and b_strides[-2] == 1:
-        return 8 * -(-rows // PANEL) * PANEL <= 9 * rows
-    if rows <= columns or columns > MOST or (depth < LEAST_DEPTH and columns > ONE_BY_ONE):
+    if is_packed_ahead(rows, columns):
+        fills_panels = 8 * -(-rows // PANEL) * PANEL <= 9 * rows
+        return matrices == 1 and rows <= MOST and columns >= max(2 * rows, ROWS) and b.strides[-2] == 1 and fills_panels
+    if columns > MOST or (depth < LEAST_DEPTH and columns > ONE_BY_ONE):
         return False
-    panels, is_strided = -(-rows // PANEL), a_strides[-1] != 1
+    panels, is_strided = -(-rows // PANEL), a.strides[-1] != 1
     mine = panels * (-(-columns // ROWS) + (PACK_ROWS if is_strided else PACK_COLUMNS))
     return mine < -(-rows // ROWS) * -(-columns // PANEL) * (1 + (STRIDED if is_strided else LYING))
 
 
-def append(program, which: Kernel, out, a, b, bias, residual, activation: int) -> None:
-    """Append the rows of a product of two matrices by the kernel ``which``."""
+def is_packed_ahead(rows: int, columns: int) -> bool:
+    """Whether the tasks are blocks of columns, which share A; else a task packs its own rows."""
+    return rows <= columns
+
+
+def append(program, which: Kernel, out, a, b, bias, residual, batch, activation: int) -> None:
+    """Append the rows of a product by the kernel ``which``; ``batch``: how many matrices, how many of them lie by one
+    stride, and the strides of out, a and b between runs of them and within."""
     rows, columns, depth = *out.shape[-2:], a.shape[-1]
     (a_row, a_col), (b_row, b_col) = a.strides[-2:], b.strides[-2:]
+    matrices, inner, (out_outer, out_batch), (a_outer, a_batch), (b_outer, b_batch) = batch
     panels, tiles, parts = -(-rows // PANEL), -(-columns // ROWS), TASKS_A_THREAD * threads.get_num_threads()
-    is_packed = rows < columns
+    is_packed = is_packed_ahead(rows, columns)
     if is_packed:
         packed = program.workspace((panels, depth, PANEL))
         tasks = -(-panels // GROUP) * -(-depth // PACK_DEPTH)
         program.append(pack_panels, tasks, Pack(packed, a, 1, 0, 0, a_col, a_row, depth, rows))
         a, row_block, column_block = packed, panels * PANEL, ROWS * -(-tiles // min(tiles, parts))
     else:
-        row_block, column_block = PANEL * min(GROUP, -(-panels // parts)), tiles * ROWS
-    column_blocks = -(-columns // column_block)
+        row_block, column_block = PANEL * min(GROUP, -(-panels * matrices // parts), panels), tiles * ROWS
+    row_blocks, column_blocks = -(-rows // row_block), -(-columns // column_block)
     args = TransposedProduct(
-        out, a, b, bias, residual, rows, columns, depth, out.strides[-2], a_row, a_col, b_row, b_col, int(is_packed),
-        row_block, column_block, column_blocks, activation,
+        out, a, b, bias, residual, rows, columns, depth, inner, out_outer, out_batch, out.strides[-2], a_outer, a_batch,
+        a_row, a_col, b_outer, b_batch, b_row, b_col, int(is_packed), row_block, row_blocks, column_block,
+        column_blocks, activation,
     )  # fmt: skip
     scratch = (column_block + BLOCK) * row_block + BLOCK * BLOCK + (0 if is_packed else GROUP * SIZE)
-    tasks = -(-rows // row_block) * column_blocks
-    chunk = tasks if rows * columns * depth < SMALL else 1
+    tasks = matrices * row_blocks * column_blocks
+    chunk = tasks if matrices * rows * columns * depth < SMALL else 1
     program.append(which, tasks, args, chunk=chunk, scratch=scratch)
