@@ -1,8 +1,9 @@
 """Pools on the CPU: which kernel takes which windows, and how the planes (picture, channel) are shared out.
 
 Maxima of windows of 2 × 2 side by side and of 3 × 3 two apart have kernels of their own (``pool_max_2x2.py``,
-``pool_max_3x3.py``), all others share one (``pool_max.py``). Means of 3 × 3 two apart have one as well
-(``pool_average_3x3.py``), other windows share another (``pool_average.py``), those of whole planes are simpler.
+``pool_max_3x3.py``), all others share one (``pool_max.py``). So have means of these (``pool_average_2x2.py``,
+``pool_average_3x3.py``), whose other windows share another (``pool_average.py``); those of whole planes are simpler. An
+adaptive pool of means whose windows have one size and lie evenly apart is a pool of such windows.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numbanet.kernels.cpu.pool_average import (
     plane_means,
     plane_means_gradient,
 )
+from numbanet.kernels.cpu.pool_average_2x2 import Average2x2, average_pool_2x2, average_pool_2x2_gradient
 from numbanet.kernels.cpu.pool_average_3x3 import Average3x3, average_pool_3x3
 from numbanet.kernels.cpu.pool_lanes import PLANES
 from numbanet.kernels.cpu.pool_max import (
@@ -109,6 +111,12 @@ def _append_maximum(program, kernels, pooled, positions, picture, window) -> str
     return None
 
 
+def _adaptive_windows(size: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first cell of each window of an adaptive pool along an axis, and the one behind its last."""
+    part = np.arange(parts)
+    return part * size // parts, -(-(part + 1) * size // parts)
+
+
 @functools.lru_cache(maxsize=512)
 def _windows(size: int, parts: int, kernel: int, stride: int, padding: int, counted: bool) -> tuple[Array, Array, int]:
     """Tables of the windows along an axis, see ``Average``; and the most cells that a window has.
@@ -120,8 +128,7 @@ def _windows(size: int, parts: int, kernel: int, stride: int, padding: int, coun
         inside = np.maximum(begin, 0), np.minimum(end, size)
         cells = end - begin if counted else inside[1] - inside[0]
     else:
-        part = np.arange(parts)
-        inside = part * size // parts, -(-(part + 1) * size // parts)
+        inside = _adaptive_windows(size, parts)
         cells = inside[1] - inside[0]
     first, last = inside
     cell = np.arange(size)
@@ -141,8 +148,18 @@ def _append_mean_3x3(program, pooled, picture, padding, counted) -> None:
     _append(program, average_pool_3x3, planes, args, height * width, scratch)
 
 
+@functools.lru_cache(maxsize=512)
+def _even_windows(size: int, parts: int) -> tuple[int, int] | None:
+    """Size and stride of the windows of an adaptive pool along an axis, or None if they differ."""
+    first, last = _adaptive_windows(size, parts)
+    steps = np.unique(np.diff(first))
+    if steps.size > 1 or np.unique(last - first).size > 1:
+        return None
+    return int(last[0] - first[0]), int(steps[0]) if steps.size else int(last[0])
+
+
 def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0), padding=(0, 0), counted=True):
-    """Append one row of an average pool, or of its gradient; kernels are those for windows and for whole planes."""
+    """Append one row of an average pool, or of its gradient; kernels are those for 2 × 2, any and whole planes."""
     reason = _declines(pooled, picture)
     if reason is not None:
         return reason
@@ -150,15 +167,22 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
     out_height, out_width = pooled.shape[-2:]
     planes = picture.size // (height * width)
     if (out_height, out_width) == (1, 1) and padding == (0, 0) and kernel in ((0, 0), (height, width)):
-        _append(program, kernels[1], planes, Means(pooled, picture, height * width), height * width)
+        _append(program, kernels[2], planes, Means(pooled, picture, height * width), height * width)
         return None
-    if kernels[0] is average_pool_planes and (kernel, stride) == ((3, 3), (2, 2)):
+    if kernel == (0, 0):
+        even = _even_windows(height, out_height), _even_windows(width, out_width)
+        kernel, stride = (kernel, stride) if None in even else zip(*even, strict=True)
+    if _is_2x2(pooled, picture, kernel, stride, padding, (1, 1)):
+        args = Average2x2(pooled, picture, height, width, out_height, out_width)
+        _append(program, kernels[0], planes, args, height * width)
+        return None
+    if kernels[1] is average_pool_planes and (kernel, stride) == ((3, 3), (2, 2)):
         _append_mean_3x3(program, pooled, picture, padding, counted)
         return None
     rows, row_covers, lines = _windows(height, out_height, kernel[0], stride[0], padding[0], counted)
     columns, column_covers, _ = _windows(width, out_width, kernel[1], stride[1], padding[1], counted)
     most = BAND // (PLANES * width)
-    if kernels[0] is average_pool_planes:
+    if kernels[1] is average_pool_planes:
         # So many rows of windows that their lines fit: windows begin height / out_height or stride lines apart.
         apart = stride[0] or -(-height // out_height)
         band = min(max((most - lines) // apart + 1, 1), out_height)
@@ -169,7 +193,7 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
     args = Average(
         pooled, picture, rows, columns, row_covers, column_covers, planes, height, width, out_height, out_width, band
     )
-    _append(program, kernels[0], -(-planes // PLANES), args, PLANES * height * width, 256 + PLANES * room)
+    _append(program, kernels[1], -(-planes // PLANES), args, PLANES * height * width, 256 + PLANES * room)
     for array in (rows, columns, row_covers, column_covers):
         program.keep(array)
     return None
@@ -225,8 +249,8 @@ def adaptive_max_pool2d_backward(program, out, grad, indices):
 
 MAXIMA = (max_pool_2x2, max_pool_3x3, max_pool_planes, max_pool_large)
 MAXIMA_GRADIENTS = (max_pool_2x2_gradient, max_pool_3x3_gradient, max_pool_gradient, max_pool_large_gradient)
-MEANS = (average_pool_planes, plane_means)
-MEANS_GRADIENTS = (average_pool_gradient, plane_means_gradient)
+MEANS = (average_pool_2x2, average_pool_planes, plane_means)
+MEANS_GRADIENTS = (average_pool_2x2_gradient, average_pool_gradient, plane_means_gradient)
 FUNCTIONS = (
     max_pool2d,
     max_pool2d_backward,

@@ -106,6 +106,10 @@ ADAPTIVE = {
     "larger than the picture": ((1, 17, 5, 3), (7, 8)),
     "several bands": ((1, 2, 90, 70), (7, 13)),
     "as it is": ((1, 3, 4, 5), (4, 5)),
+    "windows of 2 x 2": ((2, 9, 14, 38), (7, 19)),
+    "windows of 2 x 2, narrow": ((2, 9, 6, 10), (3, 5)),
+    "windows of 3 x 3": ((2, 9, 13, 13), (6, 6)),
+    "windows of 3 x 2": ((2, 9, 13, 12), (6, 6)),
 }
 
 
