@@ -11,10 +11,10 @@ import click
 from numbanet.cli import STARTED
 from numbanet.cli.options import given, setting_options
 from numbanet.training import toml
-from numbanet.training.config import SETTINGS, Config
+from numbanet.training.config import SETTINGS, Config, merged
 from numbanet.training.errors import Interrupted, RunError
 from numbanet.training.own import short_name
-from numbanet.training.recipes import default_dataset, recipe
+from numbanet.training.recipes import default_dataset, fitting, recipe
 from numbanet.training.run import check_free, latest_name
 
 _MODEL, *_OTHERS = SETTINGS
@@ -34,10 +34,13 @@ def command(model: str | None, config_file: str | None, out: str | None, resume:
     """Train MODEL, or go on with a run (--resume).
 
     A setting comes from its option, else from --config, else from the recipe of the model and the data set, else it
-    has its default. Everything about the run goes into one folder. Ctrl-C saves and says how to go on; a run that goes
-    on gives the very same result as one left alone. Only epochs, threads and data_dir may change then.
+    has its default; options of the model and of the data set are taken one by one. What a file says of its optimizer
+    does not count with another --optimizer. Everything about the run goes into one folder. Ctrl-C saves and says how to
+    go on; a run that goes on gives the very same result as one left alone. Only epochs, threads and data_dir may change
+    then.
     """
-    wanted = {**(toml.read(config_file) if config_file else {}), **given(options)}
+    flags = given(options)
+    wanted = merged(fitting(toml.read(config_file), flags.get("optimizer")) if config_file else {}, flags)
     if model is not None:
         wanted["model"] = model
     trainer = _resumed(out, wanted) if resume else _new(out, wanted)

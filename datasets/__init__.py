@@ -26,8 +26,17 @@ from numbanet.datasets import (
 )
 from numbanet.datasets.errors import DatasetError, UnknownDatasetError
 from numbanet.datasets.info import Arrays, DatasetInfo, DatasetSplits, RemoteFile
-from numbanet.datasets.own_pictures import is_own, short_name
-from numbanet.datasets.registry import dataset_info, fetch, is_dataset, list_datasets, load, locate, register_dataset
+from numbanet.datasets.registry import (
+    dataset_info,
+    fetch,
+    is_dataset,
+    is_own,
+    list_datasets,
+    load,
+    locate,
+    register_dataset,
+    short_name,
+)
 from numbanet.datasets.text_info import TextInfo, TextParts, TextSplits
 
 for _module in (digits, mnist, fashion_mnist, cifar10, cifar100, python_docs, tinyshakespeare, sst2, multi30k, dates):

@@ -17,14 +17,9 @@ _TEST_SHARE = 5  # a fifth is for testing where nothing else says what is
 _MEAN, _STD = {1: (0.45,), 3: (0.485, 0.456, 0.406)}, {1: (0.225,), 3: (0.229, 0.224, 0.225)}
 
 
-def is_own(name: str) -> bool:
-    """Whether the name of a data set is a path: an .npz file, or a folder by its looks or because it is there."""
+def is_path(name: str) -> bool:
+    """Whether a name looks like a path: an .npz file, or a folder by its looks or because it is there."""
     return name.endswith(".npz") or "/" in name or os.sep in name or os.path.isdir(os.path.expanduser(name))
-
-
-def short_name(name: str) -> str:
-    """The name of a data set without its path, for the names of run folders."""
-    return Path(name).expanduser().absolute().stem if is_own(name) else name
 
 
 def describe_own(name: str, image_size: int = 0) -> DatasetInfo:

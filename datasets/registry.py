@@ -14,7 +14,7 @@ from numbanet.data import PictureDataset
 from numbanet.datasets import files
 from numbanet.datasets.errors import UnknownDatasetError
 from numbanet.datasets.info import Arrays, DatasetInfo, DatasetSplits
-from numbanet.datasets.own_pictures import describe_own, is_own, load_own
+from numbanet.datasets.own_pictures import describe_own, is_path, load_own
 from numbanet.datasets.text_info import TextInfo, TextParts, TextSplits
 
 Reader = Callable[..., Arrays | TextParts]
@@ -41,12 +41,12 @@ def list_datasets(pattern: str = "*") -> list[str]:
 def dataset_info(name: str, image_size: int = 0) -> DatasetInfo | TextInfo:
     """What is known about a data set; needs none of its files but for one of the user's own (``image_size``: as in
     :func:`numbanet.datasets.own_pictures.load_own`)."""
-    return describe_own(name, image_size) if _is_path(name) else _entry(name).info
+    return describe_own(name, image_size) if is_own(name) else _entry(name).info
 
 
 def locate(name: str, data_dir: str | os.PathLike | None = None) -> dict[str, Path] | None:
     """The files that :func:`load` would read, by name; None if they would have to be downloaded."""
-    if _is_path(name):
+    if is_own(name):
         return {Path(name).name: Path(name)}
     return files.locate(_entry(name).info, data_dir)
 
@@ -80,7 +80,7 @@ def load(
         UnknownDatasetError: there is no such data set.
         DatasetError: files are missing, cannot be downloaded or are damaged; the message names the file.
     """
-    if _is_path(name):
+    if is_own(name):
         return load_own(name, **options)
     info, read = _entry(name)
     paths = files.provide(info, data_dir, download)
@@ -94,11 +94,18 @@ def load(
 
 def is_dataset(name: str) -> bool:
     """Whether :func:`load` would know what is meant: a name in the table, or a path."""
-    return name in _ENTRIES or _is_path(name)
+    return name in _ENTRIES or is_own(name)
 
 
-def _is_path(name: str) -> bool:
-    return name not in _ENTRIES and is_own(name)
+def is_own(name: str) -> bool:
+    """Whether a name is the path of pictures of the user's own; a name in the table is the table's, whatever folders
+    there are."""
+    return name not in _ENTRIES and is_path(name)
+
+
+def short_name(name: str) -> str:
+    """The name of a data set without its path, for the names of run folders."""
+    return Path(name).expanduser().absolute().stem if is_own(name) else name
 
 
 def _entry(name: str) -> _Entry:

@@ -489,8 +489,8 @@ def attention(
     query (b, h, m, d), key (b, h, n, d), value (b, h, n, e); logsumexp (b, h, m). mask (b, h, m, n) or None: float,
     added, or bool, True where a query sees a key. lengths (b,) int64 or None: keys from there on are hidden (numbers
     beyond 0 … n count as these). causal "start": query i sees the keys up to i; "end": up to i + length − m. With p the
-    weights are dropped after the softmax, by the words offset + (query's number) · (n rounded up to 32) + key. A query
-    that sees no key gives 0, and logsumexp +∞."""
+    weights are dropped after the softmax, as ``dropout`` drops (b, h, m, n rounded up to 32). A query that sees no key
+    gives 0, and logsumexp +∞."""
 
 
 @declare(strided=("query_out", "key_out", "value_out", "grad", "out", "query", "key", "value", "mask"))
@@ -607,7 +607,8 @@ def normal(out, mean: float, std: float, seed: int, stream: int, offset: int):
 def dropout(out, x, p: float, scale: float, seed: int, stream: int, offset: int, group: int = 1):
     """out = x · 0 with probability p, else x · scale; each ``group`` elements in a row share their fate.
 
-    Element i hangs on word offset + i // group alone, in any dtype: the same call on a gradient drops the same."""
+    p is taken to the nearest 1/65536. Element i hangs on half i // group of the words from offset on alone, in any
+    dtype: the same call on a gradient drops the same."""
 
 
 # --- augmentation: pictures uint8 (n, channels, height, width), each with its own numbers ---------------------------

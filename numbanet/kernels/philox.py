@@ -10,8 +10,6 @@ have the offsets 4·b … 4·b + 3.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -60,6 +58,12 @@ def random_bits(seed: int, stream: int, offset: int, count: int, substream: int 
     return words[start : start + count]
 
 
+def random_halves(seed: int, stream: int, offset: int, count: int) -> np.ndarray:
+    """The first ``count`` halves (uint16) of the words from offset on, of each word the lower half first."""
+    words = random_bits(seed, stream, offset, (count + 1) // 2)
+    return words.astype("<u4").view("<u2")[:count]
+
+
 def permutation(seed: int, stream: int, epoch: int, n: int) -> np.ndarray:
     """A random order of 0 … n − 1 (int64), the same for the same (seed, stream, epoch, n).
 
@@ -81,9 +85,10 @@ def uniform(shape: tuple[int, ...], dtype: np.dtype, seed: int, stream: int, off
     return (bits.astype(np.float64) * 2.0**-53).reshape(shape)
 
 
-def drop_threshold(p: float) -> int:
-    """The words w whose upper 24 bits are below this are a share p of all: w >> 8 < threshold with probability p."""
-    return math.ceil(p * 2**24)
+def half_threshold(p: float) -> int:
+    """The halves of words below this are a share p of all, to the nearest 1/65536: but not none, and not all, unless p
+    is 0 or 1."""
+    return max(min(round(p * 2**16), 2**16 - (p < 1)), int(p > 0))
 
 
 def words_needed(size: int, dtype: np.dtype) -> int:

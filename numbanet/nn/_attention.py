@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from numbanet import random
-from numbanet.ops.attention import attention, rows_adjacent, words_of
+from numbanet.ops.attention import attention, numbers_of, rows_adjacent
 from numbanet.ops.base import FLOAT32, broadcast_shapes
 from numbanet.tensor import Tensor
 
@@ -16,7 +16,7 @@ def drawn_dropout(p: float, batch: int, heads: int, queries: int, keys: int) -> 
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if p == 0:
         return None
-    return p, *random.draw(random.DROPOUT, words_of(batch, heads, queries, keys), FLOAT32)
+    return p, *random.draw(random.DROPOUT, numbers_of(batch, heads, queries, keys), FLOAT32)
 
 
 def scaled_dot_product_attention(

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 PACKINGS = {3: (None, None, None), 2: (None, 0, 1), 1: (0, 1, 2)}
 """Where query, key and value lie, by the number of tensors that hold them: along dimension 2 of a common one."""
-WORDS = 32
-"""The random words of a query begin at a multiple of this."""
+NUMBERS = 32
+"""The random numbers of a query (halves of words) begin at a multiple of this."""
 
 
-def words_of(batch: int, heads: int, queries: int, keys: int) -> int:
-    """How many random words dropout draws."""
-    return batch * heads * queries * (-(-keys // WORDS) * WORDS)
+def numbers_of(batch: int, heads: int, queries: int, keys: int) -> int:
+    """How many random numbers dropout draws."""
+    return batch * heads * queries * (-(-keys // NUMBERS) * NUMBERS)
 
 
 def _split(tensors: Sequence, packing: int) -> list:
@@ -314,9 +314,9 @@ def _causal(query: Tensor, key: Tensor, lengths: Tensor | None, causal: str | No
 
 
 def drop_factors(weights: Tensor, dropout: Dropout) -> Tensor:
-    """What the weights (b, h, m, n) are multiplied by: 0 or 1/(1 − p), of the words that the kernels draw."""
+    """What the weights (b, h, m, n) are multiplied by: 0 or 1/(1 − p), by the numbers that the kernels draw."""
     *lead, keys = weights.shape
-    ones = weights.detach().new_ones((*lead, -(-keys // WORDS) * WORDS), weights.dtype)
+    ones = weights.detach().new_ones((*lead, -(-keys // NUMBERS) * NUMBERS), weights.dtype)
     return apply(dropout, ones)[..., :keys]
 
 

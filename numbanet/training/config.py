@@ -158,9 +158,9 @@ class Config:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Config:
         """A Config from plain values over ``defaults`` over the fields' own defaults."""
-        merged = {**(defaults or {}), **values}
-        check_keys(merged)
-        return cls(**merged)
+        wanted = merged(defaults or {}, values)
+        check_keys(wanted)
+        return cls(**wanted)
 
 
 SETTINGS: dict[str, dataclasses.Field] = {entry.name: entry for entry in dataclasses.fields(Config)}
@@ -173,12 +173,33 @@ def check_keys(values: Mapping[str, Any]) -> None:
             raise ConfigError(unknown_name("setting", key, SETTINGS))
 
 
+def check_values(values: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigError` for a name that is no setting, or a value that its setting can never have.
+
+    Whether settings go together is checked of all of them, when they are a :class:`Config`."""
+    check_keys(values)
+    for name, value in values.items():
+        checked(SETTINGS[name], value)
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of which those of later ``layers`` count; of tables (``model_options``) key by key."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            below = found.get(name)
+            are_tables = isinstance(value, Mapping) and isinstance(below, Mapping)
+            found[name] = {**below, **value} if are_tables else value
+    return found
+
+
 def continued(stored: Config, wanted: Mapping[str, Any]) -> Config:
     """The config of a run that goes on: ``stored`` with those of the ``wanted`` settings that may change.
 
     Raises :class:`ConfigError` that names every other wanted setting whose value differs from the stored one.
     """
-    fresh = stored.replace(**wanted)
+    check_keys(wanted)
+    fresh = Config.from_dict(wanted, stored.as_dict())
     contradictions = []
     for key in wanted:
         asked, kept = getattr(fresh, key), getattr(stored, key)

@@ -99,11 +99,15 @@ class Run:
             raise RunError(f"there is no run folder {folder}")
         if not (folder / "config.toml").is_file():
             raise RunError(f"{folder} is not a run folder (it has no config.toml)")
+        path = folder / "config.toml"
         try:
-            settings = toml.read(folder / "config.toml")
-            return cls(folder, Config(**settings))
+            settings = toml.read(path)
         except ConfigError as error:
             raise RunError(str(error)) from None
+        try:
+            return cls(folder, Config(**settings))
+        except ConfigError as error:
+            raise RunError(f"{path}: {error}") from None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

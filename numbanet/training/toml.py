@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from numbanet.training.config import SETTINGS, Config, check_keys
+from numbanet.training.config import SETTINGS, Config, check_values
 from numbanet.training.errors import ConfigError
 
 FORMAT_VERSION = 1
@@ -32,7 +32,7 @@ def dumps(config: Config) -> str:
 
 
 def loads(text: str, source: str) -> dict[str, Any]:
-    """The settings in a TOML text; raises :class:`ConfigError` that names ``source``."""
+    """The settings in a TOML text, each checked by itself; raises :class:`ConfigError` that names ``source``."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -41,8 +41,7 @@ def loads(text: str, source: str) -> dict[str, Any]:
     if version != FORMAT_VERSION:
         raise ConfigError(f"{source} has format version {version!r}; this numbanet reads version {FORMAT_VERSION}")
     try:
-        check_keys(values)
-        Config(**values)
+        check_values(values)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     return values

@@ -46,12 +46,20 @@ def test_uniform_numbers_and_masks_have_numpys_bits(place):
             np.testing.assert_array_equal(found, in_numpy("dropout", size, x, p, scale, *place))
 
 
-@pytest.mark.parametrize("at", [3, 20])
-def test_a_number_equal_to_p_is_kept(at):
-    """A share p of the numbers is below p; in either half of what is drawn at once."""
-    u, ones = draw("uniform", 37, 0.0, 1.0, 5, 1, 0), load_backend("cpu").from_buffer(np.ones(37, np.float32))
-    mask = draw("dropout", 37, ones, float(u[at]), 1.0, 5, 1, 0)
-    np.testing.assert_array_equal(mask, u >= u[at])
+@pytest.mark.parametrize("at", [3, 20, 35, 60])
+def test_a_half_equal_to_p_is_kept(at):
+    """A share p of the halves of words is below p · 65536; in any quarter of what is drawn at once."""
+    halves = philox.random_halves(5, 1, 0, 70).astype(np.int64)
+    np.testing.assert_array_equal(halves[0::2] + (halves[1::2] << 16), philox.random_bits(5, 1, 0, 35))
+    ones = load_backend("cpu").from_buffer(np.ones(70, np.float32))
+    mask = draw("dropout", 70, ones, float(halves[at]) / 65536, 1.0, 5, 1, 0)
+    np.testing.assert_array_equal(mask, halves >= halves[at])
+
+
+def test_p_is_taken_to_the_nearest_65536th():
+    """None and all are dropped for 0 and 1 only."""
+    shares = {0.0: 0, 1e-9: 1, 0.1: 6554, 0.3: 19661, 0.5: 32768, 1 - 1e-9: 65535, 1.0: 65536}
+    assert {p: philox.half_threshold(p) for p in shares} == shares
 
 
 def test_an_offset_inside_a_block_is_left_to_numpy():
@@ -150,3 +158,12 @@ def test_dropout_drops_a_share_p(p):
     x = load_backend("cpu").from_buffer(np.ones(MANY, np.float32))
     dropped = int((draw("dropout", MANY, x, p, 1.0, 3, 1, 0) == 0).sum())
     assert scipy.stats.binomtest(dropped, MANY, p).pvalue > LEAST
+
+
+def test_neighbours_are_dropped_independently():
+    """The halves of one word, and those at the same place of neighbouring words and blocks."""
+    x = load_backend("cpu").from_buffer(np.ones(MANY, np.float32))
+    mask = draw("dropout", MANY, x, 0.3, 1.0, 3, 1, 0)
+    for distance in (1, 2, 7, 8, 16, 64):
+        assert abs(np.corrcoef(mask[:-distance], mask[distance:])[0, 1]) < 4.5 / np.sqrt(MANY), distance
+    assert abs(np.corrcoef(mask[0::2], mask[1::2])[0, 1]) < 4.5 / np.sqrt(MANY // 2)

@@ -239,8 +239,10 @@ def uniform(shape, dtype, seed, stream, offset):
 
 
 def dropout(x, p, scale, seed, stream, offset, group=1):
-    words = philox_words(seed, stream, offset, x.size // group)
-    factors = [scale if (word >> 8) * 2.0**-24 >= p else 0.0 for word in words]
+    count = x.size // group
+    words = philox_words(seed, stream, offset, (count + 1) // 2)
+    halves = [half for word in words for half in (word & 0xFFFF, word >> 16)][:count]
+    factors = [scale if half >= round(p * 65536) else 0.0 for half in halves]
     return x * np.repeat(factors, group).reshape(x.shape)
 
 

@@ -12,7 +12,7 @@ from numbanet.kernels.cpu import attention_backward as backward
 from numbanet.kernels.cpu import attention_few as few
 from numbanet.kernels.cpu import attention_forward as forward
 from numbanet.kernels.cpu.attention_tiles import BLOCK, Attention
-from numbanet.kernels.philox import drop_threshold
+from numbanet.kernels.philox import half_threshold
 
 FLOAT32 = np.dtype(np.float32)
 FEWEST_TASKS = 16
@@ -51,7 +51,7 @@ def _row(out, logsumexp, query, key, value, mask, lengths, scale, causal, p, see
         key_out=others.get("key_out"), value_out=others.get("value_out"), heads=query.shape[1], queries=queries,
         keys=keys, depth=query.shape[3], width=value.shape[3],
         sight={None: keys, "start": 1, "end": 1 - queries}[causal], from_end=int(causal == "end"),
-        parts=others.get("parts", 1), query_out_part=others.get("part", 0), threshold=drop_threshold(p) if p else 0,
+        parts=others.get("parts", 1), query_out_part=others.get("part", 0), threshold=half_threshold(p) if p else 0,
         seed=seed - (1 << 64) if seed >= 1 << 63 else seed, stream=stream, block=offset // 4,
         scale=float(scale), kept=0.0 if p == 1 else 1 / (1 - p), **strides,
     )  # fmt: skip

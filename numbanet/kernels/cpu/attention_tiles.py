@@ -14,7 +14,7 @@ from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, is_null
 from numbanet.kernels.cpu.kernel import device_function
 from numbanet.kernels.cpu.simd.masks import load_bits
-from numbanet.kernels.cpu.simd.philox import random_words
+from numbanet.kernels.cpu.simd.philox import random_halves
 from numbanet.kernels.cpu.simd.pointers import F32, INT64, U8
 from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
 from numbanet.kernels.cpu.simd.tile import LANES, multiples, outer, zeros
@@ -219,7 +219,7 @@ def hide(p, s, width, batch, head, i, j, seen):
 @device_function
 def factors(p, number, j):
     """What the weights of 32 keys from j on of the query with this number are multiplied by: 0 or 1/(1 − p)."""
-    block = p.block + (number * ((p.keys + 31) // 32 * 32) + j) // 4
-    one, two = random_words(block, p.stream, p.seed)
+    block = p.block + (number * ((p.keys + 31) // 32 * 32) + j) // 8
+    one, two, _, _ = random_halves(block, p.stream, p.seed)
     threshold, kept, zero = splat(np.int32(p.threshold)), splat(np.float32(p.kept)), splat(np.float32(0))
     return select(one >= threshold, kept, zero), select(two >= threshold, kept, zero)

@@ -18,7 +18,7 @@ from numbanet.kernels import threads
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.conv_weight_rows import CHUNK, Parts, add_parts
-from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.gemm_pack import SMALL
 from numbanet.kernels.cpu.geometry import Walk, Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32

@@ -18,7 +18,7 @@ from numbanet.kernels import threads
 from numbanet.kernels.array import Array
 from numbanet.kernels.contract import Pair
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
-from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.gemm_pack import SMALL
 from numbanet.kernels.cpu.geometry import Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.pooled import WHOLE, is_finite, is_listed, list_entries, pixel_of, places_of, spread_entries

@@ -21,7 +21,7 @@ from numbanet.kernels.contract import Pair
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK
 from numbanet.kernels.cpu.conv_weight import MOST_PARTS, PART_ELEMENTS
-from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.gemm_pack import SMALL
 from numbanet.kernels.cpu.geometry import Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.pooled import (

@@ -23,7 +23,7 @@ from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.conv_channels import Filters
-from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.gemm_pack import SMALL
 from numbanet.kernels.cpu.geometry import Walk, channel_block, table
 from numbanet.kernels.cpu.kernel import Kernel, kernel
 from numbanet.kernels.cpu.samples import pack_samples, pitch_of, sample_table

@@ -21,7 +21,7 @@ from numbanet.kernels.array import Array
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.conv_channels import COLUMNS, PANEL, ROWS, padded
-from numbanet.kernels.cpu.gemm import SMALL
+from numbanet.kernels.cpu.gemm_pack import SMALL
 from numbanet.kernels.cpu.geometry import Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import transpose_eight

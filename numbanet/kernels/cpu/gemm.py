@@ -36,6 +36,8 @@ from numbanet.kernels.cpu.gemm_pack import (
     PACK_DEPTH,
     PANEL,
     ROWS,
+    SIZE,
+    SMALL,
     TILE_SLACK,
     Pack,
     make_pack_tile,
@@ -53,8 +55,6 @@ from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples_up
 from numbanet.kernels.cpu.simd.vector import store_first
 
 FLOAT32 = np.dtype(np.float32)
-SIZE = DEPTH * PANEL
-"""float32 of a packed panel."""
 MOST_TILES = max(4, cache_bytes(2) // (4 * ROWS * DEPTH * 4))
 FEW_TILES = MOST_TILES * 6 // 5
 """Tiles below each other in a task, at most, or if these are all that there are: its part of A, DEPTH wide, takes a
@@ -66,8 +66,6 @@ FUNCTIONS_AFTER = {
     "sigmoid": functions.sigmoid, "tanh": functions.tanh,
 }  # fmt: skip
 """What is done behind a residual, or alone where it is not one of ACTIVATIONS."""
-SMALL = 1 << 16
-"""Multiply-adds below which waking a thread costs more than it saves."""
 TASKS_A_THREAD = (1, 2, 3, 4, 6, 8, 12)
 """Tasks that a product may be cut into, for each thread."""
 AS_IT_LIES, AHEAD, BY_TASK = range(3)
@@ -140,7 +138,7 @@ def nothing_after(out, residual, begin, row, rows, columns):
 def make_product(rows: int, finish, name: str) -> Kernel:
     """The product kernel whose tiles have this number of rows, and whose panels this device function finishes."""
 
-    pack_tile = make_pack_tile(rows)
+    pack_tile, is_finished_by_store = make_pack_tile(rows), finish is nothing_after
 
     def product(start, stop, row, scratch):
         """out = activation(a · b + bias + residual); a task is a block of rows by a block of panels of one matrix."""
@@ -178,7 +176,8 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                     else:
                         begin, b_row = min(column, p.columns - PANEL), p.b_row
                         b = p.b + (b_place + begin + k * p.b_row)
-                    skip, end = column - begin, min(right - begin, PANEL)
+                    again = is_finished_by_store and not add  # what another tile of the task stored is the same
+                    skip, end = 0 if again and begin >= left else column - begin, min(right - begin, PANEL)
                     for line in range(top, bottom, rows):
                         first = max(0, min(line, p.rows - rows))
                         if add:
@@ -195,10 +194,10 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                                 acc = outer(acc, a + step * p.a_col, where, b + step * b_row, LANES)
                         if k == 0 and not is_null(p.bias):
                             acc = add_bias_columns(acc, p.bias + begin, skip, end)
-                        out = p.out + (out_place + first * p.out_row + begin)
-                        store_tile(
-                            acc, out, p.out_row, line - first, min(rows, bottom - first), skip, end, add, activation
-                        )
+                        out, top_row = p.out + (out_place + first * p.out_row + begin), line - first
+                        if again and first >= top:
+                            top_row = 0
+                        store_tile(acc, out, p.out_row, top_row, min(rows, bottom - first), skip, end, add, activation)
                     if k + steps == p.depth:
                         here, width = out_place + top * p.out_row + column, min(PANEL, right - column)
                         finish(p.out, p.residual, here, p.out_row, bottom - top, width)
@@ -239,11 +238,9 @@ def matmul(program, out, a, b, bias=None, residual=None, activation=None, accumu
     if is_few and gemm_vector.append(program, out, a, b, bias, batch, add, early):
         if is_late:
             _finish(program, out, residual, activation)
-    elif (
-        not (matrices > 1 or accumulate or is_apart) and gemm_transposed.suits(*out.shape[-2:], a.shape[-1], b.strides)
-    ):  # fmt: skip
+    elif not (accumulate or is_apart) and gemm_transposed.suits(out, a, b, matrices):
         which = TRANSPOSED_FINISHED[activation] if is_late else TRANSPOSED
-        gemm_transposed.append(program, which, out, a, b, bias, residual, early)
+        gemm_transposed.append(program, which, out, a, b, bias, residual, batch, early)
     elif is_late and out.shape[-2] > 2 and not is_apart:
         _append(program, FINISHED[activation], out, a, b, bias, residual, batch, add, early)
     else:

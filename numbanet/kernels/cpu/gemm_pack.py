@@ -24,6 +24,10 @@ PANEL = COLUMNS * LANES
 DEPTH = 256
 """Terms of a chain before it is added to the output: a constant, because the bits depend on it. A panel of B so deep
 fills half of the first-level cache."""
+SIZE = DEPTH * PANEL
+"""float32 of a packed panel."""
+SMALL = 1 << 16
+"""Multiply-adds below which waking a thread costs more than it saves."""
 GROUP = 4
 """Panels that are packed together."""
 PACK_DEPTH = 64

@@ -11,17 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import F64_FIELD, I64_FIELD, unpack, workspace
-from numbanet.kernels.cpu.kernel import kernel
+from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import CHUNK, float32_contiguous, tasks_of
-from numbanet.kernels.cpu.simd.philox import box_muller, random_words, unit
+from numbanet.kernels.cpu.simd.philox import box_muller, random_halves, random_words, unit
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
-from numbanet.kernels.cpu.simd.vector import every_second, interleave, select, splat, store
-from numbanet.kernels.philox import drop_threshold
+from numbanet.kernels.cpu.simd.vector import every_second, interleave, load, select, splat, store
+from numbanet.kernels.philox import half_threshold
 
 FLOAT32 = np.dtype(np.float32)
-CHANNELS = 32
-"""Channels of a task of dropout_channels: the words of eight blocks."""
+CHANNELS = 64
+"""Channels of a task of dropout_channels: the halves of words of eight blocks."""
 
 
 class Fill(NamedTuple):
@@ -37,7 +37,7 @@ class Fill(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """x · scale where a word of 24 bits is at least the threshold, x · 0 elsewhere; ``group`` elements share a word."""
+    """x · scale where half a word is at least the threshold, x · 0 elsewhere; ``group`` elements share a half."""
 
     out: F32
     x: F32
@@ -77,31 +77,56 @@ def normal_numbers(start, stop, row, scratch):
     return 0
 
 
+@device_function
+def factor_of(a, half):
+    """What to multiply by: the scale, or 0."""
+    return select(half >= splat(np.int32(a.threshold)), splat(np.float32(a.scale)), splat(np.float32(0)))
+
+
+@device_function
+def drop(a, i, half):
+    """Sixteen elements from i on."""
+    store(a.out, i, load(a.x, i) * factor_of(a, half))
+
+
+@device_function
+def drop_upto(a, i, end, half):
+    """Sixteen elements from i on, of those before end."""
+    store_upto(a.out, i, load_upto(a.x, i, end - i) * factor_of(a, half), end - i)
+
+
 @kernel(Drop)
 def dropout_elements(start, stop, row, scratch):
-    """A word an element."""
+    """Half a word an element."""
     a = unpack(row, Drop)
-    threshold, scale, zero = splat(np.int32(a.threshold)), splat(np.float32(a.scale)), splat(np.float32(0))
     end = min(stop * CHUNK, a.size)
-    for i in range(start * CHUNK, end, 32):
-        first, second = random_words(a.block + (i >> 2), a.stream, a.seed)
-        x = load_upto(a.x, i, end - i)
-        store_upto(a.out, i, x * select(first >= threshold, scale, zero), end - i)
-        x = load_upto(a.x, i + 16, end - i - 16)
-        store_upto(a.out, i + 16, x * select(second >= threshold, scale, zero), end - i - 16)
+    whole = end - end % 64
+    for i in range(start * CHUNK, whole, 64):
+        first, second, third, fourth = random_halves(a.block + (i >> 3), a.stream, a.seed)
+        drop(a, i, first)
+        drop(a, i + 16, second)
+        drop(a, i + 32, third)
+        drop(a, i + 48, fourth)
+    if whole < end:
+        first, second, third, fourth = random_halves(a.block + (whole >> 3), a.stream, a.seed)
+        drop_upto(a, whole, end, first)
+        drop_upto(a, whole + 16, end, second)
+        drop_upto(a, whole + 32, end, third)
+        drop_upto(a, whole + 48, end, fourth)
     return 0
 
 
 @kernel(Drop)
 def dropout_channels(start, stop, row, scratch):
-    """A word a channel of ``group`` elements; a task is CHANNELS channels."""
+    """Half a word a channel of ``group`` elements; a task is CHANNELS channels."""
     a = unpack(row, Drop)
     factors = workspace(row, scratch)
-    threshold, scale, zero = splat(np.int32(a.threshold)), splat(np.float32(a.scale)), splat(np.float32(0))
     for task in range(start, stop):
-        first, second = random_words(a.block + task * (CHANNELS >> 2), a.stream, a.seed)
-        store(factors, 0, select(first >= threshold, scale, zero))
-        store(factors, 16, select(second >= threshold, scale, zero))
+        first, second, third, fourth = random_halves(a.block + task * (CHANNELS >> 3), a.stream, a.seed)
+        store(factors, 0, factor_of(a, first))
+        store(factors, 16, factor_of(a, second))
+        store(factors, 32, factor_of(a, third))
+        store(factors, 48, factor_of(a, fourth))
         begin = task * CHANNELS * a.group
         for channel in range(min(CHANNELS, (a.size - begin) // a.group)):
             factor = splat(factors[channel])
@@ -139,7 +164,7 @@ def normal(program, out, mean, std, seed, stream, offset):
 def dropout(program, out, x, p, scale, seed, stream, offset, group=1):
     reason = _declines(offset, out, x)
     if reason is None:
-        args = Drop(out, x, out.size, group, drop_threshold(p), float(scale), *_place(seed, stream, offset))
+        args = Drop(out, x, out.size, group, half_threshold(p), float(scale), *_place(seed, stream, offset))
         if group == 1:
             tasks, chunk = tasks_of(out.size)
             program.append(dropout_elements, tasks, args, chunk=chunk)

@@ -35,7 +35,8 @@ def _scores(query, key, mask, lengths, scale, causal) -> Iterator[tuple[slice, n
 
 
 def _factors(query, key, rows, p, seed, stream, offset) -> np.ndarray | None:
-    """What dropout multiplies the weights of these queries by; a query's words begin at a multiple of 32."""
+    """What dropout multiplies the weights of these queries by; a query's halves of words begin at a multiple of
+    32."""
     if not p:
         return None
     batch, heads, queries, _ = query.shape
@@ -45,9 +46,9 @@ def _factors(query, key, rows, p, seed, stream, offset) -> np.ndarray | None:
     factors = np.empty((batch * heads, len(range(queries)[rows]), keys), query.dtype)
     for number in range(batch * heads):
         at = (number * queries + rows.start) * padded
-        words = philox.random_bits(seed, stream, offset + at, factors.shape[1] * padded) >> np.uint32(8)
-        words = words.reshape(factors.shape[1], padded)[:, :keys]
-        factors[number] = np.where(words >= philox.drop_threshold(p), kept, 0)
+        halves = philox.random_halves(seed, stream, offset + at // 2, factors.shape[1] * padded)
+        halves = halves.reshape(factors.shape[1], padded)[:, :keys]
+        factors[number] = np.where(halves >= philox.half_threshold(p), kept, 0)
     return factors.reshape(batch, heads, *factors.shape[1:])
 
 

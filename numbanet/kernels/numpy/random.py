@@ -16,8 +16,8 @@ def uniform(out, low, high, seed, stream, offset):
 
 @quiet
 def dropout(out, x, p, scale, seed, stream, offset, group=1):
-    words = philox.random_bits(seed, stream, offset, -(-x.size // group)) >> np.uint32(8)
-    factors = np.where(words >= philox.drop_threshold(p), out.dtype.type(scale), out.dtype.type(0))
+    halves = philox.random_halves(seed, stream, offset, -(-x.size // group))
+    factors = np.where(halves >= philox.half_threshold(p), out.dtype.type(scale), out.dtype.type(0))
     np.multiply(x, np.repeat(factors, group).reshape(x.shape), out=out)
 
 

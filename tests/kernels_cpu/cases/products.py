@@ -39,6 +39,10 @@ SIZES = {
     "a layer": (96, 201, DEPTH + 20),
     "a layer, rows missing": (95, 250, 37),
     "outer product, many panels": (30, 1601, 1),
+    "many rows, three columns": (90, 3, 20),
+    "many rows, few columns": (150, 5, 40),
+    "many rows, some columns": (203, 19, DEPTH + 20),
+    "a column more than a panel": (40, 17, 5),
 }
 
 
@@ -111,6 +115,7 @@ def _after(case, expected):
 FINISHED = (
     "one number", "one row, wide", "one column", "few rows", "two columns", "edges of one", "narrow", "two blocks",
     "three blocks, few rows", "many tasks", "many panels, deep", "blocks of rows", "a layer", "a layer, rows missing",
+    "many rows, three columns", "many rows, some columns", "a column more than a panel",
 )  # fmt: skip
 LAYERS = ("a layer", "a layer, rows missing")
 AFTER = (None, "relu", "gelu", "gelu_tanh", "sigmoid", "tanh")
@@ -137,6 +142,13 @@ def _finished():
         )
     a, b, residual = random("a after", 3, 2, 9, 20), random("b after", 3, 2, 20, 57), random("after", 3, 2, 9, 57)
     for name, args in {
+        "batch, long": (
+            unset(3, 2, 41, 5),
+            random("a late", 3, 2, 41, 20),
+            random("b late", 3, 2, 20, 5),
+            None,
+            random("late", 3, 2, 41, 5),
+        ),
         "batch": (unset(3, 2, 9, 57), a, b, None, residual),
         "columns apart": (_by_axes(unset(3, 2, 9, 57), 0, 1, 3, 2), a, b, None, residual),
     }.items():
@@ -144,8 +156,8 @@ def _finished():
 
 
 def _batches():
-    for kind, columns in (("narrow", 7), ("wide", 57)):
-        a, b = random(f"a {kind}", 3, 2, 9, 20), random(f"b {kind}", 3, 2, 20, columns)
+    for kind, rows, columns in (("narrow", 9, 7), ("wide", 9, 57), ("long", 70, 5)):
+        a, b = random(f"a {kind}", 3, 2, rows, 20), random(f"b {kind}", 3, 2, 20, columns)
         shared = np.broadcast_to(b[0, 0], b.shape)
         one = np.broadcast_to(a[0, 0], a.shape)
         turned = np.ascontiguousarray(b.swapaxes(-1, -2)).swapaxes(-1, -2)
@@ -155,7 +167,7 @@ def _batches():
             ("batch, a shared", one, b),
             ("batch, b transposed", a, turned),
         ):
-            args = (unset(3, 2, 9, columns), left, right)
+            args = (unset(3, 2, rows, columns), left, right)
             yield Case(f"matmul {name}, {kind}", "matmul", args, tolerance=BOUND)
 
 
@@ -167,7 +179,15 @@ def _by_axes(array: np.ndarray, *order: int) -> np.ndarray:
 
 def _heads():
     """Batches whose leading axes do not collapse, as those of heads, with shared operands and strided results."""
-    for rows, columns, depth in ((7, 30, 9), (1, 40, 33), (3, 70, 20), (1, 130, 5), (20, 1, 18), (90, 110, 40)):
+    for rows, columns, depth in (
+        (7, 30, 9),
+        (1, 40, 33),
+        (3, 70, 20),
+        (1, 130, 5),
+        (20, 1, 18),
+        (90, 110, 40),
+        (50, 9, 33),
+    ):
         name = f"{rows} x {columns} x {depth}"
         a, b = random(f"a heads {name}", 2, 3, rows, depth), random(f"b heads {name}", 2, 3, depth, columns)
         out = unset(2, 3, rows, columns)

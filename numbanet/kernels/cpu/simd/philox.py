@@ -42,25 +42,48 @@ def random_words(typingctx, block, stream, seed):
     those of the first four blocks and those of the other four. The upper half of ``stream`` is the substream."""
 
     def codegen(context, builder, sig, args):
-        block, stream, seed = (as_i64(builder, args[i], sig.args[i]) for i in range(3))
-        low, high = ir.Constant(I64, WORD), ir.Constant(I64, 32)
-        blocks = builder.add(broadcast(builder, block, BLOCKS), lane_numbers(BLOCKS, I64))
-        counter = [
-            blocks,
-            builder.lshr(blocks, broadcast(builder, high, BLOCKS)),
-            broadcast(builder, stream, BLOCKS),
-            broadcast(builder, builder.lshr(stream, high), BLOCKS),
-        ]
-        key = [builder.and_(seed, low), builder.lshr(seed, high)]
-        for _ in range(ROUNDS):
-            counter = _mix(builder, counter, [broadcast(builder, word, BLOCKS) for word in key])
-            key = [
-                builder.and_(builder.add(word, ir.Constant(I64, step)), low)
-                for word, step in zip(key, WEYL, strict=True)
-            ]
-        return context.make_tuple(builder, sig.return_type, _in_order(builder, counter))
+        eight = broadcast(builder, ir.Constant(I32T, 8))
+        words = _words(builder, *[as_i64(builder, args[i], sig.args[i]) for i in range(3)])
+        words = [builder.lshr(builder.bitcast(four, llvm_vector(types.int32)), eight) for four in words]
+        return context.make_tuple(builder, sig.return_type, words)
 
     return types.UniTuple(i32x16, 2)(block, stream, seed), codegen
+
+
+@intrinsic
+def random_halves(typingctx, block, stream, seed):
+    """The 64 halves (0 … 2¹⁶ − 1) of the words of the blocks ``block`` … ``block + 7``, of a word the lower first."""
+
+    def codegen(context, builder, sig, args):
+        halves = []
+        for four in _words(builder, *[as_i64(builder, args[i], sig.args[i]) for i in range(3)]):
+            sixteen = builder.bitcast(four, ir.VectorType(ir.IntType(16), 32))
+            for begin in (0, 16):
+                order = ir.Constant(ir.VectorType(I32T, 16), list(range(begin, begin + 16)))
+                some = builder.shuffle_vector(sixteen, sixteen, order)
+                halves.append(builder.zext(some, llvm_vector(types.int32)))
+        return context.make_tuple(builder, sig.return_type, halves)
+
+    return types.UniTuple(i32x16, 4)(block, stream, seed), codegen
+
+
+def _words(builder, block, stream, seed):
+    """The words of blocks 0 … 3 and of blocks 4 … 7 after ``block``, block after block, two in an int64."""
+    low, high = ir.Constant(I64, WORD), ir.Constant(I64, 32)
+    blocks = builder.add(broadcast(builder, block, BLOCKS), lane_numbers(BLOCKS, I64))
+    counter = [
+        blocks,
+        builder.lshr(blocks, broadcast(builder, high, BLOCKS)),
+        broadcast(builder, stream, BLOCKS),
+        broadcast(builder, builder.lshr(stream, high), BLOCKS),
+    ]
+    key = [builder.and_(seed, low), builder.lshr(seed, high)]
+    for _ in range(ROUNDS):
+        counter = _mix(builder, counter, [broadcast(builder, word, BLOCKS) for word in key])
+        key = [
+            builder.and_(builder.add(word, ir.Constant(I64, step)), low) for word, step in zip(key, WEYL, strict=True)
+        ]
+    return _in_order(builder, counter)
 
 
 def _mix(builder, counter, key):
@@ -80,17 +103,15 @@ def _mix(builder, counter, key):
 
 
 def _in_order(builder, counter):
-    """The words of blocks 0 … 3 and of blocks 4 … 7, block after block, shifted to the right by 8."""
+    """The words of blocks 0 … 3 and of blocks 4 … 7, block after block."""
     low, high = (broadcast(builder, ir.Constant(I64, value), BLOCKS) for value in (WORD, 32))
     pairs = [
         builder.or_(builder.and_(counter[at], low), builder.shl(counter[at + 1], high)) for at in (0, 2)
     ]  # words 0 and 1, words 2 and 3 of each block
-    eight = broadcast(builder, ir.Constant(I32T, 8))
     result = []
     for first in (0, BLOCKS // 2):
         order = [half * BLOCKS + lane for lane in range(first, first + BLOCKS // 2) for half in (0, 1)]
-        mixed = builder.shuffle_vector(*pairs, ir.Constant(ir.VectorType(I32T, BLOCKS), order))
-        result.append(builder.lshr(builder.bitcast(mixed, llvm_vector(types.int32)), eight))
+        result.append(builder.shuffle_vector(*pairs, ir.Constant(ir.VectorType(I32T, BLOCKS), order)))
     return result
 
 
