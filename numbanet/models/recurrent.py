@@ -49,9 +49,9 @@ class RecurrentLanguageModel(nn.Module):
         check_tokens("a recurrent language model", tokens)
         x = self.dropout(self.tokens(tokens.T))
         x, states = self.layers(x, None if state is None else as_given(state.layers))
-        x = self.dropout(x)
+        x = self.dropout(x).transpose(0, 1)  # before the logits, which are far larger
         logits = F.linear(x, self.tokens.weight) if self.tie_weights else self.fc(x)
-        return logits.transpose(0, 1), RecurrentState(as_tuple(states))
+        return logits, RecurrentState(as_tuple(states))
 
     # --- generation ---
     def start(self, batch: int = 1) -> RecurrentState:

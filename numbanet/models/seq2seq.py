@@ -55,7 +55,7 @@ class Seq2Seq(nn.Module):
     def _decode(self, target: Tensor, layers: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         check_tokens("seq2seq", target)
         x, states = self.decoder(self.dropout(self.target(target.T)), as_given(layers))
-        return self.fc(self.dropout(x)).transpose(0, 1), as_tuple(states)
+        return self.fc(self.dropout(x).transpose(0, 1)), as_tuple(states)
 
     # --- generation ---
     def start(self, source: Tensor) -> RecurrentState:
@@ -129,7 +129,7 @@ class Seq2SeqAttention(nn.Module):
             weights.append(shares)
         state.layers = (s.unsqueeze(0),)
         merged = self.merge(cat([words, stack(states), stack(contexts)], 2)).tanh()
-        return self.fc(self.dropout(merged)).transpose(0, 1), stack(weights, 1)
+        return self.fc(self.dropout(merged).transpose(0, 1)), stack(weights, 1)
 
     # --- generation ---
     def start(self, source: Tensor) -> RecurrentState:

@@ -10,6 +10,7 @@ import pytest
 
 import numbanet as nb
 from numbanet import models, optim
+from numbanet.graph.inspect import lines_of, plan_of
 from numbanet.nn import functional as F
 
 SIZES = {"embedding_dim": 7, "hidden_size": 9, "dropout": 0.0}
@@ -143,6 +144,19 @@ def test_padding_and_other_texts_change_nothing(backend, name, options):
         found = [model(*map(nb.tensor, one[: 2 if name in TRANSLATION else 1])).detach().numpy() for one in inputs]
         assert np.isfinite(found[0]).all()
         np.testing.assert_allclose(found[0][:1], found[1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "options"), [one for one in VARIANTS if one[0] in (*LANGUAGE, *TRANSLATION)], ids=str)
+def test_no_second_copy_of_the_logits(name, options):
+    """Neither forward nor backward: what is turned for the loss are the states before them."""
+    model = make(name, **options)
+
+    def step():
+        model.zero_grad()
+        loss_of(model).backward()
+
+    copies = [line for line in lines_of(plan_of(step)) if line.name == "copy" and sorted(line.shape) == [5, 8, 11]]
+    assert not copies
 
 
 def test_a_reversed_source_is_a_source_reversed(backend):
