@@ -60,12 +60,12 @@ def scan(root: Path, image_size: int, skip_corrupt: bool, split: Split) -> Found
         different = sorted(set(classes) ^ set(_classes(parts[1])))
         raise DatasetError(f"{parts[0]} and {parts[1]} do not have the same classes: {different[0]} is in one of them")
     skipped: list[Path] = []
-    samples = _samples(train_root, classes, skipped, skip_corrupt)
+    samples = _samples(train_root, classes, skipped, skip_corrupt, image_size)
     if is_split:
-        train, test = samples, _samples(parts[1], classes, skipped, skip_corrupt)
+        train, test = samples, _samples(parts[1], classes, skipped, skip_corrupt, image_size)
     else:
-        train, test = ([samples[i] for i in numbers] for numbers in split(len(samples)))
-        _check_classes(train_root, classes, [sample.label for sample in train])
+        train, test = ([samples[i] for i in numbers if i < len(samples)] for numbers in split(len(samples)))
+    _check_left(root, classes, [sample.label for sample in train], len(test))
     return Found(root, classes, _shape(root, [*train, *test], image_size), train, test, skipped)
 
 
@@ -94,7 +94,7 @@ def read(found: Found, info: DatasetInfo, skip_corrupt: bool) -> tuple:
                 samples = [sample for sample, _ in _readable(samples, found.shape, skip_corrupt, skipped)]
             paths, labels = [sample.path for sample in samples], [sample.label for sample in samples]
             parts.append(PictureFiles(paths, labels, found.shape, info.mean, info.std, info.classes))
-    _check_classes(found.root, found.classes, parts[0].labels)
+    _check_left(found.root, found.classes, parts[0].labels, len(parts[1]))
     return *parts, tuple(skipped)
 
 
@@ -134,7 +134,9 @@ def _classes(root: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _samples(root: Path, classes: tuple[str, ...], skipped: list[Path], skip_corrupt: bool) -> list[Sample]:
+def _samples(
+    root: Path, classes: tuple[str, ...], skipped: list[Path], skip_corrupt: bool, image_size: int
+) -> list[Sample]:
     """The pictures of all classes, by class and name, whose headers can be read."""
     samples = []
     for label, name in enumerate(classes):
@@ -144,27 +146,31 @@ def _samples(root: Path, classes: tuple[str, ...], skipped: list[Path], skip_cor
             raise DatasetError(f"the class {name} is empty: {folder} holds no pictures ({', '.join(SUFFIXES)})")
         for path in paths:
             try:
-                samples.append(Sample(path, label, *_header(path)))
+                samples.append(Sample(path, label, *_header(path, image_size)))
             except PictureError as error:
                 _skip(error, path, skip_corrupt, skipped)
-    _check_classes(root, classes, [sample.label for sample in samples])
     return samples
 
 
-def _check_classes(root: Path, classes: tuple[str, ...], labels: Sequence[int]) -> None:
-    """Raise DatasetError if no picture is left of a class."""
+def _check_left(root: Path, classes: tuple[str, ...], labels: Sequence[int], tested: int) -> None:
+    """Raise DatasetError if no picture is left of a class in training, or none at all in testing."""
     counts = np.bincount(np.asarray(labels, np.int64), minlength=len(classes))
     if counts.min() == 0:
         raise DatasetError(f"{root}: no picture to train on is left of the class {classes[int(counts.argmin())]}")
+    if tested == 0:
+        raise DatasetError(f"{root}: no picture to test on is left")
 
 
-def _header(path: Path) -> tuple[tuple[int, int], bool]:
-    """Width and height of a picture, as it will be turned, and whether it is grey."""
+def _header(path: Path, image_size: int) -> tuple[tuple[int, int], bool]:
+    """Width and height of a picture, and whether it is grey: as it will be turned, unless it is brought to a size."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            size = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) >= 5 else image.size
+            size = image.size
+            # Pillow decodes a whole PNG to find its EXIF, which may stand behind the pixels
+            if not image_size and size[0] != size[1] and image.getexif().get(_ORIENTATION, 1) >= 5:
+                size = size[::-1]
             return size, image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
     except Exception as error:  # Pillow's parsers raise nearly anything for a broken file
         raise PictureError(f"cannot read the picture {path}: {error}") from None

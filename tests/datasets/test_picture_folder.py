@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from numbanet import datasets
 from numbanet.data import DataLoader, PictureError, PictureFiles, read_pictures
@@ -139,3 +139,28 @@ def test_what_does_not_fit_into_memory_is_read_when_it_is_asked_for(tmp_path, mo
     assert skipped.skipped == (path,)
     with pytest.raises(ValueError, match="there are 1 pictures, but 2 labels"):
         PictureFiles([path], [0, 1], (3, 4, 4), near.info.mean, near.info.std, near.info.classes)
+
+
+@pytest.mark.parametrize("content", [b"no picture", None])
+def test_no_picture_is_left_for_testing(tmp_path, content):
+    make(tmp_path / "train")
+    make(tmp_path / "test", count=2)
+    for path in (tmp_path / "test").rglob("*.png"):
+        path.write_bytes(content or path.read_bytes()[:150])
+    with pytest.raises(DatasetError, match="no picture to test on is left"):
+        datasets.load(str(tmp_path), skip_corrupt=True)
+
+
+def test_no_picture_is_left_at_all(tmp_path):
+    for path in make(tmp_path).rglob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="no picture to train on is left of the class cat"):
+        datasets.load(str(tmp_path), skip_corrupt=True)
+
+
+def test_headers_alone_are_read_where_no_size_is_asked_for(tmp_path, monkeypatch):
+    make(tmp_path, size=(12, 10))
+    loaded = []
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: loaded.append(self.filename))
+    assert datasets.dataset_info(str(tmp_path), 16).shape == (3, 16, 16)
+    assert loaded == []
