@@ -12,7 +12,7 @@ import numpy as np
 
 from numbanet.data.collate import as_tensors, collate_arrays
 from numbanet.data.dataset import read_samples
-from numbanet.data.order import epoch_order
+from numbanet.data.order import epoch_order, numbered
 from numbanet.data.prefetch import Prefetcher
 from numbanet.data.samplers import BatchSampler
 
@@ -41,7 +41,8 @@ class DataLoader:
             that read files. Data sets that lie in memory never use it: it would take a core from the kernels.
         transform: ``transform(batch, indices, epoch)`` takes a collated batch of ndarrays and the numbers of its
             samples to what is handed out, in the thread that iterates; ndarrays in it become Tensors. A
-            :class:`numbanet.data.Augment` is one.
+            :class:`numbanet.data.Augment` is one. A sample that a ``sampler`` draws again within an epoch has a number
+            higher by the length of the data set, and by as much for each further time.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong kind or out of range, or no batch would be left.
@@ -175,11 +176,12 @@ class DataLoader:
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         """The batches of an epoch from number ``start`` on."""
-        chunks = self._chunks(epoch)[start:]
-        with closing(self._read(chunks)) as batches:
-            for chunk, batch in zip(chunks, batches, strict=True):
+        chunks = self._chunks(epoch)
+        numbers = chunks if self.sampler is None else self._numbers(chunks)
+        with closing(self._read(chunks[start:])) as batches:
+            for batch, its_numbers in zip(batches, numbers[start:], strict=True):
                 if self.transform is not None:
-                    batch = self.transform(batch, chunk, epoch)
+                    batch = self.transform(batch, its_numbers, epoch)
                 yield as_tensors(batch) if self.collate_fn is None else batch
 
     def _chunks(self, epoch: int) -> Sequence[np.ndarray]:
@@ -188,6 +190,11 @@ class DataLoader:
             return self.batch_sampler.batches(epoch)
         order, size = self._order(epoch), self.batch_size
         return [order[i * size : (i + 1) * size] for i in range(len(self))]
+
+    def _numbers(self, chunks: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The numbers of batches for ``transform``; a sampler may draw a sample several times."""
+        ends = np.cumsum([len(chunk) for chunk in chunks])[:-1]
+        return np.split(numbered(np.concatenate(chunks), len(self.dataset)), ends)
 
     def _read(self, chunks: Sequence[np.ndarray]) -> Iterator[Any]:
         """The collated samples of each chunk, as ndarrays unless ``collate_fn`` makes something else."""

@@ -27,6 +27,17 @@ def drawn(seed: int, epoch: int, count: int) -> np.ndarray:
     return bits.astype(np.float64) * 2.0**-53
 
 
+def numbered(order: np.ndarray, size: int) -> np.ndarray:
+    """A number for each draw in an ``order`` of ``size`` samples: the sample's own, and ``size`` more for each time
+    that it was drawn before, so that no two are the same."""
+    by_sample = np.argsort(order, kind="stable")
+    ordered = order[by_sample]
+    begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    times = np.empty(len(order), np.int64)
+    times[by_sample] = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+    return order + size * times
+
+
 def split_order(seed: int, size: int) -> np.ndarray:
     """The numbers 0 … size − 1 (int64) as :func:`random_split` deals them out."""
     return permutation(seed, _SPLIT, 0, size)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from numbanet.data import (
+    Augment,
     DataLoader,
+    Normalise,
     PictureDataset,
     RandomSampler,
     SequentialSampler,
@@ -106,3 +108,20 @@ def test_targets_and_balance() -> None:
     np.testing.assert_allclose(balancing_weights(np.array([0, 1, 1, 1]), 2), [2, 2 / 3])
     with pytest.raises(ValueError, match="class 1 has no samples"):
         balancing_weights(np.array([0, 2]), 3)
+
+
+def test_a_picture_drawn_again_is_augmented_anew() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 1, 12, 12), dtype=np.uint8)
+    part = PictureDataset(pictures, np.arange(4), (0.5,), (0.5,), tuple("abcd"))
+
+    def batches(**order) -> list:
+        transform = Augment("crop(padding=4),noise", Normalise((0.5,), (0.5,)), seed=3)
+        loader = DataLoader(part.as_bytes(), 3, transform=transform, **order)
+        found = [(x.numpy(), labels.numpy()) for x, labels in loader]
+        return [np.concatenate(values) for values in zip(*found, strict=True)]
+
+    x, labels = batches(sampler=[2, 1, 2, 3, 2, 1, 0, 0])
+    assert len({picture.tobytes() for picture in x}) == len(x), "two draws of a picture are the same"
+    once, order = batches()
+    first = [labels.tolist().index(label) for label in order]
+    np.testing.assert_array_equal(x[first], once)
