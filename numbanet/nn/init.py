@@ -158,8 +158,15 @@ SCHEMES: dict[str, Callable[[Tensor, str], Tensor]] = {
     "xavier_normal": lambda weight, name: xavier_normal_(weight),
     "xavier_uniform": lambda weight, name: xavier_uniform_(weight),
     "orthogonal": lambda weight, name: orthogonal_(weight, calculate_gain(name)),
+    "constant": lambda weight, name: ones_(weight),
 }
 """How a weight starts, by name: ``SCHEMES[name](weight, nonlinearity)``."""
+
+
+def has_filters(module: Module) -> bool:
+    """Whether a module has the method ``filters``, as linear, convolution and locally connected layers do: not just
+    anything of the name."""
+    return callable(getattr(type(module), "filters", None))
 
 
 def initialise_(module: Module, scheme: str, nonlinearity: str = "relu", scale: float = 1.0) -> Module:
@@ -167,12 +174,15 @@ def initialise_(module: Module, scheme: str, nonlinearity: str = "relu", scale: 
 
     ``scheme`` is one of ``SCHEMES``, with the gain of ``nonlinearity`` and biases 0, or "pytorch", which is what the
     layers do by themselves. ``scale`` multiplies the weights: below 1 they are too small, and signals die out with
-    depth, above 1 too big, and they explode. Raises ValueError for an unknown scheme.
+    depth, above 1 too big, and they explode; it is the gain of Xavier's schemes, and what all weights of "constant"
+    are. Raises ValueError for an unknown scheme or a scale that is not finite.
     """
+    if not math.isfinite(scale):
+        raise ValueError(f"scale must be a finite number, not {scale}")
     if scheme != "pytorch" and scheme not in SCHEMES:
         raise ValueError(f"unknown scheme {scheme!r}; use one of: pytorch, {', '.join(SCHEMES)}")
     for layer in module.modules():
-        if not hasattr(layer, "filters"):
+        if not has_filters(layer):
             continue
         if scheme == "pytorch":
             layer.reset_parameters()

@@ -11,6 +11,7 @@ import numpy as np
 from numbanet import models
 from numbanet.autograd import no_grad
 from numbanet.nn import Conv2d, LocallyConnected2d, Module
+from numbanet.nn.init import has_filters
 from numbanet.tensor import Tensor
 from numbanet.training.files import replacing
 from numbanet.training.objective import Objective
@@ -24,7 +25,7 @@ def draw_filters(model: Module, shape: tuple[int, ...], path: Path) -> str | Non
     A fully connected first layer has pictures of the input's ``shape``. Returns what was drawn, or None if there is no
     such layer.
     """
-    found = next(((name, one) for name, one in model.named_modules() if hasattr(one, "filters")), None)
+    found = next(((name, one) for name, one in model.named_modules() if has_filters(one)), None)
     if found is None:
         return None
     name, layer = found
@@ -33,6 +34,8 @@ def draw_filters(model: Module, shape: tuple[int, ...], path: Path) -> str | Non
         if len(shape) != 3 or weights.shape[1] != np.prod(shape):
             return None
         weights = weights.reshape(-1, *shape)
+    if weights.ndim == 3:  # of sequences: channels by positions
+        weights = weights[:, None]
     weights = weights[:MOST_FILTERS]
     tiles = weights.transpose(0, 2, 3, 1) if weights.shape[1] == 3 else weights.reshape(-1, *weights.shape[2:])
     tiles = tiles[:MOST_FILTERS]
@@ -77,7 +80,8 @@ def _activation_maps(model: Module, picture: Tensor) -> list[tuple[str, np.ndarr
 
     def note(name: str) -> Any:
         def hook(module: Module, inputs: tuple, output: Any) -> None:
-            if isinstance(module, (Conv2d, LocallyConnected2d)):
+            # a block's output is named by its main way, though its shortcut is computed last
+            if isinstance(module, (Conv2d, LocallyConnected2d)) and ".downsample." not in name:
                 last[0] = name
             elif isinstance(module, activations) and output.ndim == 4:
                 maps.append((f"behind {last[0]}", output.detach().numpy()[0].copy()))
@@ -96,7 +100,8 @@ def _activation_maps(model: Module, picture: Tensor) -> list[tuple[str, np.ndarr
 
 
 def draw_histograms(model: Module, loss: Objective, inputs: Tensor, targets: Tensor, path: Path) -> str:
-    """A row a layer: how the sizes of its weights, and of the gradients of a batch's ``loss``, are spread.
+    """A row a layer: how the sizes of its weights, and of the gradients of a batch's ``loss``, are spread; weights that
+    the loss does not depend on have no gradients.
 
     The columns are powers of ten, the colour is a bin's share of the fullest bin, the mark the median.
     """
@@ -105,9 +110,10 @@ def draw_histograms(model: Module, loss: Objective, inputs: Tensor, targets: Ten
     layers = [(name, one) for name, one in model.named_parameters() if one.ndim > 1]
     figure = _figure("sizes of weights and of gradients by layer", 11, max(2.5, 1.2 + 0.16 * min(len(layers), 80)))
     panels = figure.subplots(1, 2, sharey=True)
-    kinds = {"weights": [one for _, one in layers], "gradients": [one.grad for _, one in layers]}
+    gradients = [np.zeros(0) if one.grad is None else one.grad.detach().numpy() for _, one in layers]
+    kinds = {"weights": [one.detach().numpy() for _, one in layers], "gradients": gradients}
     for axes, (kind, values) in zip(panels, kinds.items(), strict=True):
-        _histograms(axes, [value.detach().numpy() for value in values])
+        _histograms(axes, values)
         axes.set(title=kind, xlabel="log10 of the absolute value")
     shown = _spread(list(range(len(layers))), MOST_NAMES)
     panels[0].set_yticks(shown, [layers[index][0].removesuffix(".weight") for index in shown], fontsize=7)

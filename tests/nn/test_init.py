@@ -153,7 +153,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("scheme", [*init.SCHEMES, "pytorch"])
+@pytest.mark.parametrize("scheme", [*sorted(set(init.SCHEMES) - {"constant"}), "pytorch"])
 def test_schemes_of_whole_networks(name, scheme):
     make, fan_in, fan_out = LAYERS[name]
     layer = make()
@@ -169,6 +169,19 @@ def test_schemes_of_whole_networks(name, scheme):
     kurtosis = ((values / values.std()) ** 4).mean()
     shape = 1.8 if "uniform" in scheme or scheme == "pytorch" else 3.0  # of a uniform and of a normal distribution
     assert kurtosis == pytest.approx(shape, abs=0.25)
+
+
+def test_constant_weights_and_what_is_no_layer():
+    class Bank(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.filters = nn.Linear(3, 2)
+
+    bank = init.initialise_(Bank(), "constant", scale=0.5)
+    np.testing.assert_array_equal(bank.filters.weight.detach().numpy(), np.full((2, 3), 0.5))
+    for scale in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="scale must be a finite number"):
+            init.initialise_(nn.Linear(2, 2), "xavier_normal", scale=scale)
 
 
 def test_filters_of_a_local_layer_are_views():
