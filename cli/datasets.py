@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from numbanet.cli.options import OutFile
+from numbanet.cli.options import OutFile, setting_options
 
 _DATA_DIR = click.option(
     "--data-dir", metavar="DIR", help="folder to look in; without it NUMBANET_DATA and the user's cache"
@@ -76,8 +76,16 @@ def info(name: str, data_dir: str | None) -> None:
 @click.option("--count", type=click.IntRange(1, 100), default=10, show_default=True, help="pictures in a row")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="which pictures, which numbers")
 @click.option("--image-size", type=click.IntRange(0), default=0, help="side of the pictures of a folder")
+@setting_options(["skip_corrupt"])
 def show(
-    name: str, data_dir: str | None, augment: str | None, out: Path | None, count: int, seed: int, image_size: int
+    name: str,
+    data_dir: str | None,
+    augment: str | None,
+    out: Path | None,
+    count: int,
+    seed: int,
+    image_size: int,
+    skip_corrupt: bool | None,
 ) -> None:
     """Draw training pictures of the data set NAME as they are, after each augmentation, and after all of them.
 
@@ -94,6 +102,8 @@ def show(
     steps = parse_augmentations(",".join(AUGMENTATIONS) if augment is None else augment, getattr(about, "augment", ""))
     if not hasattr(about, "shape"):
         raise click.UsageError(f"{name} holds no pictures")
+    if own:
+        own["skip_corrupt"] = bool(skip_corrupt)
     rows = augmented_rows(datasets.load(name, data_dir, **own).train, steps, count, seed, together=augment is not None)
     with replacing(path) as stream:
         draw_sheet(rows).save(stream, "PNG")

@@ -20,7 +20,9 @@ PARTS = ("test", "validation", "train")
 @click.option("--plot", metavar="FILE.png", type=OutFile(), help="the confusion matrix; without it RUN/confusion.png")
 @click.option("--beams", type=click.IntRange(min=1), default=1, show_default=True, help="width of the beam search")
 @click.option("--length-penalty", type=FiniteRange(min=0), default=0.6, show_default=True, help="of the beam search")
-@setting_options(["dataset", "text", "pairs", "data_dir", "limit", "threads", "backend", "eval_batch_size"])
+@setting_options(
+    ["dataset", "text", "pairs", "data_dir", "skip_corrupt", "limit", "threads", "backend", "eval_batch_size"]
+)
 def command(
     run: str, checkpoint: str, part: str, plot: Path | None, beams: int, length_penalty: float, **options: Any
 ) -> None:
@@ -74,6 +76,8 @@ def command(
         f"({plural(state.state['progress']['epoch'], 'epoch')}) on {plural(result.samples, f'{part} sample')} of "
         f"{short_name(config.dataset)}"
     )
+    if data.skipped:
+        click.echo(f"note: {plural(len(data.skipped), 'picture')} left out, such as {data.skipped[0]}")
     click.echo(title)
     click.echo(f"loss {result.loss:.4f}" + _accuracy(result))
     if result.confusion is not None:

@@ -18,7 +18,8 @@ from numbanet.training.run import CHECKPOINTS, Run
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="classes to print")
 @setting_options(["skip_corrupt", "threads", "backend"])
 def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **options: Any) -> None:
-    """The most probable classes of pictures or texts, by the model in the folder RUN.
+    """The most probable classes of pictures or texts, by the model in the folder RUN. The percentages of a run with
+    the loss bce are of each class by itself, and runs with mse and its like have scores in their place.
 
     FILE is a PNG or JPEG picture of any size, an .npy array of one or more pictures, or a folder, of which all
     pictures are taken, also those in folders in it; for a classifier of texts it is a file with a text in each line,
@@ -45,13 +46,15 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
     names = _names(files)
     model, _ = load_model(opened, checkpoint)
     pictures, skipped = _read(names, info, config.skip_corrupt)  # all, before anything is said
+    are_shares = config.loss in ("cross_entropy", "bce")
+    shown = (lambda score: f"{100 * score:.1f} %") if are_shares else (lambda score: f"score {score:.3f}")
     if skipped:
         click.echo(f"note: {plural(len(skipped), 'picture')} left out that cannot be read, such as {skipped[0]}")
     for name, batch in pictures:
-        for index, shares in enumerate(_probabilities(model, batch, info)):
+        for index, scores in enumerate(_scores(model, batch, info, config.loss)):
             label = f"{name}[{index}]" if len(batch) > 1 else name
-            best = shares.argsort()[::-1][:top]
-            click.echo(f"{label}: " + ", ".join(f"{info.classes[k]} ({100 * shares[k]:.1f} %)" for k in best))
+            best = scores.argsort()[::-1][:top]
+            click.echo(f"{label}: " + ", ".join(f"{info.classes[k]} ({shown(scores[k])})" for k in best))
 
 
 def _names(files: tuple[str, ...]) -> list[str]:
@@ -105,16 +108,16 @@ def _predict_texts(opened: Run, files: tuple[str, ...], checkpoint: str, top: in
         click.echo(f"{classes}: {text}")
 
 
-def _probabilities(model: Any, pictures: Any, info: Any) -> Any:
-    """Class probabilities (n, classes) of uint8 pictures (n, channels, height, width)."""
+def _scores(model: Any, pictures: Any, info: Any, loss: str) -> Any:
+    """What the model says of the classes (n, classes) of uint8 pictures (n, channels, height, width)."""
     import numpy as np
 
     import numbanet
     from numbanet.data import Normalise
-    from numbanet.nn import functional as F
+    from numbanet.training.objective import Objective
 
-    normalise = Normalise(info.mean, info.std)
+    objective, normalise = Objective(loss), Normalise(info.mean, info.std)
     with numbanet.no_grad():
         chunks = [pictures[start : start + 500] for start in range(0, len(pictures), 500)]
-        rows = [F.softmax(model(numbanet.from_numpy(normalise(chunk))), dim=1).numpy() for chunk in chunks]
+        rows = [objective.scores(model(numbanet.from_numpy(normalise(chunk)))).numpy() for chunk in chunks]
     return np.concatenate(rows)

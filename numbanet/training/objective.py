@@ -75,6 +75,13 @@ class Objective:
             wanted = wanted > 0.5 if self.loss == "bce" else wanted.argmax(1)
         return int((found == wanted).reshape(len(found), -1).all(1).sum())
 
+    def scores(self, outputs: Tensor) -> Tensor:
+        """What outputs (n, classes) say of the classes: shares that add up to 1, for bce of each class by itself, and
+        for the other losses, which know no probabilities, the outputs."""
+        if self.loss == "cross_entropy":
+            return F.softmax(outputs, dim=1)
+        return outputs.sigmoid() if self.loss == "bce" else outputs
+
     def _compared(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs and targets of one shape, for a pointwise loss."""
         if _are_classes(targets):

@@ -335,6 +335,7 @@ class Trainer:
             "steps": self.step.number,
             "train_samples": len(self.data.train),
             "test_samples": len(self.data.test),
+            **({"skipped": len(self.data.skipped)} if self.data.skipped else {}),
         }
         for callback in self.callbacks:
             callback.end(self, summary)

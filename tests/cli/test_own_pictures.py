@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
+import numbanet
+from numbanet import datasets
 from numbanet.data import AUGMENTATIONS
+from numbanet.training.restore import load_model
+from numbanet.training.run import Run
 
 TRAIN = ["train", "lenet5", "--epochs", "1", "--batch-size", "4", "--backend", "numpy"]
 
@@ -84,7 +91,25 @@ def test_train_and_predict_on_a_folder(command, tmp_path):
     again = command("predict", "runs/lenet5-insects", "insects/ant/0.png")
     assert again.code == 0
     assert "ant (" in again.out
-    assert command("evaluate", "runs/lenet5-insects").code == 0
+    assert "note: 1 picture left out" in command("evaluate", "runs/lenet5-insects").out
+    assert "--skip-corrupt" in command("evaluate", "runs/lenet5-insects", "--no-skip-corrupt").err
+    assert json.loads((tmp_path / "runs/lenet5-insects/summary.json").read_text())["skipped"] == 1
+    assert "--skip-corrupt" in command("datasets", "show", "insects/").err
+    assert command("datasets", "show", "insects/", "--skip-corrupt", "--augment", "flip").code == 0
+
+
+@pytest.mark.parametrize(("loss", "shown"), [("bce", r"\d \((\d+\.\d) %\)"), ("mse", r"\d \(score (-?\d\.\d{3})\)")])
+def test_what_is_predicted_is_what_the_loss_means(command, loss, shown):
+    images = datasets.load("digits").test.images
+    Image.fromarray(images[0, 0]).save("one.png")
+    assert command(*TRAIN, "--dataset", "digits", "--limit", "40", "--loss", loss, "--out", "run").code == 0
+    found = [float(score) for score in re.findall(shown, command("predict", "run", "one.png", "--top", "10").out)]
+    assert len(found) == 10
+    with numbanet.no_grad():
+        model, _ = load_model(Run.open("run"), "last")
+        outputs = model(datasets.load("digits").test[0][0].unsqueeze(0)).numpy()[0]
+    expected = outputs if loss == "mse" else 100 / (1 + np.exp(-outputs))
+    np.testing.assert_allclose(sorted(found), np.sort(expected), atol=0.06 if loss == "bce" else 6e-4)
 
 
 def test_train_on_an_npz(command, tmp_path):
