@@ -39,7 +39,7 @@ MOST = cache_bytes(2) // (2 * 4 * DEPTH)
 TASKS_A_THREAD = 4
 BLOCK = 16
 """Rows and columns that are turned at a time."""
-ONE_BY_ONE = 4
+ONE_BY_ONE = 8
 """Columns up to which they are turned number by number."""
 LEAST_DEPTH = 16
 """Terms of a sum from which on turning more columns than that is worth it."""
