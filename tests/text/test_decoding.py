@@ -185,6 +185,31 @@ def test_questions_do_not_see_each_other(beams):
         assert len(together[row]) <= beams
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_each_question_has_its_own_limit(beams):
+    """Together they have the answers that each has alone with its limit, and those that none ends are cut there."""
+    chain, start, limits = Chain(8, 1), np.array([2, 3, 4, 5]), [3, 9, 1, 6]
+    chain.logits[:, :, END] = -20
+    together = beam_search(chain.step, start, chain.reorder, BEGIN, END, 4, limits, beams=beams)
+    for row, limit in enumerate(limits):
+        alone = beam_search(chain.step, start[row : row + 1], chain.reorder, BEGIN, END, 1, limit, beams=beams)
+        assert alone[0] == together[row]
+        assert len(together[row][0].tokens) == limit
+
+
+def test_rows_that_stay_are_not_moved():
+    """The greedy choice moves a state only when a question is done."""
+    chain, moved = Chain(8, 1), []
+    chain.logits[:, :, END] = -20
+
+    def reorder(state, rows):
+        moved.append(rows.tolist())
+        return state[rows]
+
+    beam_search(chain.step, np.array([2, 3, 4]), reorder, BEGIN, END, 3, [9, 4, 9], beams=1)
+    assert moved == [[0, 2]]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_greedy_search_is_the_loop_that_it_says(seed):
     chain = Chain(7, seed)

@@ -238,6 +238,18 @@ def test_translation_is_learned_and_decoded(reverse):
     assert task.evaluate(network, task.data.test).accuracy > 0.95
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_line_alone_and_among_longer_ones(beams):
+    """Also where nothing but its limit ends a translation."""
+    task = translation(sequence_length=64)
+    network = task.build_model().eval()
+    network.output.bias.data[task.tokenizers["target"].vocabulary.end] = -100.0
+    lines = ["one two", "two " * 30, "three"]
+    together = task.translate(network, lines, beams)
+    assert [task.translate(network, [line], beams)[0] for line in lines] == together
+    assert [len(text.split()) for text in together] == [24, 64, 22]
+
+
 def test_long_pairs_are_left_out_and_said():
     Path("long.tsv").write_text("one\t1\n" * 20 + "one one one one\t1\none\t1 1 1 1\n" + "two\t2\n" * 20)
     task = translation(pairs="long.tsv", sequence_length=3)

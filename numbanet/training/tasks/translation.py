@@ -158,6 +158,8 @@ class TranslationTask(TextTask):
         for first in range(0, len(order), _ROWS):
             chosen = order[first : first + _ROWS].tolist()
             rows = pad([sources[number] for number in chosen], vocabulary.padding)
+            # its own of each, so that a line's translation is not a matter of the lines beside it
+            limits = [min(self.config.sequence_length, 2 * len(sources[number]) + 20) for number in chosen]
             with no_grad():
                 answers = beam_search(
                     lambda tokens, state: _step(model, tokens, state),
@@ -166,7 +168,7 @@ class TranslationTask(TextTask):
                     vocabulary.begin,
                     vocabulary.end,
                     len(chosen),
-                    min(self.config.sequence_length, 2 * rows.shape[1] + 20),
+                    limits,
                     beams=beams,
                     length_penalty=length_penalty if beams > 1 else 0.0,
                     forbidden=(vocabulary.padding, vocabulary.begin, vocabulary.unknown),
