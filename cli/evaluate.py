@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from numbanet.cli.options import FiniteRange, OutFile, given, setting_options
+from numbanet.training.recipes import default_dataset
 from numbanet.training.run import CHECKPOINTS, Run
 
 PARTS = ("test", "validation", "train")
@@ -38,9 +39,10 @@ def command(
     # the model is made for the run's own data set: another one must fit its inputs and classes
     own = opened.config
     wanted = given(options)
-    for name in ("text", "pairs"):
-        if name in wanted:
-            wanted["dataset"] = name
+    if "dataset" not in wanted and wanted.keys() & {"text", "pairs"}:
+        wanted["dataset"] = default_dataset(wanted)
+    if wanted.get("dataset", own.dataset) != own.dataset:
+        wanted = {"text": "", "pairs": "", **wanted}
     config = own.replace(**wanted)
 
     from numbanet.cli.console import plural

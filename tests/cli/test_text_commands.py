@@ -101,8 +101,20 @@ def test_evaluate_with_bleu(command, runs):
 def test_bleu_without_sacrebleu(command, runs, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sacrebleu.metrics", None)
     result = command("evaluate", "translation")
-    assert (result.code, result.out) == (2, "")
-    assert "pip install 'numbanet[text]'" in result.err
+    assert result.code == 0
+    assert re.search(r"pairs, 12 tokens: loss [\d.]+ .*\n.*\nno BLEU: .*pip install 'numbanet\[text\]'", result.out)
+
+
+def test_bleu_of_byte_pairs(command):
+    """Of the text: byte pairs are no words."""
+    pytest.importorskip("sacrebleu", reason="the extra `text` is not installed")
+    write_data()
+    assert (
+        command("train", *KINDS["translation"], *COMMON, "--tokenizer", "byte-pairs", "--vocabulary", "265").code == 0
+    )
+    out = command("evaluate", "runs/tiny_translator-pairs").out
+    assert re.search(r"BLEU [\d.]+ of the text \(nrefs:1\|.*tok:13a", out), out
+    assert "model's tokens" not in out
 
 
 def test_evaluate_on_another_text(command, runs):
@@ -110,6 +122,7 @@ def test_evaluate_on_another_text(command, runs):
     result = command("evaluate", "language", "--text", "b.txt")
     assert result.code == 0, result.err
     assert "are not in the vocabulary and count as <unk>" in result.out
+    assert command("evaluate", "language", "--dataset", "python-docs", "--limit", "5").code == 0
     result = command("evaluate", "language", "--pairs", "a.tsv")
     assert (result.code, result.out) == (2, "")
     assert "the run was trained on text; pairs is another kind of data" in result.err
@@ -179,6 +192,8 @@ def test_inspect(command, runs):
     assert {"alignment.png", "embedding-source.png", "embedding-target.png", "positions-positions.png"} <= found
     assert sum(name.startswith("attention-") for name in found) == 3
     assert result.out.count("\n") >= len(found)
+    Path("a.tsv").unlink()
+    assert "nearest to" in command("inspect", "new", "--text", "one ten").out, "a text needs no data"
     Path("a.tsv").write_text("one six ten six one ten six ten\tA\n" * 30)
     assert command("inspect", "new").code == 0, "the first test sentence is longer than the model takes"
 
@@ -210,6 +225,43 @@ CASES = {
     "length 0": Case(TRAIN.replace("length 8", "length 0"), "sequence_length must be a whole number, 1 or more, not 0"),
     "no text named": Case("train tiny_recurrent --dataset text --out new", "which text. Name a file by --text FILE"),
     "unknown tokenizer": Case(TRAIN + " --tokenizer letters", "--tokenizer.*'letters'.*'characters', 'words'"),
+    "other data beside a text": Case(TRAIN + " --dataset python-docs", "text b.txt: this run is on python-docs"),
+    "text and pairs": Case(TRAIN + " --pairs a.tsv", "pairs a.tsv: this run is on text; leave one of them out"),
+    "steps of an epoch of pairs": Case(
+        TRANSLATE + " --epoch-steps 3", "epoch_steps: only language models draw windows"
+    ),
+    **{
+        f"{option} for a text": Case(f"{TRAIN} --{option} {value}", f"{name}: text holds texts, for which there is no")
+        for option, value, name in (
+            ("loss", "mse", "loss"),
+            ("augment", "flip", "augment"),
+            ("class-weights", "balanced", "class_weights"),
+            ("weights-act", "sampler", "weights_act"),
+        )
+    },
+    "few positions": Case(
+        TRAIN.replace("recurrent", "windows") + " --model-option max_length=4",
+        r"model option max_length=4 contradicts text, which needs 8 or more \(sequence_length\); leave it out",
+        {"b.txt": b"01234 " * 50},
+    ),
+    "few words": Case(
+        TRAIN + " --model-option vocab_size=3",
+        "vocab_size=3 contradicts text, which needs 7; leave it out",
+        {"b.txt": b"01234 " * 50},
+    ),
+    "few classes": Case(
+        f"train {' '.join(KINDS['classes'])} --backend numpy --model-option num_classes=1 --out new",
+        "num_classes=1 contradicts sst2, which needs 2; leave it out",
+    ),
+    "another padding": Case(
+        TRANSLATE.replace("b.tsv", "a.tsv") + " --model-option padding=3",
+        "padding=3 contradicts pairs, which needs 0; leave it out",
+    ),
+    "two vocabularies as one": Case(
+        "train transformer --pairs b.tsv --backend numpy --out new --model-option share_embeddings=true",
+        "share_embeddings: the source and the target of pairs have vocabularies of their own",
+        {"b.tsv": b"a b\tc d\n" * 40},
+    ),
     "no pairs": Case(TRANSLATE, "there is no file b.tsv"),
     "missing column": Case(TRANSLATE, "b.tsv, line 2: expected a source, a tab and a target", {"b.tsv": b"a\tb\nab\n"}),
     "third column": Case(TRANSLATE, "b.tsv, line 1: .* not 3 columns", {"b.tsv": b"a\tb\tc\n"}),

@@ -13,7 +13,7 @@ from numbanet import optim
 from numbanet.data.sequences import IGNORED
 from numbanet.text import TextError
 from numbanet.training.errors import ConfigError
-from numbanet.training.tasks import SampleTask, make_task
+from numbanet.training.tasks import SampleTask, inspection, make_task
 from numbanet.training.tasks.generation import continued_texts
 from numbanet.training.tasks.language import whole_text
 from numbanet.training.tasks.naive_bayes import naive_bayes_accuracy
@@ -259,6 +259,26 @@ def test_long_pairs_are_left_out_and_said():
     with pytest.raises(TextError, match="line 2 has 4 tokens; the model takes at most 3"):
         task.translate(task.build_model(), ["one", "one one one one"])
     assert task.translate(task.build_model(), ["", " "]) == ["", ""]
+
+
+def test_a_long_source_keeps_its_beginning():
+    """However its tokens stand."""
+    task = translation(reverse="source")
+    assert task.tokenizers["source"].vocabulary.decode(task.ids_of("source", "one two three", 2)) == ["two", "one"]
+
+
+def test_embeddings_are_told_by_the_tokens_that_are_theirs(monkeypatch):
+    """Vocabularies of one size do not change places."""
+    options = {"d_model": 8, "num_layers": 1, "num_heads": 1, "dim_feedforward": 8}
+    task, told = translation(model="transformer", model_options=options), {}
+    network = task.build_model()
+    assert len(task.tokenizers["source"]) == len(task.tokenizers["target"])
+    monkeypatch.setattr(
+        inspection, "_embedding", lambda name, tokenizer, vectors, *_: told.update({name: vectors}) or ()
+    )
+    assert not list(inspection._embeddings(task, network, Path(), None))
+    for name in ("source", "target"):
+        np.testing.assert_array_equal(told[name], getattr(network, name).weight.detach().numpy())
 
 
 def test_every_pair_too_long():

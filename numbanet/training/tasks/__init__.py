@@ -22,6 +22,11 @@ TEXT_TASKS = {LANGUAGE: LanguageTask, CLASSIFICATION: ClassificationTask, TRANSL
 def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTask:
     """The task of a config, by its data set; ``folder`` is a run folder, which keeps what the task needs."""
     chosen = task_class(config)
+    for name in ("text", "pairs"):
+        if getattr(config, name) and config.dataset != name:
+            raise ConfigError(f"{name} {getattr(config, name)}: this run is on {config.dataset}; leave one of them out")
+    if config.epoch_steps and chosen is not LanguageTask:
+        raise ConfigError(f"epoch_steps: only language models draw windows, and {config.dataset} has an end")
     if config.reverse != "none" and chosen is not TranslationTask:
         raise ConfigError(
             f"reverse {config.reverse}: only translation has a source and a target to reverse, not {config.dataset}"

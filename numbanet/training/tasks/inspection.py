@@ -52,8 +52,11 @@ def inspect_text(task: TextTask, model: nn.Module, folder: Path, text: str | Non
 
 # --- attention -----------------------------------------------------------------------------------------------------
 def _attention(task: TextTask, model: nn.Module, folder: Path, text: str | None) -> Iterator[str]:
-    with recorded_attention(model) as weights, no_grad():
-        rows, columns, additive = _run(task, model, text)
+    with no_grad():
+        batch, rows, columns = _seen(task, model, text)
+        with recorded_attention(model) as weights:
+            task.forward(model)(batch)
+        additive = model.alignments(*batch).numpy()[0] if hasattr(model, "alignments") else None
     make_folder(folder)  # nothing is left behind by a text that the model does not take
     for name, (recorded, is_cross) in weights.items():
         path = folder / f"attention-{name}.png"
@@ -69,21 +72,19 @@ def _attention(task: TextTask, model: nn.Module, folder: Path, text: str | None)
         yield f"{path}: where the model looks in the source for each token of the target"
 
 
-def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str], list[str], np.ndarray | None]:
-    """Let a text go through the model; the tokens that attend, those of a source, and the alignments of a model that
-    has such (T, S)."""
+def _seen(task: TextTask, model: nn.Module, text: str | None) -> tuple[Any, list[str], list[str]]:
+    """What the model is to see of a text, the tokens that attend, and those of a source."""
     if isinstance(task, TranslationTask):
-        source = task.ids_of("source", task.splits.test[0][0])[: task.config.sequence_length]
-        if text is not None:
-            source = task.encode([text])[0]
+        if text is None:
+            source = task.ids_of("source", task.splits.test[0][0], task.config.sequence_length)
+        else:
+            (source,) = task.encode([text])
         answer = task.decode(model, [source])[0].tokens[: task.config.sequence_length - 1]
         target = task.tokenizers["target"].vocabulary
         inputs = np.array([[target.begin, *answer]], np.int64)
         batch = from_numpy(source[None].copy()), from_numpy(inputs)
-        model(*batch)
-        additive = model.alignments(*batch).numpy()[0] if hasattr(model, "alignments") else None
         # the row of a token is that of the step that made it
-        return target.decode([*answer, target.end]), task.tokenizers["source"].vocabulary.decode(source), additive
+        return batch, target.decode([*answer, target.end]), task.tokenizers["source"].vocabulary.decode(source)
     tokenizer, is_language = task.tokenizers["tokenizer"], isinstance(task, LanguageTask)
     most = most_positions(model) if is_language else task.config.sequence_length
     if text is None:
@@ -93,9 +94,8 @@ def _run(task: TextTask, model: nn.Module, text: str | None) -> tuple[list[str],
         ids = tokenizer.encode_known(text, "the text")
         if not 0 < len(ids) <= (most or len(ids)):
             raise TextError(f"the text has {len(ids)} tokens; the model takes 1 to {most}")
-    task.forward(model)(from_numpy(ids[None]))
     tokens = tokenizer.vocabulary.decode(ids)
-    return tokens, tokens, None
+    return from_numpy(ids[None]), tokens, tokens
 
 
 @contextmanager
@@ -124,14 +124,17 @@ def _recording(
 
 # --- embeddings ----------------------------------------------------------------------------------------------------
 def _embeddings(task: TextTask, model: nn.Module, folder: Path, token: str | None) -> Iterator[str]:
-    tokenizers = list(task.tokenizers.items())
-    embeddings = [module for _, module in model.named_modules() if isinstance(module, nn.Embedding)]
-    for module in embeddings:
-        fitting = [pair for pair in tokenizers if len(pair[1]) == module.num_embeddings]
-        if not fitting:
-            continue
-        tokenizers.remove(fitting[0])
-        yield from _embedding(*fitting[0], module.weight.detach().numpy(), folder, token)
+    for name, tokenizer in task.tokenizers.items():
+        module = _embedding_of(model, name, tokenizer)
+        if module is not None:
+            yield from _embedding(name, tokenizer, module.weight.detach().numpy(), folder, token)
+
+
+def _embedding_of(model: nn.Module, name: str, tokenizer: Tokenizer) -> nn.Embedding | None:
+    """The embedding that a model calls as the task the tokenizer, else the first one of that size."""
+    modules = [getattr(model, name)] if hasattr(model, name) else [module for _, module in model.named_modules()]
+    embeddings = [module for module in modules if isinstance(module, nn.Embedding)]
+    return next((module for module in embeddings if module.num_embeddings == len(tokenizer)), None)
 
 
 def _embedding(name: str, tokenizer: Tokenizer, vectors: np.ndarray, folder: Path, token: str | None) -> Iterator[str]:

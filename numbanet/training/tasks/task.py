@@ -24,6 +24,9 @@ from numbanet.training.forward import Forward
 from numbanet.training.own import is_function
 from numbanet.training.tasks.tokens import TokenEvaluation, TokenObjective, evaluate_tokens
 
+_OF_PICTURES = ("loss", "augment", "class_weights", "weights_act", "image_size", "skip_corrupt", "exact_batchnorm")
+"""Settings that would do nothing for texts."""
+
 
 class TextTask:
     """What is learned from a data set of texts: its batches, model, loss and measures.
@@ -129,6 +132,14 @@ class TextTask:
         config = self.config
         offered = {name: value for name, value in self.model_arguments().items() if value is not None}
         known = models.model_info(config.model).options
+        for name, value in offered.items():
+            given = config.model_options.get(name, value)
+            if given != value and not (name == "max_length" and isinstance(given, int) and given > value):
+                more = " or more (sequence_length)" if name == "max_length" else ""
+                raise ConfigError(
+                    f"model option {name}={given!r} contradicts {config.dataset}, which needs {value}{more}; "
+                    "leave it out"
+                )
         numbanet.manual_seed(config.seed)
         try:
             fitting = {name: value for name, value in offered.items() if name in known}
@@ -159,6 +170,9 @@ class TextTask:
                 f"the model {config.model} is for {model.kind}, and {config.dataset} is for {self.kind}; "
                 f"models that fit: {', '.join(fitting)}"
             )
+        for name in _OF_PICTURES:
+            if getattr(config, name) != getattr(Config, name):
+                raise ConfigError(f"{name}: {config.dataset} holds texts, for which there is no such setting")
         if config.accumulate > 1:
             raise ConfigError(f"accumulate {config.accumulate}: batches of {self.kind} are not cut into parts")
 

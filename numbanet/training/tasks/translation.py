@@ -68,9 +68,9 @@ class TranslationTask(TextTask):
         vocabulary = self.tokenizers["target"].vocabulary
         return PairDataset(sources, targets, vocabulary.padding, vocabulary.begin, vocabulary.end)
 
-    def ids_of(self, side: str, text: str) -> np.ndarray:
-        """The tokens of a text of a side, in the order in which the model has them."""
-        ids = self.tokenizers[side].encode(text)
+    def ids_of(self, side: str, text: str, most: int | None = None) -> np.ndarray:
+        """The tokens of a text of a side, the first ``most`` of them, in the order in which the model has them."""
+        ids = self.tokenizers[side].encode(text)[:most]
         return ids[::-1].copy() if self.config.reverse == side else ids
 
     def model_arguments(self) -> dict[str, Any]:
@@ -80,6 +80,14 @@ class TranslationTask(TextTask):
             "max_length": self.config.sequence_length,
             "padding": self.tokenizers["target"].vocabulary.padding,
         }
+
+    def build_model(self) -> Module:
+        source, target = (self.tokenizers[name].vocabulary.tokens for name in self.names)
+        if self.config.model_options.get("share_embeddings") and source != target:
+            raise ConfigError(
+                f"share_embeddings: the source and the target of {self.config.dataset} have vocabularies of their own"
+            )
+        return super().build_model()
 
     def training_arrays(self) -> list[np.ndarray]:
         return [*self.data.train.sources, *self.data.train.targets]
@@ -102,8 +110,8 @@ class TranslationTask(TextTask):
         samples, most = getattr(self.data, part), self.config.sequence_length
         result, tokenizer = self.evaluate(model, samples), self.tokenizers["target"]
         pairs = getattr(self.splits, part)[: self.config.limit or None]
-        sources = [self.ids_of("source", source) for source, _ in pairs]
-        answers = self.decode(model, [ids[:most] for ids in sources], **decoding)
+        sources = [self.ids_of("source", source, most) for source, _ in pairs]
+        answers = self.decode(model, sources, **decoding)
         found = [self.tokens_of(answer.tokens) for answer in answers]
         wanted = [" ".join(tokenizer.tokens(target)) for _, target in pairs]
         exact = sum(one == other for one, other in zip(found, wanted, strict=True))
@@ -114,15 +122,25 @@ class TranslationTask(TextTask):
             ),
             f"{exact:,} of {len(pairs):,} translations are right to the token ({100 * exact / len(pairs):.2f} %)",
         ]
-        cut = sum(len(ids) > most for ids in sources)
+        cut = sum(len(self.tokenizers["source"].encode(source)) > most for source, _ in pairs)
         if cut:
             lines.append(f"{cut} sources are cut after {most} tokens")
-        if tokenizer.unit == "word":
+        if tokenizer.unit != "character":
             texts = [self.text_of(answer.tokens) for answer in answers]
-            of_tokens = corpus_bleu(found, wanted, "none")
-            of_text = corpus_bleu(texts, [target for _, target in pairs], "13a", tokenizer.lower)
-            lines.append(f"BLEU {of_tokens.score:.2f} of the model's tokens ({of_tokens.signature})")
-            lines.append(f"BLEU {of_text.score:.2f} of the text ({of_text.signature})")
+            lines += self._bleu(found, wanted, texts, [target for _, target in pairs])
+        return lines
+
+    def _bleu(self, found: list[str], wanted: list[str], texts: list[str], references: list[str]) -> list[str]:
+        """BLEU of tokens, where these are words, and of texts; why not where sacrebleu is not installed."""
+        tokenizer, lines = self.tokenizers["target"], []
+        try:
+            if tokenizer.unit == "word":
+                bleu = corpus_bleu(found, wanted, "none")
+                lines.append(f"BLEU {bleu.score:.2f} of the model's tokens ({bleu.signature})")
+            bleu = corpus_bleu(texts, references, "13a", tokenizer.lower)
+            lines.append(f"BLEU {bleu.score:.2f} of the text ({bleu.signature})")
+        except TextError as error:
+            lines.append(f"no BLEU: {error}")
         return lines
 
     # --- decoding ------------------------------------------------------------------------------------------------
