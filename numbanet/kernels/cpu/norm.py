@@ -15,6 +15,7 @@ import numpy as np
 
 from numbanet.kernels import threads
 from numbanet.kernels.cpu.caches import cache_bytes
+from numbanet.kernels.cpu.kernel import Kernel
 from numbanet.kernels.cpu.norm_columns import (
     CHUNK,
     COLUMNS,
@@ -114,6 +115,17 @@ def groups_of_samples(n: int, c: int, s: int, groups: int, backward: bool) -> Ge
     return Geometry(n * groups, planes, s, s, planes * s, s, each, parts, parts, 1, planes * s, c, planes, 0)
 
 
+def in_memory_order(g: Geometry) -> Geometry:
+    """The same rows for a pass that puts nothing together: a task is one stretch of memory, as is the next.
+
+    Rows that are channels have a piece in each sample; a task of a few rows in many samples takes a page of each."""
+    if g.row_stride > g.plane_stride:
+        return g
+    lines = min(g.rows, -(-ELEMENTS_A_PART // g.plane))
+    each = max(1, ELEMENTS_A_PART // (lines * g.plane))
+    return g._replace(lines=lines, planes_a_part=each, parts=-(-g.planes // each))
+
+
 def in_one_go(g: Geometry, arrays: int, tasks_a_thread: int = 4) -> bool:
     """Whether a task is to be a whole row: its arrays fit into the cache, and threads find enough rows.
 
@@ -190,7 +202,14 @@ def _normalise_planes(program, g: Geometry, args: Norm) -> None:
     if args.training:
         program.append(plane_moments, blocks * g.parts, args, chunk=chunk, scratch=scratch)
         program.append(finish_moments, g.rows, args, chunk=_chunks_of_rows(g))
-    program.append(normalise_planes, blocks * g.parts, args, chunk=chunk)
+    _pass_over_planes(program, g, normalise_planes, args)
+
+
+def _pass_over_planes(program, g: Geometry, which: Kernel, args: Norm) -> None:
+    g = in_memory_order(g)
+    args = args._replace(lines=g.lines, planes_a_part=g.planes_a_part, parts=g.parts)
+    chunk = chunk_of(g, g.lines * g.plane * g.planes_a_part)
+    program.append(which, -(-g.rows // g.lines) * g.parts, args, chunk=chunk)
 
 
 def _normalise_columns(program, g: Geometry, args: Norm) -> None:
@@ -235,7 +254,7 @@ def _gradient_of_planes(program, g: Geometry, args: Norm, sums: bool) -> None:
         program.append(plane_gradient_sums, blocks * g.parts, args, chunk=chunk, scratch=scratch)
         program.append(finish_gradients, g.rows, args, chunk=_chunks_of_rows(g))
     if args.out is not None:
-        program.append(gradient_planes, blocks * g.parts, args, chunk=chunk)
+        _pass_over_planes(program, g, gradient_planes, args)
 
 
 def _gradient_of_columns(program, g: Geometry, args: Norm, sums: bool) -> None:
