@@ -127,10 +127,12 @@ def in_memory_order(g: Geometry) -> Geometry:
 
 
 def in_one_go(g: Geometry, arrays: int, tasks_a_thread: int = 4) -> bool:
-    """Whether a task is to be a whole row: its arrays fit into the cache, and threads find enough rows.
+    """Whether a task is to be a whole row: its arrays fit into the cache, and threads find enough of them, or share
+    them evenly.
 
     The bits are the same either way, so the number of threads may have a say."""
-    enough = g.rows >= tasks_a_thread * g.lines * threads.get_num_threads()
+    tasks, count = -(-g.rows // g.lines), threads.get_num_threads()
+    enough = tasks >= tasks_a_thread * count or (tasks >= 2 * count and tasks % count == 0)
     return g.size * g.rows <= ELEMENTS_A_CHUNK or (arrays * 4 * g.lines * g.size <= CACHE_BYTES and enough)
 
 
