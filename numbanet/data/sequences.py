@@ -69,18 +69,25 @@ class PairDataset(Dataset):
 
     A batch is ((source (n, S), inputs (n, T)), targets (n, T)) int64. The decoder's inputs are the
     target after ``begin``, its targets the target before ``end``; behind the end stand ``padding`` and −100, which
-    counts for nothing.
+    counts for nothing. S and T are multiples of ``multiple``, or that of the longest pair, so that batches of few
+    shapes come again and again.
     """
 
     in_memory = True
 
     def __init__(
-        self, sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], padding: int, begin: int, end: int
+        self,
+        sources: Sequence[np.ndarray],
+        targets: Sequence[np.ndarray],
+        padding: int,
+        begin: int,
+        end: int,
+        multiple: int = 1,
     ) -> None:
         if len(sources) != len(targets):
             raise ValueError(f"there are {len(sources)} sources and {len(targets)} targets")
         self.sources, self.targets = list(sources), list(targets)
-        self.padding, self.begin, self.end = padding, begin, end
+        self.padding, self.begin, self.end, self.multiple = padding, begin, end, multiple
         self.lengths = np.array([len(source) for source in sources], np.int64)
         self.target_lengths = np.array([len(target) + 1 for target in targets], np.int64)
 
@@ -92,17 +99,20 @@ class PairDataset(Dataset):
 
     def get_batch(self, indices: np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         numbers = indices.tolist()
-        source = pad([self.sources[number] for number in numbers], self.padding)
-        targets = [self.targets[number] for number in numbers]
-        inputs = pad([np.concatenate(([self.begin], target)) for target in targets], self.padding)
-        wanted = pad([np.concatenate((target, [self.end])) for target in targets], IGNORED)
+        source = pad([self.sources[number] for number in numbers], self.padding, self._width(self.lengths, indices))
+        targets, width = [self.targets[number] for number in numbers], self._width(self.target_lengths, indices)
+        inputs = pad([np.concatenate(([self.begin], target)) for target in targets], self.padding, width)
+        wanted = pad([np.concatenate((target, [self.end])) for target in targets], IGNORED, width)
         return (source, inputs), wanted
 
+    def _width(self, lengths: np.ndarray, indices: np.ndarray) -> int:
+        return min(-(-lengths[indices].max() // self.multiple) * self.multiple, lengths.max())
 
-def pad(sequences: Sequence[np.ndarray], value: int) -> np.ndarray:
-    """Sequences as the rows (n, longest) int64 of one array, with ``value`` behind their ends."""
-    longest = max(map(len, sequences))
-    rows = np.full((len(sequences), longest), value, np.int64)
+
+def pad(sequences: Sequence[np.ndarray], value: int, width: int = 0) -> np.ndarray:
+    """Sequences as the rows (n, longest) int64 of one array, or of ``width`` if that is more, with ``value`` behind
+    their ends."""
+    rows = np.full((len(sequences), max(width, *map(len, sequences))), value, np.int64)
     for row, sequence in zip(rows, sequences, strict=True):
         row[: len(sequence)] = sequence
     return rows

@@ -125,7 +125,7 @@ class Config:
         "end with the name of the first operation that makes a NaN or an infinity; slow, the results are the same",
     )
     backend: str = setting(AUTO, "who computes; auto: cpu where Numba is installed", choices=(AUTO, *BACKENDS))
-    eval_batch_size: int = setting(500, "samples a step when evaluating", low=1)
+    eval_batch_size: int = setting(500, "samples a step when evaluating: pictures, series, windows of a text", low=1)
     checkpoint_seconds: float = setting(30.0, "seconds between two checkpoints within an epoch; 0: none", low=0)
     checkpoint_steps: int = setting(0, "steps between two checkpoints within an epoch; 0: none", low=0)
     callbacks: tuple[str, ...] = setting((), "your own functions that make a training.Callback: file.py:make")

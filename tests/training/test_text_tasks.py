@@ -109,6 +109,31 @@ def test_language_evaluation_is_the_mean_over_the_text(model):
     assert result.extra["bits_per_character"] == pytest.approx(result.loss / math.log(2))
 
 
+def test_bits_are_those_of_the_text_s_own_characters():
+    """Not of what its tokens are decoded to, where an unknown word is <unk> and spaces are single."""
+    task = language(tokenizer="words")
+    task.splits = task.splits._replace(test="a  cat   sat on  a\nmat  " * 20)
+    network, part = task.build_model(), task.data.test
+    result = task.evaluate(network, part)
+    assert task.unknown_share(part) > 0
+    bits = result.loss * len(part.tokens) / math.log(2)
+    assert result.extra["bits_per_character"] == pytest.approx(bits / len(task.splits.test))
+
+
+@pytest.mark.parametrize(("eval_batch_size", "sizes"), [(500, {12}), (5, {4}), (2, {4})])
+def test_windows_are_evaluated_in_larger_batches(eval_batch_size, sizes):
+    """Of equal sizes; as many as the setting says, and no fewer than in training. Streams are those of training."""
+    task = language(model="tiny_windows", eval_batch_size=eval_batch_size)
+    network = task.build_model()
+    test = task.data.test
+    test.tokens = test.tokens[:96]  # 12 windows
+    assert {len(targets) for _, targets in task.batches(network, test)} == sizes
+    training, evaluation = task.examples(network)
+    assert (len(training[0][1]), len(evaluation[0][1])) == (4, *sizes)
+    streams = language(eval_batch_size=eval_batch_size)
+    assert {len(targets) for _, targets in streams.batches(streams.build_model(), test)} == {4}
+
+
 def test_a_state_is_carried_from_window_to_window():
     task = language()
     network = task.build_model().eval()
@@ -279,6 +304,17 @@ def test_embeddings_are_told_by_the_tokens_that_are_theirs(monkeypatch):
     assert not list(inspection._embeddings(task, network, Path(), None))
     for name in ("source", "target"):
         np.testing.assert_array_equal(told[name], getattr(network, name).weight.detach().numpy())
+
+
+def test_lengths_of_batches_are_even():
+    """So few shapes come that most are replayed; but no sentence becomes longer than the longest."""
+    task = translation(batch_size=1, model_options={})
+    widths = {(inputs[0].shape[1], targets.shape[1]) for inputs, targets in task.loader(task.build_model())}
+    assert widths == {(2, 3)}  # the longest target has two words and its end
+    Path("more.tsv").write_text("one two three\t1 2 3 4 5\none\t1 2\n" * 20)
+    task = translation(batch_size=1, pairs="more.tsv")
+    widths = {(inputs[0].shape[1], targets.shape[1]) for inputs, targets in task.loader(task.build_model())}
+    assert widths == {(3, 6), (2, 4)}
 
 
 def test_every_pair_too_long():

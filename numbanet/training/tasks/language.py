@@ -22,6 +22,16 @@ from numbanet.training.forward import CarriedState, Forward
 from numbanet.training.tasks.task import TextTask
 from numbanet.training.tasks.tokens import TokenEvaluation
 
+_LOGITS = 2**22  # that an evaluation makes at once: 16 MB
+
+
+class TextWindows(WindowDataset):
+    """Windows of a text of which a token has so many ``characters`` on average, as the text was before it was cut."""
+
+    def __init__(self, tokens: np.ndarray, length: int, characters: float) -> None:
+        super().__init__(tokens, length)
+        self.characters = characters
+
 
 class LanguageTask(TextTask):
     """Predict every token of a text from those before it.
@@ -52,9 +62,10 @@ class LanguageTask(TextTask):
             parts[name] = None if text is None else self._windows(f"{name} text of {self.config.dataset}", text)
         return Data(info=replace(self.info, n_train=len(parts["train"]), n_test=len(parts["test"])), **parts)
 
-    def _windows(self, what: str, text: str) -> WindowDataset:
+    def _windows(self, what: str, text: str) -> TextWindows:
         length, limit = self.config.sequence_length, self.config.limit
         ids = self.tokenizers["tokenizer"].encode(text)
+        characters = len(text) / max(1, len(ids))
         if limit:
             ids = ids[: limit * length + 1]
         if len(ids) <= length:
@@ -62,7 +73,7 @@ class LanguageTask(TextTask):
                 f"the {what} has {len(ids)} tokens, fewer than a window of {length} and its next token: "
                 "use a smaller --sequence-length or a longer text"
             )
-        return WindowDataset(ids, length)
+        return TextWindows(ids, length, characters)
 
     def model_arguments(self) -> dict[str, Any]:
         return {"vocab_size": len(self.tokenizers["tokenizer"]), "max_length": self.config.sequence_length}
@@ -88,20 +99,26 @@ class LanguageTask(TextTask):
         return [self.data.train.tokens]
 
     def examples(self, model: Module) -> tuple[list[Any], list[Any]]:
-        batch = next(iter(self.batches(model, self.data.test)))
-        return [batch], [batch]
+        training = self._batches(model, self.data.train, self.config.batch_size)
+        return [next(training)], [next(self.batches(model, self.data.test))]
 
     def batches(self, model: Module, part: WindowDataset) -> Iterator[tuple[Tensor, Tensor]]:
-        rows, length = self.config.batch_size, self.config.sequence_length
-        for inputs, targets in whole_text(part.tokens, length, rows, streams=carries_state(model)):
+        """As many streams as in training, or larger batches of windows: up to ``eval_batch_size``, in equal parts."""
+        config, rows = self.config, self.config.batch_size
+        if not carries_state(model):
+            windows = -(-(len(part.tokens) - 1) // config.sequence_length)
+            logits = config.sequence_length * len(self.tokenizers["tokenizer"])
+            rows = -(-windows // -(-windows // max(rows, min(config.eval_batch_size, _LOGITS // logits))))
+        return self._batches(model, part, rows)
+
+    def _batches(self, model: Module, part: WindowDataset, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for inputs, targets in whole_text(part.tokens, self.config.sequence_length, rows, streams=carries_state(model)):
             yield from_numpy(inputs), from_numpy(targets)
 
-    def evaluate(self, model: Module, part: WindowDataset) -> TokenEvaluation:
+    def evaluate(self, model: Module, part: TextWindows) -> TokenEvaluation:
         """Loss of each token of the part but the first, and the bits that a character takes."""
         result = super().evaluate(model, part)
-        tokenizer = self.tokenizers["tokenizer"]
-        characters = len(tokenizer.decode(part.tokens[1:]))
-        bits = result.loss * result.targets / math.log(2) / max(1, characters)
+        bits = result.loss / math.log(2) / part.characters
         return replace(result, extra={"perplexity": result.perplexity, "bits_per_character": bits})
 
     def report(self, model: Module, part: str, **decoding: Any) -> list[str]:

@@ -24,6 +24,9 @@ from numbanet.training.tasks.tokens import TokenEvaluation
 Batch = tuple[tuple[Tensor, Tensor], Tensor]
 
 _ROWS = 64  # sentences that are translated side by side
+_MULTIPLE = 2
+"""What lengths of batches are a multiple of: buckets of 64 sentences like Multi30k's then have 93 shapes in 10 epochs,
+not 222, so that 99 % of the steps can be replayed, not 71 %. There are 3 % more tokens (of multiples of 4: 10 %)."""
 
 
 class TranslationTask(TextTask):
@@ -66,7 +69,7 @@ class TranslationTask(TextTask):
         if not sources:
             raise ConfigError(f"no {name} pair of {config.dataset} has at most {most} tokens; raise --sequence-length")
         vocabulary = self.tokenizers["target"].vocabulary
-        return PairDataset(sources, targets, vocabulary.padding, vocabulary.begin, vocabulary.end)
+        return PairDataset(sources, targets, vocabulary.padding, vocabulary.begin, vocabulary.end, _MULTIPLE)
 
     def ids_of(self, side: str, text: str, most: int | None = None) -> np.ndarray:
         """The tokens of a text of a side, the first ``most`` of them, in the order in which the model has them."""
