@@ -22,6 +22,7 @@ from numbanet.kernels.cpu import (
 )
 from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
 from numbanet.kernels.cpu.geometry import Walk, Window, channel_block, gradient_walk
+from numbanet.kernels.cpu.samples import has_samples, spread
 from numbanet.kernels.cpu.simd.tile import LANES
 
 DIRECT = ("positions", "channels", "pictures")
@@ -47,16 +48,6 @@ FAR_OUTPUTS = 256
 """Output channels beyond which the lines that a tile of samples is stored to are too many for the first cache."""
 FAR_CHANNELS = 16
 """Channels beyond which those of a tap of the form "pictures" are too far from each other for the first caches."""
-
-
-def has_samples(walk: Walk) -> bool:
-    """Whether columns lie apart and windows do not overlap, so that the form "positions" packs samples of each tap."""
-    return walk.columns.step > 1 and spread(walk) >= 1
-
-
-def spread(walk: Walk) -> float:
-    """Elements of a picture for each that is read: 1 where a stride is the kernel's size, more where it is longer."""
-    return walk.rows.step * walk.columns.step / (len(walk.rows.taps[0]) * len(walk.columns.taps[0]))
 
 
 def packing(form: str, walk: Walk) -> float:
@@ -167,9 +158,9 @@ def choose_for_weights(window: Window, channels: int, out_channels: int, groups:
     """The form of the gradient for the weights.
 
     "depthwise" and "gathered" as above, the latter for strides only. "winograd" with at most 128 channels on both
-    sides, whose sums stay in the cache. Else "rows", dot products over neighbouring positions, where few output
-    channels would leave more of a vector's lanes idle than the ends of rows do, and "channels", vectors of output
-    channels, for the rest. Their sums differ in the last bits.
+    sides, whose sums stay in the cache. Else "rows", dot products over neighbouring positions (or over samples, where a
+    stride leaves most of a picture out), where few output channels would leave more of a vector's lanes idle than the
+    ends of rows do, and "channels", vectors of output channels, for the rest. Their sums differ in the last bits.
     """
     if is_depthwise(channels, out_channels, groups):
         return "depthwise"

@@ -3,8 +3,9 @@
 grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[offset(tap) + place(position)]: a tile is a few
 output channels by a few taps, each a sum in 16 virtual lanes of neighbouring positions. Nothing is transposed and no
 lane waits for channels that are not there (LeNet's first layer has 6). The rows of the gradient are spread out to the
-pitch of the band with zeros between them, so that all positions of a band are one sequence. It needs stride 1. The sums
-differ from those of ``conv_weight.py`` in the last bits, so the choice between them knows the shape only.
+pitch of the band with zeros between them, so that all positions of a band are one sequence. It needs stride 1, or
+strides that make samples pay (``samples.py``), whose lines are such sequences as they are. The sums differ from those
+of ``conv_weight.py`` in the last bits, so the choice between them knows the shape only.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.gemm_pack import SMALL
-from numbanet.kernels.cpu.geometry import Window, forward_walk, table
+from numbanet.kernels.cpu.geometry import Walk, Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
+from numbanet.kernels.cpu.samples import pack_samples, pitch_of, sample_table, spread
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import add_sums, inner, offsets, zero_sums
 from numbanet.kernels.cpu.simd.vector import lane_sum, load, load_first, select, splat, store, store_first
@@ -31,6 +33,8 @@ BAND = 1 << 16
 MOST_PARTS = 32
 PART_ELEMENTS = 1 << 18
 """Weights of all parts together, about."""
+LEAST_SPREAD = 4
+"""Elements of a picture for each that is read from which on packing samples pays: a band costs as much for each."""
 CHUNK = 1024
 """Weights of a task of add_parts."""
 
@@ -43,6 +47,7 @@ class WeightSums(NamedTuple):
     output: F32
     x: F32
     taps: I32
+    samples: I32
     tap_count: I64_FIELD
     groups: I64_FIELD
     pictures: I64_FIELD
@@ -59,6 +64,10 @@ class WeightSums(NamedTuple):
     pitch: I64_FIELD
     pad_y: I64_FIELD
     pad_x: I64_FIELD
+    area: I64_FIELD
+    step_y: I64_FIELD
+    step_x: I64_FIELD
+    sample_pitch: I64_FIELD
 
 
 class Parts(NamedTuple):
@@ -126,10 +135,15 @@ def make_weight_sums(rows: int) -> Kernel:
                 for top in range(0, p.out_height, p.out_rows):
                     count = min(p.out_rows, p.out_height - top)
                     at = number * p.out_channels * plane + top * p.out_width
-                    pack_band(
-                        band, x, p.channels, p.height, p.width, top, p.band_rows, 1, p.pitch, p.pad_y,
-                        p.pad_x,
-                    )  # fmt: skip
+                    if is_null(p.samples):
+                        pack_band(
+                            band, x, p.channels, p.height, p.width, top, p.band_rows, 1, p.pitch, p.pad_y, p.pad_x
+                        )
+                    else:
+                        pack_samples(
+                            band, x, p.samples, p.area, p.channels, p.height, p.width, top, count, p.out_width,
+                            p.step_y, p.step_x, p.sample_pitch,
+                        )  # fmt: skip
                     for o in range(p.out_channels):
                         output = p.output if is_null(p.output) else p.output + (at + o * plane)
                         grad = p.grad + (at + o * plane)
@@ -182,55 +196,74 @@ def add_parts(start, stop, row, scratch):
 
 def wins(out_channels: int, window: Window) -> bool:
     """Whether dot products waste fewer lanes than vectors of output channels do: by the shape alone, in 16 lanes."""
-    if window.stride != (1, 1) or (window.kernel[1] - 1) * window.dilation[1] + 16 > SLACK:
+    walk = forward_walk(window)
+    is_sampled = walk.columns.step > 1 and spread(walk) >= LEAST_SPREAD
+    if (window.stride != (1, 1) and not is_sampled) or (window.kernel[1] - 1) * window.dilation[1] + 16 > SLACK:
         return False
-    out_width = window.out_width
+    line = window.positions if is_sampled else window.out_width
     channel_share = out_channels / (-(-out_channels // 16) * 16)
-    position_share = out_width / (-(-out_width // 16) * 16)
+    position_share = line / (-(-line // 16) * 16)
     return channel_share < 0.8 * position_share
+
+
+def _packed(walk: Walk, channels: int, rows: int) -> tuple[int, np.ndarray, int, int]:
+    """float32 of a band of so many output rows and where its taps are; elements from one output row to the next, and
+    from one line of samples to the next."""
+    channel, (taps, _) = np.arange(channels)[:, None], walk.taps((0, 0))
+    if walk.columns.step > 1:
+        each = pitch_of(rows * walk.columns.size)
+        return channels * taps.size * each, np.arange(channels * taps.size) * each, walk.columns.size, each
+    plane = walk.band_rows(rows) * walk.pitch
+    return channels * plane, (channel * plane + taps).ravel(), walk.pitch, 0
 
 
 def band_of(window: Window, channels: int, out_channels: int) -> int:
     """Output rows of a band: as many as fit into BAND with their gradient; by the shape alone."""
     walk, rows = forward_walk(window), window.out_height
-    while rows > 1 and (channels * walk.band_rows(rows) + out_channels * rows) * walk.pitch > BAND:
+    while rows > 1:
+        size, _, pitch, _ = _packed(walk, channels, rows)
+        if size + out_channels * rows * pitch <= BAND:
+            break
         rows = -(-rows // 2)
     return rows
 
 
 @functools.lru_cache(maxsize=512)
 def make_plan(window: Window, pictures: int, groups: int, channels: int, out_channels: int, thread_count: int) -> tuple:
-    """Parts of the batch, blocks of taps, scratch, the table of taps, and the words of a row."""
+    """Parts of the batch, blocks of taps, scratch, the tables of taps and of samples, and the words of a row."""
     walk, tap_count = forward_walk(window), window.area * channels
     weights = groups * out_channels * (tap_count + 1)
     parts = max(1, min(pictures, MOST_PARTS, PART_ELEMENTS // weights))
     wanted = -(-2 * thread_count // (parts * groups))
     blocks = max(1, min(wanted, -(-tap_count // TAPS)))
     out_rows = band_of(window, channels, out_channels)
-    band_rows = walk.band_rows(out_rows)
-    taps = (np.arange(channels)[:, None] * (band_rows * walk.pitch) + walk.taps((0, 0))[0]).ravel()
+    size, taps, pitch, sample_pitch = _packed(walk, channels, out_rows)
     words = (
         tap_count, groups, pictures, parts, blocks, out_channels, window.out_height, window.out_width, channels,
-        window.height, window.width, out_rows, band_rows, walk.pitch, walk.rows.pad, walk.columns.pad,
+        window.height, window.width, out_rows, walk.band_rows(out_rows), pitch, walk.rows.pad, walk.columns.pad,
+        window.area, *window.stride, sample_pitch,
     )  # fmt: skip
-    length = -(-out_rows * walk.pitch // 16) * 16 + 16
-    scratch = out_channels * length + channels * band_rows * walk.pitch + SLACK
-    return parts, blocks, scratch, table(np.pad(taps, (0, TAPS), mode="edge")), words
+    length = -(-out_rows * pitch // 16) * 16 + 16
+    samples = sample_table(walk, (window.height, window.width)) if sample_pitch else None
+    scratch = out_channels * length + size + SLACK
+    return parts, blocks, scratch, table(np.pad(taps, (0, TAPS), mode="edge")), samples, words
 
 
 def append(program, out, bias_out, grad, output, x, window: Window, groups: int) -> None:
     """Append the rows that compute out and bias_out (or None) from x and grad, which output (or None) masks."""
     channels, out_channels = x.shape[1] // groups, out.shape[0] // groups
     plan = make_plan(window, x.shape[0], groups, channels, out_channels, threads.get_num_threads())
-    parts, blocks, scratch, taps, words = plan
+    parts, blocks, scratch, taps, samples, words = plan
     elements = out.size + out.shape[0]
     partial = program.workspace((parts, elements))
     which = weight_sums_tiles if out_channels >= ROWS else weight_sums_rows
     tasks = parts * groups * blocks
     chunk = tasks if grad.size * words[0] < SMALL else 1
-    program.append(
-        which, tasks, WeightSums(partial, grad, output, x, program.keep(taps), *words), chunk=chunk, scratch=scratch
-    )
+    args = WeightSums(partial, grad, output, x, taps, samples, *words)
+    program.append(which, tasks, args, chunk=chunk, scratch=scratch)
+    for array in (taps, samples):
+        if array is not None:
+            program.keep(array)
     sums = Parts(out, bias_out, partial, parts, out.size, out.shape[0])
     tasks = -(-elements // CHUNK)
     program.append(add_parts, tasks, sums, chunk=tasks if parts * elements < SMALL else 1)

@@ -22,6 +22,16 @@ WORDS = 6
 ZERO = np.float32(0)
 
 
+def has_samples(walk: Walk) -> bool:
+    """Whether columns lie apart and windows do not overlap, so that packing samples of each tap pays."""
+    return walk.columns.step > 1 and spread(walk) >= 1
+
+
+def spread(walk: Walk) -> float:
+    """Elements of a picture for each that is read: 1 where a stride is the kernel's size, more where it is longer."""
+    return walk.rows.step * walk.columns.step / (len(walk.rows.taps[0]) * len(walk.columns.taps[0]))
+
+
 def pitch_of(positions: int) -> int:
     """Elements from a line to the next: whole vectors, an odd number of them, so that lines do not share few sets of
     the first cache."""

@@ -48,7 +48,7 @@ def _forms():
         else:
             yield _case(name, args)
         for form, force in (("dot products", SUMS), ("channels", CHANNELS)):
-            if form == "channels" or geometry[3] == (1, 1):
+            if form == "channels" or geometry[3] == (1, 1) or geometry[3][1] > 1:
                 yield _case(f"{name}, {form}", args, *force)
                 yield _case(f"{name}, no bias, {form}", bare, *force)
                 for size in (1, 700):
