@@ -7,6 +7,7 @@ neither do the bits.
 How B is read: a small row-major B at least as wide as a tile is read where it lies; any other is packed into panels
 [k][PANEL] padded with zeros: by the task that multiplies them where one task has all rows, else in a level of its own.
 The scalars of A are broadcast from where they lie, or, if many panels pass, from tiles [k][ROWS] that the task packs.
+While a panel that was packed in a level before is multiplied, the next one is fetched, part by part before each tile.
 Edges: the last rows and columns are done by a tile shifted back inside the matrix, whose store leaves out what another
 tile does; fewer rows than a tile has are done by tiles of two rows or of one. A residual and activations other than
 ReLU are the work of kernels of their own, which go over each panel of a task again while it lies in the first cache:
@@ -49,7 +50,7 @@ from numbanet.kernels.cpu.gemm_transposed import make_transposed_product
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd import activation as functions
 from numbanet.kernels.cpu.simd.pointers import F32
-from numbanet.kernels.cpu.simd.prefetch import prefetch
+from numbanet.kernels.cpu.simd.prefetch import prefetch, prefetch_second
 from numbanet.kernels.cpu.simd.tails import load_upto
 from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples_upto, outer, store_tile, zeros
 from numbanet.kernels.cpu.simd.vector import store_first
@@ -135,6 +136,13 @@ def nothing_after(out, residual, begin, row, rows, columns):
     """The product is finished by the stores of its tiles."""
 
 
+@device_function
+def fetch_part(b, begin, count):
+    """Have b[begin : begin + count] fetched into the second-level cache."""
+    for i in range(begin, begin + count, 16):
+        prefetch_second(b, i)
+
+
 def make_product(rows: int, finish, name: str) -> Kernel:
     """The product kernel whose tiles have this number of rows, and whose panels this device function finishes."""
 
@@ -159,6 +167,7 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                 steps = min(DEPTH, p.depth - k)
                 activation = p.activation if k + steps == p.depth else 0
                 add = 1 if k > 0 else p.add
+                part = steps * PANEL // ((bottom - top + rows - 1) // rows) + 16  # of the next panel, for each tile
                 if p.packs_a:
                     for line in range(top, bottom, rows):
                         a = p.a + (a_place + min(line, p.rows - rows) * p.a_row + k * p.a_col)
@@ -179,6 +188,8 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                     again = is_finished_by_store and not add  # what another tile of the task stored is the same
                     skip, end = 0 if again and begin >= left else column - begin, min(right - begin, PANEL)
                     for line in range(top, bottom, rows):
+                        if p.packed == AHEAD and column + PANEL < right:
+                            fetch_part(b, p.depth * PANEL + (line - top) // rows * part, part)
                         first = max(0, min(line, p.rows - rows))
                         if add:
                             for r in range(rows):
