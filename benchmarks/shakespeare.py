@@ -5,7 +5,8 @@
 Ours is what ``numbanet train gpt --dataset tinyshakespeare`` does: the recipe's model, batches, schedule, limit of the
 gradient and optimiser. PyTorch's twin is ``nn.TransformerEncoder`` with the norms in front, whose keys are ours, and
 AdamW. Printed are the losses of each step and by how much they differ; with ``--evaluate`` after all steps the loss on
-the whole validation text, which needs ``--steps 2000`` to mean something. Needs PyTorch in this interpreter.
+the whole validation text, and by nanoGPT's own estimator, which need ``--steps 2000`` to mean something. Needs PyTorch
+in this interpreter.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import numbanet
 from numbanet.training import build
 from numbanet.training.config import Config
 from numbanet.training.recipes import recipe
@@ -83,6 +85,19 @@ def evaluated(trainer: Trainer, twin: Twin) -> tuple[float, float]:
     return ours, total / count
 
 
+def estimated(trainer: Trainer, twin: Twin, batches: int = 200) -> tuple[float, float]:
+    """The mean of the losses of random batches of the validation text, as nanoGPT's ``estimate_loss`` has it."""
+    part, random, totals = trainer.data.test, np.random.default_rng(0), np.zeros(2)
+    trainer.model.eval()
+    for _ in range(batches):
+        inputs, targets = part.get_batch(random.integers(len(part), size=trainer.config.batch_size))
+        with numbanet.no_grad(), torch.inference_mode():
+            ours = trainer.objective(trainer.model(numbanet.tensor(inputs)), numbanet.tensor(targets))
+            totals += ours.item(), loss_of(twin, inputs, targets).item()
+    trainer.model.train()
+    return tuple(totals / batches)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--steps", type=int, default=20, help="training steps (default 20)")
@@ -109,7 +124,9 @@ def main() -> None:
     print(f"largest difference of {options.steps} steps: {worst:.1e}")
     if options.evaluate:
         ours, theirs = evaluated(trainer, twin)
-        print(f"validation loss: numbanet {ours:.4f}  torch {theirs:.4f}")
+        print(f"loss on the whole validation text: numbanet {ours:.4f}  torch {theirs:.4f}")
+        ours, theirs = estimated(trainer, twin)
+        print(f"nanoGPT's estimator (200 random batches): numbanet {ours:.4f}  torch {theirs:.4f}")
 
 
 if __name__ == "__main__":

@@ -32,9 +32,10 @@ def scaled_dot_product_attention(
     """softmax(scale · query keyᵀ + attn_mask) value: query (…, h, m, d), key (…, h, n, d), value (…, h, n, e).
 
     attn_mask broadcasts to (…, h, m, n): float, added, or bool, True where a query sees a key. With is_causal query i
-    sees the keys up to i. scale is 1/√d by default; the weights are dropped with probability dropout_p (always: there
-    is no ``training`` here, as in PyTorch). With enable_gqa a head of key and value serves several of query, side by
-    side. A query that sees no key gives 0. Memory grows with m and n, not with m · n.
+    sees the keys up to i. scale is 1/√d by default; 1 is dot attention (LECTURE row L34). The weights are dropped with
+    probability dropout_p (always: there is no ``training`` here, as in PyTorch). With enable_gqa a head of key and
+    value serves several of query, side by side. A query that sees no key gives 0. Memory grows with m and n, not with
+    m · n.
 
     RuntimeError for shapes that do not fit, and for attn_mask together with is_causal."""
     if attn_mask is not None and is_causal:

@@ -230,7 +230,7 @@ def _name(parameter: str, layer: int, direction: int) -> str:
 
 
 def _as_tuple(states: States | None) -> tuple[Tensor, ...]:
-    return () if states is None else states if isinstance(states, tuple) else (states,)
+    return () if states is None else tuple(states) if isinstance(states, tuple | list) else (states,)
 
 
 def _as_given(states: tuple[Tensor, ...]) -> States:

@@ -96,6 +96,15 @@ def test_a_cell_is_one_step(backend, name):
         np.testing.assert_allclose(as_tuple(state)[0].detach().numpy(), y.detach().numpy()[t], atol=1e-6)
 
 
+def test_states_as_a_list(backend):
+    """``[h, c]`` as well as ``(h, c)``, in layer and cell."""
+    layer, cell = nn.LSTM(3, 5), nn.LSTMCell(3, 5)
+    x, states = randn(4, 2, 3), [randn(1, 2, 5), randn(1, 2, 5) * 0.5]
+    np.testing.assert_array_equal(layer(x, states)[0].detach().numpy(), layer(x, tuple(states))[0].detach().numpy())
+    states = [one[0] for one in states]
+    np.testing.assert_array_equal(cell(x[0], states)[1].detach().numpy(), cell(x[0], tuple(states))[1].detach().numpy())
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 def test_dropout_is_between_layers_and_only_in_training():
     numbanet.manual_seed(1)
