@@ -16,7 +16,7 @@ from numbanet.kernels import threads
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.caches import cache_bytes
-from numbanet.kernels.cpu.gemm_pack import DEPTH, place
+from numbanet.kernels.cpu.gemm_pack import DEPTH, SMALL, place
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.activation import relu
 from numbanet.kernels.cpu.simd.pointers import F32
@@ -56,8 +56,6 @@ SHORT_COLUMNS = 256
 TASKS_A_THREAD = 2
 WIDE = 8 if target.registers() == 32 else 6
 """Vectors of columns of a chain."""
-SMALL = 1 << 14
-"""Multiply-adds below which one thread does it all."""
 
 
 class VectorProduct(NamedTuple):
