@@ -207,10 +207,22 @@ def test_resumed_from_steps(name: str, stride: int) -> None:
         Path("own.py").write_text(OWN)
 
 
-def killed_at_random(moments: int, backend: str, tmp_path: Path) -> list[int]:
+SMALL = {"embedding_dim": 8, "hidden_size": 16}
+KILLED = {
+    "pictures": {"model": "lenet5", "model_options": {}, "accumulate": 2},
+    "a carried state": {
+        "model": "char_lstm", "model_options": SMALL, "dataset": "text", "text": "a.txt", "sequence_length": 8
+    },
+    "pairs": {"model": "seq2seq", "model_options": SMALL, "dataset": "pairs", "pairs": "a.tsv", "sequence_length": 8},
+}  # fmt: skip
+
+
+def killed_at_random(moments: int, backend: str, tmp_path: Path, name: str = "pictures") -> list[int]:
     """A real command, killed by the clock so often, now while it starts, now while it trains: the steps it had done."""
-    changes = {"model": "lenet5", "model_options": {}, "limit": 200, "epochs": 8 * moments, "checkpoint_steps": 10}
-    changes |= {"ema_decay": 0.95, "accumulate": 2, "schedule": "plateau", "patience": 1, "clip_value": 0.5}
+    Path("a.txt").write_text("the cat sat on the mat, the dog sat on the log. " * 80)
+    Path("a.tsv").write_text("".join(f"{a} {b}\t{b} {a} {b}\n" for a in range(20) for b in range(20)))
+    changes = {**KILLED[name], "limit": 200, "epochs": 8 * moments, "checkpoint_steps": 10}
+    changes |= {"ema_decay": 0.95, "schedule": "plateau", "patience": 1, "clip_value": 0.5}
     (tmp_path / "config.toml").write_text(dumps(small_config(backend=backend, **changes)))
     train = [sys.executable, "-m", "numbanet.cli", "train", "--config", "config.toml", "--out"]
     subprocess.run([*train, "alone"], check=True, capture_output=True)
@@ -243,11 +255,12 @@ def check_killed(steps: list[int]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+@pytest.mark.parametrize("name", KILLED)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_killed_at_ten_random_moments(backend: str, tmp_path) -> None:
+def test_killed_at_ten_random_moments(backend: str, name: str, tmp_path) -> None:
     if backend == "cpu":
         pytest.importorskip("numba", reason="the cpu back end needs Numba")
-    steps = killed_at_random(10, backend, tmp_path)
+    steps = killed_at_random(10, backend, tmp_path, name)
     assert len(steps) == 10
     check_killed(steps)
 
