@@ -29,27 +29,55 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from workloads.twins import lenet5, residual_network
+from workloads.twins import alexnet_small, lenet5, residual_network
 
-from numbanet.data import DataLoader
+from numbanet.data import DataLoader, parse_augmentations
+from numbanet.data.augmentation import describe
+from numbanet.data.augmentations import Crop, Flip
+from numbanet.models import model_info
 from numbanet.training import build
 from numbanet.training.config import Config
 from numbanet.training.recipes import recipe
 from numbanet.training.trainer import Trainer
 
-PADDING = 4
+# what the twins do not do: a setting with another value than this is refused
+NOT_OF_TWINS = {
+    "optimizer": "sgd",
+    "decay_all": True,
+    "loss": "cross_entropy",
+    "class_weights": (),
+    "accumulate": 1,
+    "clip_value": 0.0,
+    "ema_decay": 0.0,
+    "exact_batchnorm": False,
+    "early_stopping": 0,
+    "callbacks": (),
+}
 
 
-def twin_of(config: Config, shape: tuple[int, ...]) -> nn.Module:
-    """The model of the config in PyTorch."""
-    options, found = dict(config.model_options), re.fullmatch(r"(resnet|plain)(\d+)", config.model)
-    norm, dropout = options.pop("norm", "batch"), options.pop("dropout", 0.0)
-    options.pop("classic_dropout", None)
-    if not options and config.model == "lenet5":
-        return lenet5(shape[0], shape[1], dropout)
-    if not options and found and norm in ("batch", "none") and int(found[2]) % 6 == 2:
-        return residual_network(found[1] == "resnet", int(found[2]) // 6, norm == "batch")
-    raise SystemExit(f"there is no twin of {config.model} with {config.model_options}")
+def twin_of(config: Config, shape: tuple[int, ...], classes: int) -> nn.Module:
+    """The model of the config in PyTorch; SystemExit if there is none that does the same."""
+    chosen = config.model_options
+    found = re.fullmatch(r"(resnet|plain)(20|32|44|56|110|1202)", config.model)
+    if not found and config.model not in ("lenet5", "alexnet_small"):
+        raise SystemExit(f"there is no twin of {config.model}")
+    options = {**model_info(config.model).options, **chosen}
+    norm, dropout = options["norm"], (options["dropout"], options["classic_dropout"])
+    ours = {"activation": "relu", "pool": "max", "shortcut": "A", "norm": norm if found and norm == "batch" else "none"}
+    strange = [name for name, value in ours.items() if options.get(name, value) != value]
+    if strange or classes != 10 or shape[1] != shape[2] or (config.model != "lenet5" and shape[0] != 3):
+        where = f"pictures {shape} in {classes} classes"
+        raise SystemExit(f"there is no twin of {config.model} with {chosen} for {where}")
+    if found:
+        return residual_network(found[1] == "resnet", int(found[2]) // 6, norm == "batch", *dropout)
+    return lenet5(shape[0], shape[1], *dropout) if config.model == "lenet5" else alexnet_small(shape[1], *dropout)
+
+
+def check_settings(config: Config) -> None:
+    """SystemExit for a setting that the twin would not follow."""
+    for name, value in NOT_OF_TWINS.items():
+        if getattr(config, name) != value:
+            raise SystemExit(f"the twin knows {name}={value} only, not {getattr(config, name)}")
 
 
 def copy_weights(twin: nn.Module, model: object) -> None:
@@ -62,8 +90,6 @@ def copy_weights(twin: nn.Module, model: object) -> None:
 
 
 def sgd(twin: nn.Module, config: Config) -> torch.optim.Optimizer:
-    if config.optimizer != "sgd" or not config.decay_all:
-        raise SystemExit("the twin knows SGD with one weight decay for all parameters")
     options = {"momentum": config.momentum, "nesterov": config.nesterov, "weight_decay": config.weight_decay}
     return torch.optim.SGD(twin.parameters(), config.lr, **options, fused=True)
 
@@ -103,12 +129,15 @@ def accuracy_of(twin: nn.Module, batches: list[tuple[torch.Tensor, torch.Tensor]
 
 
 class OwnLoader:
-    """Batches as PyTorch's users make them of pictures that fit into memory: flipped and cropped a batch at a time."""
+    """Batches as PyTorch's users make them of pictures that fit into memory: flipped and cropped a batch at a time, as
+    the config says."""
 
     def __init__(self, trainer: Trainer) -> None:
         data, self.config = trainer.data, trainer.config
-        if self.config.augment not in ("", "default"):
-            raise SystemExit(f"the twin's own loader flips and crops, and cannot do augment={self.config.augment}")
+        self.steps = parse_augmentations(self.config.augment, data.info.augment)
+        for step in self.steps:
+            if not isinstance(step, Flip) and step != Crop(step.padding if isinstance(step, Crop) else 0):
+                raise SystemExit(f"the twin's own loader can flip and crop(padding=N), but not {describe(step)}")
         pictures, labels = next(iter(DataLoader(data.train.as_bytes(), batch_size=len(data.train))))
         self.pictures, self.labels = (torch.from_numpy(np.asarray(one)) for one in (pictures, labels))
         self.mean = torch.tensor(data.info.mean).view(1, -1, 1, 1)
@@ -117,23 +146,27 @@ class OwnLoader:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         size = self.config.batch_size
         for chosen in torch.randperm(len(self.labels)).split(size):
-            if len(chosen) == size or not self.config.augment:
-                yield self.batch(chosen), self.labels[chosen]
+            yield self.batch(chosen), self.labels[chosen]
 
     def batch(self, chosen: torch.Tensor) -> torch.Tensor:
         x = self.pictures[chosen]
-        if self.config.augment:
-            n, _, height, width = x.shape
-            flips = torch.rand(n) < 0.5
-            x = torch.where(flips.view(-1, 1, 1, 1), x.flip(3), x)
-            x = functional.pad(x, (PADDING,) * 4)
-            down, right = torch.randint(0, 2 * PADDING + 1, (2, n, 1))
-            rows = (down + torch.arange(height)).view(n, 1, height, 1)
-            columns = (right + torch.arange(width)).view(n, 1, 1, width)
-            channels = torch.arange(x.shape[1]).view(1, -1, 1, 1)
-            x = x[torch.arange(n).view(-1, 1, 1, 1), channels, rows, columns]
+        for step in self.steps:
+            x = flipped(x, step.p) if isinstance(step, Flip) else cropped(x, step.padding)
         x = (x.float() / 255 - self.mean) / self.std
         return x.contiguous(memory_format=torch.channels_last)
+
+
+def flipped(x: torch.Tensor, p: float) -> torch.Tensor:
+    return torch.where((torch.rand(len(x)) < p).view(-1, 1, 1, 1), x.flip(3), x)
+
+
+def cropped(x: torch.Tensor, padding: int) -> torch.Tensor:
+    n, channels, height, width = x.shape
+    x = functional.pad(x, (padding,) * 4)
+    down, right = torch.randint(0, 2 * padding + 1, (2, n, 1))
+    rows = (down + torch.arange(height)).view(n, 1, height, 1)
+    columns = (right + torch.arange(width)).view(n, 1, 1, width)
+    return x[torch.arange(n).view(-1, 1, 1, 1), torch.arange(channels).view(1, -1, 1, 1), rows, columns]
 
 
 def timed_epochs(trainer: Trainer, twin: nn.Module, test: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
@@ -210,8 +243,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     config = Config.from_dict(settings_of(options), recipe(options.model, options.dataset))
+    check_settings(config)
     trainer = Trainer(build.use_machine(config))
-    twin = twin_of(trainer.config, trainer.data.info.shape)
+    twin = twin_of(trainer.config, trainer.data.info.shape, len(trainer.data.info.classes))
     copy_weights(twin, trainer.model)
     batches = DataLoader(trainer.data.test, batch_size=trainer.config.eval_batch_size)
     test = [(torch.from_numpy(x.numpy().copy()), torch.from_numpy(y.numpy().copy())) for x, y in batches]
