@@ -264,3 +264,24 @@ def test_dropout(name):
     np.testing.assert_array_equal(inverted.eval()(x).detach().numpy(), expected)
     times = 1 if name.startswith(("resnet", "plain")) else 2
     np.testing.assert_array_equal(classic.eval()(x).detach().numpy(), expected * np.float32(0.5**times))
+
+
+PAPERS = {
+    "resnet20": "0.27",
+    "resnet32": "0.46",
+    "resnet44": "0.66",
+    "resnet56": "0.85",
+    "resnet110": "1.7",
+    "resnet1202": "19.4",
+    "alexnet": "61.10",
+    "resnet18": "11.69",
+    "resnet34": "21.80",
+    "resnet50": "25.56",
+}
+"""Millions of parameters as they are published: He 2015, table 6, and torchvision's pages."""
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_parameters_are_those_of_the_papers(name):
+    places = len(PAPERS[name].partition(".")[2])
+    assert f"{models.model_info(name).parameters / 1e6:.{places}f}" == PAPERS[name]
