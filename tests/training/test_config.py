@@ -221,11 +221,14 @@ def test_recipes_are_valid_and_override_defaults() -> None:
     assert recipe("lenet5", "cifar10") == recipe("lenet5", "any") != {}
     assert recipe("nothing", "digits") == {}
     assert recipe("resnet56", "cifar100") == recipe("resnet*", "cifar*") != recipe("resnet56", "digits")
-    assert recipe("resnet50", "cifar10") == recipe("resnet50", "any") != recipe("resnet*", "any")
+    assert recipe("resnet50", "cifar10") == {**recipe("resnet50", "any"), "augment": "default"}
+    assert recipe("resnet50", "any") != recipe("resnet*", "any")
     assert recipe("resnet110", "cifar10")["warmup_epochs"] == 1.0
     for model in models.list_models():
         if models.model_info(model).kind == "pictures":
             assert recipe(model, "cifar10"), f"{model} has no recipe"
+            is_augmented = model.startswith(("resnet", "plain", "alexnet"))
+            assert recipe(model, "cifar10").get("augment") == ("default" if is_augmented else None), model
     assert Config.from_dict({"lr": 0.5}, {"lr": 0.1, "epochs": 3}) == Config(lr=0.5, epochs=3)
 
 
