@@ -118,10 +118,11 @@ def summary_line(summary: dict[str, Any]) -> str:
         result = f"test accuracy {percent(summary['test_accuracy'])}"
     else:
         result = f"test loss {_loss(summary['test_loss'])}"
+    loading = summary["seconds_loading"] / summary["seconds_training"]
     return (
         f"{stopped}{result} after {plural(summary['epochs'], 'epoch')}; "
         f"{summary['seconds_total']:.1f} s, {summary['seconds_compile']:.1f} s of them compiling; "
-        f"{summary[f'{unit}_per_second']:,.0f} {unit}/s"
+        f"{summary[f'{unit}_per_second']:,.0f} {unit}/s, {100 * loading:.1f} % of the time for loading"
     )
 
 

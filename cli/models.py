@@ -34,29 +34,29 @@ def list_(pattern: str = "*") -> None:
 
 @command.command(short_help="One model: where it comes from, its layers in numbers, its recipes.")
 @click.argument("name")
-@setting_options(["model_options"])
-def show(name: str, model_options: dict[str, Any] | None) -> None:
-    """Where the model NAME comes from, its options, its layers in numbers, and the recipes it is trained by.
+@setting_options(["dataset", "model_options"])
+def show(name: str, dataset: str | None, model_options: dict[str, Any] | None) -> None:
+    """Where the model NAME comes from, its options, its layers in numbers, and the recipes it is trained by; of a model
+    of your own, file.py:make, the layers. It is made for the data set if one is given.
 
     FLOPs are those of one sample forward, 2 a multiply-add of convolutions and products. The receptive field is the
     part of the picture, height by width in pixels, that a value of the layer's output depends on.
     """
     from numbanet import models
-    from numbanet.training.errors import ConfigError, unknown_name
+    from numbanet.cli.planning import make_model
+    from numbanet.training.own import is_function
     from numbanet.training.recipes import recipes_of
 
-    if name not in models.list_models():
-        raise ConfigError(unknown_name("model", name, models.list_models()))
+    model, example = make_model(name, dataset, model_options or {})
+    if is_function(name):
+        click.echo(_layers(model, example))
+        return
     info = models.model_info(name)
     options = {**info.options, **(model_options or {})}
-    try:
-        model = models.create_model(name, **(model_options or {}))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"the model {name} cannot be made so: {error}") from None
     click.echo(f"{name}: {info.doc}\n")
     click.echo(f"source: {info.source}")
     click.echo("options: " + ", ".join(f"{key} {value}" for key, value in options.items()) + "\n")
-    click.echo(_layers(model, models.example(info, options)))
+    click.echo(_layers(model, example))
     for dataset, recipe in recipes_of(name).items():
         settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
         click.echo(f"\nrecipe for {'other data' if dataset == 'any' else dataset}: {settings}")

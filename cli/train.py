@@ -22,6 +22,7 @@ _MODEL, *_OTHERS = SETTINGS
 
 @click.command(short_help="Train a model, or go on with a run.")
 @click.argument("model", required=False)
+@click.option("--model", "named", metavar="MODEL", help="the same as the argument MODEL")
 @setting_options(_OTHERS)
 @click.option(
     "--config", "config_file", metavar="F.toml", help="settings from a file, such as another run's config.toml"
@@ -30,7 +31,9 @@ _MODEL, *_OTHERS = SETTINGS
 @click.option(
     "--resume", is_flag=True, help="go on with the run in --out, or with the last one of the model and data set"
 )
-def command(model: str | None, config_file: str | None, out: str | None, resume: bool, **options: Any) -> None:
+def command(
+    model: str | None, named: str | None, config_file: str | None, out: str | None, resume: bool, **options: Any
+) -> None:
     """Train MODEL, or go on with a run (--resume).
 
     A setting comes from its option, else from --config, else from the recipe of the model and the data set, else it
@@ -41,8 +44,10 @@ def command(model: str | None, config_file: str | None, out: str | None, resume:
     """
     flags = given(options)
     wanted = merged(fitting(toml.read(config_file), flags.get("optimizer")) if config_file else {}, flags)
-    if model is not None:
-        wanted["model"] = model
+    if model is not None and named is not None and model != named:
+        raise click.UsageError(f"MODEL and --model name two models, {model} and {named}")
+    if model is not None or named is not None:
+        wanted["model"] = model or named
     trainer = _resumed(out, wanted) if resume else _new(out, wanted)
     try:
         trainer.fit()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +34,19 @@ class Progress:
     seconds_total: float = 0.0
     seconds_compile: float = 0.0
     seconds_training: float = 0.0
+    seconds_loading: float = 0.0  # those of seconds_training in which a batch was waited for, and changed
     samples_total: int = 0
+
+    def loaded(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """``batches``, and what it takes to get them in ``seconds_loading``."""
+        ahead, clock = iter(batches), time.perf_counter
+        while True:
+            began = clock()
+            batch = next(ahead, None)
+            self.seconds_loading += clock() - began
+            if batch is None:
+                return
+            yield batch
 
 
 def take(trainer: Trainer) -> Checkpoint:

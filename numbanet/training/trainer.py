@@ -227,7 +227,7 @@ class Trainer:
         self.model.train()
         if self.loader.position == 0:
             step.forward.begin_epoch()
-        for inputs, targets in self.loader:
+        for inputs, targets in progress.loaded(self.loader):
             try:
                 loss = step(inputs, targets)
             except NonFiniteError as error:
@@ -326,6 +326,7 @@ class Trainer:
             "seconds_total": round(self._seconds(), 3),
             "seconds_compile": round(self._seconds_compile(), 3),
             "seconds_training": round(progress.seconds_training, 3),
+            "seconds_loading": round(progress.seconds_loading, 3),
             f"{self.task.unit}_per_second": round(progress.samples_total / progress.seconds_training, 1),
             "peak_rss_mb": peak_memory_mb(),
             "version": __version__,

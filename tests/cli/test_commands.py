@@ -36,7 +36,9 @@ def test_train_prints_a_line_an_epoch(command) -> None:
             rf"epoch {number}/2  train loss {NUMBER}\d{{3}}  validation {part}  test {part}  {NUMBER} s", line
         )
     assert re.fullmatch(
-        rf"test accuracy {NUMBER}\d % after 2 epochs; {NUMBER} s, 0.0 s of them compiling; [\d,]+ samples/s", end
+        rf"test accuracy {NUMBER}\d % after 2 epochs; {NUMBER} s, 0.0 s of them compiling; [\d,]+ samples/s, "
+        rf"{NUMBER} % of the time for loading",
+        end,
     )
     assert result.out.isascii()
 
@@ -198,7 +200,12 @@ def test_a_model_and_data_of_ones_own(command) -> None:
     result = command("evaluate", "runs/mine-net-mine-data")
     assert result.code == 0
     assert re.search(r"\nloss \d+\.\d+\n$", result.out)
-    assert command("train", "mine.py:net", "--dataset", "mine.py:data", "--resume").code == 0
+    assert command("train", "--model", "mine.py:net", "--dataset", "mine.py:data", "--resume").code == 0
+    assert "MODEL and --model" in command(*train, "--model", "mlp").err
+    shown = command("models", "show", "mine.py:net", "--dataset", "mine.py:data").out
+    assert re.search(r"^sum +4 +6$", shown, re.MULTILINE)
+    assert "\n4 parameters, " in command("plan", "mine.py:net", "--dataset", "mine.py:data").out
+    assert "not for texts" in command("models", "show", "mine.py:net", "--dataset", "dates").err
     result = command("predict", "runs/mine-net-mine-data", "x.png")
     assert result.code == 2
     assert "was not trained on pictures, but on inputs (3,)" in result.err
@@ -357,6 +364,7 @@ def test_summary_is_what_the_folder_promises(trained) -> None:
         "seconds_total": float,
         "seconds_compile": float,
         "seconds_training": float,
+        "seconds_loading": float,
         "samples_per_second": float,
         "peak_rss_mb": float,
         "version": str,
@@ -369,6 +377,7 @@ def test_summary_is_what_the_folder_promises(trained) -> None:
     }
     assert (summary["model"], summary["dataset"], summary["parameters"]) == ("lenet5", "digits", 61_706)
     assert 10 < summary["peak_rss_mb"] < 4000
+    assert 0 < summary["seconds_loading"] < summary["seconds_training"]
 
 
 @pytest.mark.slow

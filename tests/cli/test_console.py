@@ -16,8 +16,14 @@ SUMMARY = {
     "epochs": 1,
     "seconds_total": 12.0,
     "seconds_compile": 3.0,
+    "seconds_training": 8.0,
+    "seconds_loading": 0.5,
     "samples_per_second": 12345.6,
 }
+SUMMARY_LINE = (
+    "test accuracy 98.00 % after 1 epoch; 12.0 s, 3.0 s of them compiling; 12,346 samples/s, "
+    "6.2 % of the time for loading"
+)
 
 
 def test_plain_lines(capsys) -> None:
@@ -37,7 +43,7 @@ def test_plain_lines(capsys) -> None:
         "compiling kernels, first run only: 2 of 2",
         "note: a word",
         "epoch  1/12  train loss 0.5123  test loss -  accuracy 97.35 %  1.3 s",
-        "test accuracy 98.00 % after 1 epoch; 12.0 s, 3.0 s of them compiling; 12,346 samples/s",
+        SUMMARY_LINE,
     ]
 
 
@@ -60,7 +66,7 @@ def test_terminal_shows_bars_and_keeps_the_lines() -> None:
     assert "loss 0.2500" in shown
     assert "writing to runs/[x]" in shown  # not taken for markup
     assert "epoch  1/12  train loss 0.5123" in shown
-    assert shown.rstrip().endswith("12,346 samples/s")
+    assert shown.rstrip().endswith("12,346 samples/s, 6.2 % of the time for loading")
     assert not reporter.bar.live.is_started
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor is back
 
