@@ -147,14 +147,15 @@ def conv2d(
     """Cross-correlation of input (n, c, h, w) with weight (o, c/groups, kh, kw), plus bias (o,); see
     ``ops.conv.Conv2d``.
 
-    padding may be "valid" (none) or "same" (output as large as input, with stride 1 and odd kernels). ``pool``, window
+    padding may be "valid" (none) or "same" (output as large as input, with stride 1; of an even kernel's padding the
+    larger half lies behind). ``pool``, window
     and stride of a max pool without padding, is done before the activation; see ``ops.conv_pool.Conv2dMaxPool``."""
     if activation not in (None, "relu"):
         raise ValueError(f"conv2d: unknown activation {activation!r}; there are: None, 'relu'")
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
-    if isinstance(padding, str):
-        padding = _named_padding(padding, weight.shape[2:], stride, dilation)
     planes, is_single = pictures(input, "conv2d")
+    if isinstance(padding, str):
+        planes, padding = _named_padding(padding, planes, weight.shape[2:], stride, dilation)
     conv = Conv2d(stride, pair(padding, "padding"), dilation, groups, activation if pool is None else None)
     inputs = (planes, weight) if bias is None else (planes, weight, bias)
     if pool is None:
@@ -166,17 +167,21 @@ def conv2d(
     return result.squeeze(0) if is_single else result
 
 
-def _named_padding(name: str, kernel: Sequence[int], stride: tuple, dilation: tuple) -> tuple[int, ...]:
+def _named_padding(
+    name: str, planes: Tensor, kernel: Sequence[int], stride: tuple, dilation: tuple
+) -> tuple[Tensor, tuple[int, ...]]:
+    """The planes, padded as far as the kernels do not pad: by an odd number; and the padding to go with them."""
     if name == "valid":
-        return (0, 0)
+        return planes, (0, 0)
     if name != "same":
         raise ValueError(f"padding should be numbers, 'valid' or 'same', got {name!r}")
     if stride != (1, 1):
         raise ValueError("padding='same' is not supported for strided convolutions")
     spans = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     if any(span % 2 for span in spans):
-        raise ValueError(f"padding='same' needs an odd kernel, got {tuple(kernel)}; pad the input with functional.pad")
-    return tuple(span // 2 for span in spans)
+        around = [side for span in reversed(spans) for side in (span // 2, span - span // 2)]
+        return pad(planes, tuple(around)), (0, 0)
+    return planes, tuple(span // 2 for span in spans)
 
 
 def conv1d(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from numbanet.autograd import apply
 from numbanet.nn._arguments import Size, as_pictures, pair, pictures, single
 from numbanet.ops.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d, MaxPool2dIndices
@@ -40,14 +42,35 @@ def avg_pool2d(
     padding: Size = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window."""
+    """The mean of each window; with ``divisor_override`` its sum over that number."""
     planes, is_single = pictures(input, "avg_pool2d")
-    kernel = pair(kernel_size, "kernel_size")
+    kernel, padding = pair(kernel_size, "kernel_size"), pair(padding, "padding")
     stride = kernel if stride is None or stride == () else pair(stride, "stride")
-    op = AvgPool2d(kernel, stride, pair(padding, "padding"), bool(ceil_mode), bool(count_include_pad))
-    result = apply(op, planes)
+    if divisor_override == 0:
+        raise RuntimeError("divisor must be not zero")
+    includes_pad = bool(count_include_pad) or divisor_override is not None
+    result = apply(AvgPool2d(kernel, stride, padding, bool(ceil_mode), includes_pad), planes)
+    if divisor_override is not None:
+        cells = _cells(planes.shape[2:], result.shape[2:], kernel, stride, padding)
+        result = result * result.new_tensor((cells / divisor_override).astype(result.dtype))
     return result.squeeze(0) if is_single else result
+
+
+def _cells(
+    sizes: Sequence[int],
+    counts: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+) -> np.ndarray:
+    """How many cells of the padded picture each window (oh, ow) has; with ``ceil_mode`` the last ones reach over."""
+    rows, columns = (
+        np.minimum(k, size + 2 * p - s * np.arange(count))
+        for size, count, k, s, p in zip(sizes, counts, kernel, stride, padding, strict=True)
+    )
+    return np.outer(rows, columns)
 
 
 def max_pool1d(

@@ -74,11 +74,25 @@ class _AvgPool(Module):
 class AvgPool2d(_AvgPool):
     """The mean of each window of a picture (n, c, h, w); ``stride`` is the window unless given.
 
-    The zeros of the padding count in the mean unless ``count_include_pad`` is False.
+    The zeros of the padding count in the mean unless ``count_include_pad`` is False; with ``divisor_override`` sums are
+    divided by that number.
     """
 
+    def __init__(
+        self,
+        kernel_size: Size,
+        stride: Size | None = None,
+        padding: Size = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        self.divisor_override = divisor_override
+
     def forward(self, input: Tensor) -> Tensor:
-        return F.avg_pool2d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+        windows = (self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        return F.avg_pool2d(input, *windows, self.count_include_pad, self.divisor_override)
 
 
 class AdaptiveAvgPool2d(Module):

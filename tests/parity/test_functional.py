@@ -54,6 +54,9 @@ CASES = [
     Case("conv2d_dilation", functional("conv2d", dilation=2, padding=2), ((2, 3, 9, 8), (5, 3, 3, 3), (5,))),
     Case("conv2d_groups", functional("conv2d", groups=2, padding=1), ((2, 4, 7, 6), (6, 2, 3, 3), (6,))),
     Case("conv2d_depthwise", functional("conv2d", groups=4), ((2, 4, 7, 6), (4, 1, 3, 3), (4,))),
+    Case("conv2d_same_even", functional("conv2d", padding="same"), ((2, 3, 7, 6), (4, 3, 2, 4), (4,))),
+    Case("conv2d_same_mixed", functional("conv2d", padding="same", dilation=(3, 1)), ((2, 3, 9, 6), (4, 3, 2, 3))),
+    Case("conv1d_same_even", functional("conv1d", padding="same"), ((2, 3, 7), (4, 3, 4), (4,))),
     Case("conv2d_1x1", functional("conv2d"), ((2, 8, 5, 5), (3, 8, 1, 1), (3,))),
     Case("conv2d_whole_picture", functional("conv2d"), ((2, 3, 5, 5), (4, 3, 5, 5), (4,))),
     Case("max_pool2d", functional("max_pool2d", kernel_size=2), ((2, 3, 8, 6),)),
@@ -65,6 +68,18 @@ CASES = [
         "avg_pool2d_exclude_padding",
         functional("avg_pool2d", kernel_size=3, stride=2, padding=1, count_include_pad=False),
         ((2, 3, 9, 7),),
+    ),
+    Case(
+        "avg_pool2d_divisor",
+        functional("avg_pool2d", kernel_size=3, stride=2, padding=1, divisor_override=5),
+        ((2, 3, 9, 7),),
+    ),
+    Case(
+        "avg_pool2d_divisor_ceil",
+        functional(
+            "avg_pool2d", kernel_size=(4, 3), padding=1, ceil_mode=True, count_include_pad=False, divisor_override=2
+        ),
+        ((2, 3, 9, 6),),
     ),
     Case("max_pool1d", functional("max_pool1d", kernel_size=3, stride=2, padding=1), ((2, 3, 14),)),
     Case("max_pool1d_ceil", functional("max_pool1d", kernel_size=3, dilation=2, ceil_mode=True), ((2, 3, 15),)),
