@@ -70,9 +70,33 @@ def candidate(p, state, product, line):
         store_upto(out, j, h, count)
 
 
+@device_function
+def gru_step(p, states, resets, products, t, first, count):
+    """Time t of the rows of a task: one product with the packed weights, or two, and the gates, row by row."""
+    active, size = any_counts(p, t, first, count), p.hidden
+    for phase in range(1 if is_null(p.packed_n) else 2):
+        columns = 3 * size if is_null(p.packed_n) else size if phase else 2 * size
+        if active:
+            multiply_rows(
+                products, p.gate_row, resets if phase else states, p.state_row, p.large, p.small,
+                p.packed_n if phase else p.packed, size, 0, size, columns, 0,
+            )  # fmt: skip
+        for r in range(count):
+            line = t * p.batch + first + r
+            state, product = states + r * p.state_row, products + r * p.gate_row
+            if not counts(p, t, first + r):
+                clear(p.out + line * size, size)
+                clear(p.gates + line * 4 * size, 4 * size)
+            else:
+                if phase == 0:
+                    reset_and_update(p, state, product, resets + r * p.state_row, line)
+                if phase == 1 or is_null(p.packed_n):
+                    candidate(p, state, product if phase else product + 2 * size, line)
+
+
 @kernel(Steps)
 def gru_steps(start, stop, row, scratch):
-    """All steps of the rows of a task: one product with the packed weights, or two, and the gates, row by row."""
+    """All steps of the rows of a task."""
     p = unpack(row, Steps)
     states = workspace(row, scratch)
     resets = states + tile_rows(p) * p.state_row
@@ -84,27 +108,7 @@ def gru_steps(start, stop, row, scratch):
         for r in range(count):
             fetch(states + r * p.state_row, p.h0 + (first + r) * p.hidden, p.hidden)
         for step in range(p.steps):
-            t = time_of(p, step)
-            active = any_counts(p, t, first, count)
-            size = p.hidden
-            for phase in range(1 if is_null(p.packed_n) else 2):
-                columns = 3 * size if is_null(p.packed_n) else size if phase else 2 * size
-                if active:
-                    multiply_rows(
-                        products, p.gate_row, resets if phase else states, p.state_row, p.large, p.small,
-                        p.packed_n if phase else p.packed, size, 0, size, columns, 0,
-                    )  # fmt: skip
-                for r in range(count):
-                    line = t * p.batch + first + r
-                    state, product = states + r * p.state_row, products + r * p.gate_row
-                    if not counts(p, t, first + r):
-                        clear(p.out + line * size, size)
-                        clear(p.gates + line * 4 * size, 4 * size)
-                    else:
-                        if phase == 0:
-                            reset_and_update(p, state, product, resets + r * p.state_row, line)
-                        if phase == 1 or is_null(p.packed_n):
-                            candidate(p, state, product if phase else product + 2 * size, line)
+            gru_step(p, states, resets, products, time_of(p, step), first, count)
         for r in range(count):
             hand_back(p.h_n + (first + r) * p.hidden, states + r * p.state_row, p.hidden)
     return 0
@@ -153,17 +157,45 @@ def reset_gradient(p, carried, product, dgates, t, b):
         store_upto(p.dgates, line * p.dgates_row + j, dr, n)
 
 
-@kernel(BackSteps)
-def gru_steps_backward(start, stop, row, scratch):
-    """All steps of the rows of a task, the last first: the gates' gradients, then their product with the weights.
+@device_function
+def gru_step_backward(p, dgates, states, products, t, first, count):
+    """Time t of the rows of a task: the gates' gradients, then their product with the weights, added to ``states``.
 
     If the reset gate acts before the product: n, its product with U, r, and the product of r and z."""
+    size, after = p.hidden, is_null(p.packed_n)
+    width = 4 * size if after else 3 * size
+    active = any_counts(p, t, first, count)
+    for r in range(count):
+        line = t * p.batch + first + r
+        if counts(p, t, first + r):
+            candidate_gradient(p, states + r * p.state_row, dgates + r * p.gate_row, t, first + r)
+        else:
+            clear(dgates + r * p.gate_row, 3 * size)
+            clear(p.dgates + line * p.dgates_row, width)
+            clear(p.previous + line * size, size)
+    for phase in range(0 if after else 1, -1, -1):
+        if active:
+            multiply_rows(
+                products if phase else states, p.state_row, dgates + 2 * size if phase else dgates, p.gate_row,
+                p.large, p.small, p.packed_n if phase else p.packed, size if phase else width - size,
+                0, size if phase else 3 * size if after else 2 * size, size, 1 - phase,
+            )  # fmt: skip
+        for r in range(count if phase else 0):
+            if counts(p, t, first + r):
+                reset_gradient(
+                    p, states + r * p.state_row, products + r * p.state_row, dgates + r * p.gate_row, t,
+                    first + r,
+                )  # fmt: skip
+
+
+@kernel(BackSteps)
+def gru_steps_backward(start, stop, row, scratch):
+    """All steps of the rows of a task, the last first."""
     p = unpack(row, BackSteps)
     dgates = workspace(row, scratch)
     states = dgates + tile_rows(p) * p.gate_row
     products = states + tile_rows(p) * p.state_row
     size, after = p.hidden, is_null(p.packed_n)
-    width = 4 * size if after else 3 * size
     for task in range(start, stop):
         first = task * p.rows
         count = min(p.rows, p.batch - first)
@@ -171,29 +203,7 @@ def gru_steps_backward(start, stop, row, scratch):
         for r in range(count):
             fetch(states + r * p.state_row, row_or_null(p.grad_h, (first + r) * size), size)
         for step in range(p.end - 1, p.begin - 1, -1):
-            t = time_of(p, step)
-            active = any_counts(p, t, first, count)
-            for r in range(count):
-                line = t * p.batch + first + r
-                if counts(p, t, first + r):
-                    candidate_gradient(p, states + r * p.state_row, dgates + r * p.gate_row, t, first + r)
-                else:
-                    clear(dgates + r * p.gate_row, 3 * size)
-                    clear(p.dgates + line * p.dgates_row, width)
-                    clear(p.previous + line * size, size)
-            for phase in range(0 if after else 1, -1, -1):
-                if active:
-                    multiply_rows(
-                        products if phase else states, p.state_row, dgates + 2 * size if phase else dgates, p.gate_row,
-                        p.large, p.small, p.packed_n if phase else p.packed, size if phase else width - size,
-                        0, size if phase else 3 * size if after else 2 * size, size, 1 - phase,
-                    )  # fmt: skip
-                for r in range(count if phase else 0):
-                    if counts(p, t, first + r):
-                        reset_gradient(
-                            p, states + r * p.state_row, products + r * p.state_row, dgates + r * p.gate_row, t,
-                            first + r,
-                        )  # fmt: skip
+            gru_step_backward(p, dgates, states, products, time_of(p, step), first, count)
         for r in range(count):
             hand_back(p.h0_out + (first + r) * size, states + r * p.state_row, size)
     return 0

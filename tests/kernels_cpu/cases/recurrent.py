@@ -22,7 +22,7 @@ SHAPES = {
     "falling lengths": ((6, 14, 5, 20), (6, 6, 5, 5, 4, 3, 3, 3, 2, 2, 1, 1, 1, 1)),
     "two blocks of a sum": ((2, 9, 3, 259), None),
 }
-SMALL_TASKS = (("recurrent", "SCRATCH", 1),)
+SMALL_TASKS = (("recurrent_cut", "SCRATCH", 1),)
 PARTS = (("recurrent", "PART", 1), ("recurrent", "MOST_PARTS", 3))
 BOTH = ("bias_ih", "bias_hh")
 
