@@ -43,6 +43,8 @@ def flops_of_call(call: Call) -> int:
         return 2 * outputs.size * weight.shape[1]
     if call.name.startswith("recurrent"):
         return 2 * _recurrent_products(given)
+    if call.name.startswith("additive_decoder"):
+        return 2 * _decoder_products(given)
     if call.name.startswith("attention"):
         products = 2 if call.name.endswith("backward") else 1
         return 2 * products * _attention_pairs(given) * (given["query"].shape[3] + given["value"].shape[3])
@@ -65,6 +67,22 @@ def _recurrent_products(given: dict) -> int:
     wanted = sum(inputs for name in ("x_out", "weight_ih_out") if given[name] is not None)
     wanted += hidden * (1 + (given["weight_hh_out"] is not None))
     return times * batch * rows * wanted
+
+
+def _decoder_products(given: dict) -> int:
+    """Multiply-adds of all words with the GRU's and the queries' matrices, and of scores and contexts; backward: of the
+    walk, and for the gradients that are wanted."""
+    (times, batch, inputs), (length, width) = given["words"].shape, given["memory"].shape[1:]
+    rows, hidden = given["weight_hh"].shape
+    across = given["keys"].shape[2]
+    walk = rows * (width + hidden) + across * hidden + length * (across + width)
+    if "grad" not in given:
+        return times * batch * (rows * inputs + walk)
+    sizes = {
+        "words_out": rows * inputs, "weight_ih_out": rows * (inputs + width), "weight_hh_out": rows * hidden,
+        "weight_query_out": across * hidden, "memory_out": length * width,
+    }  # fmt: skip
+    return times * batch * (walk + sum(size for name, size in sizes.items() if given[name] is not None))
 
 
 def _attention_pairs(given: dict) -> int:

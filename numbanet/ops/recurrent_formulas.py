@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from numbanet.autograd import apply
 from numbanet.ops.indexing import Concatenate
 
 if TYPE_CHECKING:
+    from numbanet.ops.additive_decoder import AdditiveDecoder
     from numbanet.ops.recurrent import Recurrent
     from numbanet.tensor import Tensor
 
@@ -27,6 +29,25 @@ def unrolled(op: Recurrent, inputs: dict[str, Tensor]) -> tuple[Tensor, ...]:
             outs[t] = active.where(news[0], 0.0)
             states = [active.where(new, old) for new, old in zip(news, states, strict=True)]
     return (apply(Concatenate(0), *[out.unsqueeze(0) for out in outs]), *states)
+
+
+def decoded(op: AdditiveDecoder, inputs: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """(s, c, a) of ``AdditiveDecoder`` by its formulas, step by step."""
+    memory, hidden = inputs["memory"], inputs.get("hidden")
+    state, found = inputs["h0"], []
+    for word in inputs["words"]:
+        query = _product(state, inputs["weight_query"], None)
+        scores = _product((query.unsqueeze(1) + inputs["keys"]).tanh(), inputs["weight_score"], None).squeeze(2)
+        if hidden is None:
+            weights = scores.softmax(1)
+        else:
+            nothing = hidden.all(1, keepdim=True)  # a row of −∞ alone would be NaN
+            scores = (~hidden | nothing).where(scores, -math.inf)
+            weights = (~hidden).where(scores.softmax(1), 0.0)
+        context = (weights.unsqueeze(1) @ memory).squeeze(1)
+        state = _step(op.mode, apply(Concatenate(1), word, context), [state], inputs)[0]
+        found.append((state, context, weights))
+    return tuple([apply(Concatenate(0), *[one.unsqueeze(0) for one in ones]) for ones in zip(*found, strict=True)])
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

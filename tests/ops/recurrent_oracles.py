@@ -46,3 +46,20 @@ def _step(mode, outer, weight, bias, h, c):
     new = np.tanh(outer[gate[2]] + weight[gate[2]] @ (r * h) + bias[gate[2]])
     update = 1 - z  # the lecture's i
     return (1 - update) * h + update * new, None
+
+
+def additive_decoder(mode, hidden, words, memory, keys, h0, weight_query, weight_score, weight_ih, weight_hh, *biases):
+    """(s, c, a) of a GRU over words (t, b, e) that looks at memory (b, n, m) before each; up to two biases."""
+    bias_ih, bias_hh = (*biases, *[np.zeros(len(weight_hh))] * (2 - len(biases)))
+    steps, batch, length = *words.shape[:2], memory.shape[1]
+    s, c, a = (np.zeros((steps, batch, n)) for n in (h0.shape[1], memory.shape[2], length))
+    for b in range(batch):
+        h, shown = h0[b], range(length) if hidden is None else np.flatnonzero(~hidden[b])
+        for t in range(steps):
+            scores = np.array([weight_score[0] @ np.tanh(weight_query @ h + keys[b, i]) for i in shown])
+            for i, share in zip(shown, scipy.special.softmax(scores) if len(scores) else (), strict=True):
+                a[t, b, i], c[t, b] = share, c[t, b] + share * memory[b, i]
+            outer = weight_ih @ np.concatenate([words[t, b], c[t, b]]) + bias_ih
+            h, _ = _step(mode, outer, weight_hh, bias_hh, h, None)
+            s[t, b] = h
+    return s, c, a

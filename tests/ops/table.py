@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.ops.row import Row
 from tests.ops.rows import (
+    additive_decoder,
     attention,
     binary,
     local,
@@ -36,6 +37,7 @@ TABLE: list[Row] = [
         pooling,
         norms,
         recurrent,
+        additive_decoder,
         losses,
         updates,
     )

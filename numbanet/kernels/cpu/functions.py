@@ -13,6 +13,7 @@ import numpy as np
 
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.cpu import (
+    additive_decoder,
     argreduce,
     attention,
     augment_colour,
@@ -64,6 +65,7 @@ FUNCTIONS: dict[str, Callable] = {
         norm_fold,
         norm_rows,
         recurrent,
+        additive_decoder,
         softmax,
         cross_entropy,
         attention,

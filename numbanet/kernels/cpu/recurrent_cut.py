@@ -10,10 +10,12 @@ SCRATCH = 1 << 16
 
 
 class Cut:
-    """Tasks of ``rows`` rows of the batch, and their tiles; ``row``: float32 of scratch memory that a row needs."""
+    """Tasks of ``rows`` rows of the batch, and their tiles; ``row``: float32 of scratch memory that a row needs.
 
-    def __init__(self, batch: int, row: int) -> None:
-        most = max(LARGE, SCRATCH // row)
+    A task has room for ``fewest`` rows, however large they are."""
+
+    def __init__(self, batch: int, row: int, fewest: int = LARGE) -> None:
+        most = max(fewest, SCRATCH // row)
         wanted = min(threads.get_num_threads(), -(-batch // SMALL))
         tasks = -(-max(wanted, -(-batch // most)) // wanted) * wanted
         self.rows = -(-batch // tasks)

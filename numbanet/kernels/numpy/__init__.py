@@ -16,6 +16,7 @@ from numbanet.kernels.array import Array, Storage, pooled_storage
 from numbanet.kernels.contract import CONTRACT
 from numbanet.kernels.memory import pool_for
 from numbanet.kernels.numpy import (
+    additive_decoder,
     attention,
     augment,
     augment_colour,
@@ -60,6 +61,7 @@ _MODULES = (
     augment,
     augment_colour,
     recurrent,
+    additive_decoder,
 )
 
 

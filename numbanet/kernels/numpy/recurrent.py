@@ -32,7 +32,7 @@ def _before(states, first, t, lengths, reverse):
     return np.where((t == begin)[:, None], first, states[at])
 
 
-def _cell(mode, product, hidden, h, c, weight, bias):
+def cell(mode, product, hidden, h, c, weight, bias):
     """One step: the new h and c, and the gates to keep, from the product of the input and the state before."""
     bias = 0 if bias is None else bias
     if mode in ("rnn_tanh", "rnn_relu"):
@@ -65,7 +65,7 @@ def recurrent(out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias
     h, c = h0, c0
     for t in _times(steps, reverse):
         active = _active(lengths, t, batch)
-        new_h, new_c, kept = _cell(mode, products[t], hidden, h, c, weight_hh, bias_hh)
+        new_h, new_c, kept = cell(mode, products[t], hidden, h, c, weight_hh, bias_hh)
         out[t] = np.where(active, new_h, 0)
         h = np.where(active, new_h, h)
         if kept is not None:
@@ -78,7 +78,7 @@ def recurrent(out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias
         c_n[...] = c
 
 
-def _cell_gradient(mode, dh, dc, y, gates, cell, h, c, weight):
+def cell_gradient(mode, dh, dc, y, gates, cell, h, c, weight):
     """Of one step: the gradients before the gates for the input and for the state, those for h and c before it."""
     hidden = y.shape[1]
     if mode in ("rnn_tanh", "rnn_relu"):
@@ -121,7 +121,7 @@ def recurrent_backward(
         c, cell = (None, None) if cells is None else (_before(cells, c0, t, lengths, reverse), cells[t])
         total = dh if grad is None else dh + grad[t]
         kept = None if gates is None else gates[t]
-        d_outer, d_inner, d_h, d_c = _cell_gradient(mode, total, dc, out[t], kept, cell, h, c, weight_hh)
+        d_outer, d_inner, d_h, d_c = cell_gradient(mode, total, dc, out[t], kept, cell, h, c, weight_hh)
         outer[t], inner[t] = np.where(active, d_outer, 0), np.where(active, d_inner, 0)
         previous[t] = np.where(active, h, 0)
         dh = np.where(active, d_h, dh)

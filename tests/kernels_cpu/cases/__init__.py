@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.kernels_cpu.cases.additive_decoder import ADDITIVE_DECODER
 from tests.kernels_cpu.cases.attention import ATTENTION
 from tests.kernels_cpu.cases.augmentations import AUGMENTATIONS
 from tests.kernels_cpu.cases.case import Case
@@ -34,6 +35,7 @@ for _case in (
     *LOCALS,
     *NORMS,
     *RECURRENT,
+    *ADDITIVE_DECODER,
     *SOFTMAX,
     *ATTENTION,
     *POINTWISE_LOSSES,
