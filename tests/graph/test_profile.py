@@ -117,6 +117,25 @@ def test_flops_of_sequences(backend):
     assert found["attention_backward"] == 2 * found["attention"]
 
 
+def test_flops_of_a_decoder(backend):
+    """Both matrices of the GRU, the queries', and two products with the memory; backward those of what is wanted."""
+    attention, cell, words, keys = (
+        nn.BahdanauAttention(3, 4, 6),
+        nn.GRUCell(5 + 4, 3),
+        nb.randn(7, 2, 5),
+        nb.ones(2, 8, 4),
+    )
+
+    def step(words):
+        attention.decode(cell, words, nb.ones(2, 3), keys)[0].sum().backward()
+
+    found = {call.name: flops_of_call(call) for call in plan_of(step, words).calls}
+    gru, query, memory = (3 * 3) * (5 + 4 + 3), 6 * 3, 8 * (6 + 4)
+    assert found["additive_decoder"] == 2 * 7 * 2 * (gru + query + memory)
+    walk = gru - (3 * 3) * 5 + query + memory
+    assert found["additive_decoder_backward"] == 2 * 7 * 2 * (walk + gru + query)
+
+
 def test_peak(backend):
     peak = measure_peak(load_backend(backend))
     assert 0.1 < peak.gflops < 1e5
