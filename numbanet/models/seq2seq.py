@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbanet import nn
-from numbanet.creation import cat, stack
+from numbanet.creation import cat
 from numbanet.models._parts import check_tokens, choose, positive, share
 from numbanet.models._recurrent import CELLS, RecurrentState, as_given, as_tuple, lengths_of
 from numbanet.models.registry import register_model
@@ -120,16 +120,12 @@ class Seq2SeqAttention(nn.Module):
         check_tokens("seq2seq_attention", target)
         memory, projected, hidden = state.memory
         words = self.dropout(self.target(target.T))
-        s, states, contexts, weights = state.layers[0][0], [], [], []
-        for t in range(target.shape[1]):
-            context, shares = self.attention(s, memory, hidden, projected=projected)
-            s = self.decoder(cat([words[t], context], 1), s)
-            states.append(s)
-            contexts.append(context)
-            weights.append(shares)
-        state.layers = (s.unsqueeze(0),)
-        merged = self.merge(cat([words, stack(states), stack(contexts)], 2)).tanh()
-        return self.fc(self.dropout(merged).transpose(0, 1)), stack(weights, 1)
+        states, contexts, weights = self.attention.decode(
+            self.decoder, words, state.layers[0][0], memory, hidden, projected=projected
+        )
+        state.layers = (states[-1:],)
+        merged = self.merge(cat([words, states, contexts], 2)).tanh()
+        return self.fc(self.dropout(merged).transpose(0, 1)), weights.transpose(0, 1)
 
     # --- generation ---
     def start(self, source: Tensor) -> RecurrentState:

@@ -16,6 +16,7 @@ from numbanet.nn import functional as F
 
 pytest.importorskip("numba")
 RECURRENT = {"vocab_size": 11, "embedding_dim": 8, "hidden_size": 8}
+PAIRS = {"source_vocab_size": 11, "target_vocab_size": 11, "embedding_dim": 8, "hidden_size": 8}
 TRANSFORMER = {"max_length": 64, "d_model": 16, "num_layers": 2, "num_heads": 2, "dim_feedforward": 24}
 MODELS = {
     **dict.fromkeys(("char_rnn", "char_lstm", "char_gru", "word_lstm", "lstm_classifier"), RECURRENT),
@@ -23,7 +24,8 @@ MODELS = {
     "text_cnn": {"vocab_size": 11, "embedding_dim": 8, "channels": 6},
     "transformer_classifier": {"vocab_size": 11, **TRANSFORMER},
     "transformer": {"source_vocab_size": 11, "target_vocab_size": 11, **TRANSFORMER},
-    "seq2seq": {"source_vocab_size": 11, "target_vocab_size": 11, "embedding_dim": 8, "hidden_size": 8},
+    "seq2seq": PAIRS,
+    "seq2seq_attention": PAIRS,
 }
 
 
