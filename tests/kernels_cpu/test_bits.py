@@ -11,7 +11,8 @@ from tests.kernels_cpu.helpers import run_child
 
 FEW = (
     "matmul edges|matmul two blocks|sum |max axes|variance |argmax (2|softmax 4 x 33|softmax 2 x 40|"
-    "recurrent lstm few rows reverse|conv2d lenet, no bias|cross_entropy 37 x 21, mean|sgd_update Nesterov|"
+    "recurrent lstm few rows reverse|additive_decoder gru rows of tiles|additive_decoder_backward gru few rows, 3 from|"
+    "conv2d lenet, no bias|cross_entropy 37 x 21, mean|sgd_update Nesterov|"
     "rmsprop_update c|normal 4101|dropout of 100|matmul heads, 7|attention bool mask, 2 x 3|"
     "attention_backward causal, 2 x 3"
 )
