@@ -111,8 +111,8 @@ def pack_samples(out, x, samples, area, channels, height, width, top, rows, out_
     for channel in range(channels):
         for tap in range(area):
             words = samples + tap * WORDS
-            low, high = max(np.int64(words[2]) - top, 0), min(np.int64(words[3]) - top, rows)
-            low, high = min(low, rows), max(low, high)
+            low = min(max(np.int64(words[2]) - top, 0), rows)
+            high = max(min(np.int64(words[3]) - top, rows), low)
             begin, end = np.int64(words[4]), np.int64(words[5])
             line = out + (channel * area + tap) * pitch
             first = channel * plane + (np.int64(words[0]) + top * step_y) * width + words[1]
