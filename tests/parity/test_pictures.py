@@ -16,6 +16,9 @@ import numbanet
 from numbanet import datasets, models
 from numbanet.training.config import Config
 
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
+
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pictures.py"
 
 
@@ -72,8 +75,6 @@ def test_the_twin_alone(lines_of) -> None:
     ],
 )
 def test_twins_evaluate_alike(script, name: str, side: int, options: dict) -> None:
-    import torch
-
     channels = 1 if name == "lenet5" else 3
     model = models.create_model(name, image_size=side, **options)
     twin = script.twin_of(Config(model=name, model_options=options), (channels, side, side), 10)
