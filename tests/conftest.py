@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 
 import pytest
@@ -12,6 +13,12 @@ from numbanet.kernels.backend import BACKENDS
 NO_NUMBA = "numba is not installed: the cpu back end is not there"
 HAS_NUMBA = importlib.util.find_spec("numba") is not None
 needs_numba = pytest.mark.skipif(not HAS_NUMBA, reason=NO_NUMBA)
+
+
+def pytest_collection_finish() -> None:
+    """Tens of thousands of tests stay to the end: each collection of garbage would walk over them for half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def backends() -> list:
