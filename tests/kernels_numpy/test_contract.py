@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numbanet.kernels.backend import load_backend
-from numbanet.kernels.contract import CONTRACT
+from numbanet.kernels.contract import CONTRACT, FILES, KernelFunction, declare
 from numbanet.kernels.numpy import BACKEND, KERNELS
 from tests.conftest import needs_numba
 
@@ -19,6 +19,22 @@ def arguments(signature: inspect.Signature) -> list[tuple[str, object]]:
 
 def test_numpy_has_every_function():
     assert set(KERNELS) == set(CONTRACT)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__.rpartition(".")[2])
+def test_a_line_and_its_numpy_kernel_are_in_files_of_one_name(file):
+    mine = [line.name for line in vars(file).values() if isinstance(line, KernelFunction)]
+    assert mine
+    for name in mine:
+        assert KERNELS[name].__module__.rpartition(".")[2] == file.__name__.rpartition(".")[2]
+
+
+def test_a_name_is_declared_once():
+    def copy(out, x):
+        """Another."""
+
+    with pytest.raises(ValueError, match="'copy' already"):
+        declare()(copy)
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))
