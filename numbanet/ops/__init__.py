@@ -11,7 +11,10 @@ import pkgutil
 
 from numbanet.ops.base import Op, Spec, ViewOp
 
-_ABSTRACT = {"Op", "ViewOp", "Unary", "UnaryBackward", "Binary", "Reduce", "_Update", "_RandomFill", "_ChangeAll"}
+_ABSTRACT = {
+    "Op", "ViewOp", "Unary", "UnaryBackward", "Binary", "Reduce", "Walk", "WalkBackward", "_Update", "_RandomFill",
+    "_ChangeAll",
+}  # fmt: skip
 
 
 def _all_ops() -> list[type[Op]]:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from numbanet.autograd import apply, apply_view, enable_grad, grad, is_grad_enabled
-from numbanet.ops.base import BOOL, Op, Spec, as_tuple, require_float
+from numbanet.ops.base import BOOL, Spec, named, require_float
 from numbanet.ops.recurrent_formulas import decoded
-from numbanet.ops.shape import Alias
-
-if TYPE_CHECKING:
-    from numbanet.autograd import Node
-    from numbanet.tensor import Tensor
+from numbanet.ops.walk import Walk, WalkBackward
 
 INPUTS = ("words", "memory", "keys", "h0", "weight_query", "weight_score", "weight_ih", "weight_hh")
-OUTPUTS = ("out", "contexts", "weights", "queries", "gates")
-
-
-def _named(names: tuple[str, ...], values: tuple) -> dict:
-    return dict(zip(names, values, strict=True))
 
 
 @dataclass(slots=True, eq=False)
-class AdditiveDecoder(Op):
+class AdditiveDecoderBackward(WalkBackward):
+    """The gradients of an AdditiveDecoder."""
+
+    def forward(self, program, out, *arrays):
+        grads, kept, by = self.split(arrays)
+        to = named(self.wanted, out)
+        program.additive_decoder_backward(
+            *[to.get(name) for name in (*INPUTS, "bias_ih", "bias_hh")],
+            *[grads.get(name) for name in self.walk.outputs[:3]],
+            *kept.values(), by["words"], by["memory"], by["keys"], by.get("hidden"), by["h0"], by["weight_query"],
+            by["weight_score"], by["weight_ih"], by["weight_hh"], self.walk.mode,
+        )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class AdditiveDecoder(Walk):
     """(s, c, a, queries, gates) of a walk over words y (t, b, e). LECTURE row L34; Bahdanau et al. 2014.
 
     Inputs: words, memory h (b, n, m), keys k (b, n, f), h0 (b, d), weight_query W (f, d), weight_score v (1, f),
@@ -40,6 +45,9 @@ class AdditiveDecoder(Op):
 
     Raises RuntimeError for shapes that do not fit."""
 
+    outputs: ClassVar = ("out", "contexts", "weights", "queries", "gates")
+    gradients: ClassVar = AdditiveDecoderBackward
+    kept: ClassVar = ("queries", "gates")
     saves_outputs: ClassVar = (0, 1, 2, 3, 4)
     mode: str
     given: tuple[str, ...]
@@ -50,7 +58,7 @@ class AdditiveDecoder(Op):
         return (*INPUTS, *self.given)
 
     def infer(self, *arrays):
-        by = _named(self.names, arrays)
+        by = named(self.names, arrays)
         hidden = by.pop("hidden", None)
         require_float("additive_decoder", *by.values())
         for name in ("words", "memory", "keys"):
@@ -76,71 +84,11 @@ class AdditiveDecoder(Op):
         return tuple([Spec((steps, batch, one), by["words"].dtype) for one in widths])
 
     def forward(self, program, out, *arrays):
-        by = _named(self.names, arrays)
+        by = named(self.names, arrays)
         program.additive_decoder(
             *out, by["words"], by["memory"], by["keys"], by.get("hidden"), by["h0"], by["weight_query"],
             by["weight_score"], by["weight_ih"], by["weight_hh"], by.get("bias_ih"), by.get("bias_hh"), self.mode,
         )  # fmt: skip
 
-    def saved_inputs(self, needs):
-        return range(len(self.names))
-
-    def backward(self, node: Node, *grads: Tensor | None):
-        incoming = _named(OUTPUTS, grads)
-        if incoming.pop("queries") is not None or incoming.pop("gates") is not None:
-            raise RuntimeError("what AdditiveDecoder keeps for its backward pass has no gradient")
-        incoming = {name: value for name, value in incoming.items() if value is not None}
-        saved = _named(self.names, tuple([node.input(number) for number in range(len(self.names))]))
-        wanted = tuple([name for name, need in zip(self.names, node.needs, strict=True) if need])
-        if is_grad_enabled():
-            found = self._composed(saved, incoming, wanted)
-        else:
-            op = AdditiveDecoderBackward(self, tuple(incoming), wanted)
-            kept = [node.output(number) for number in self.saves_outputs]
-            found = as_tuple(apply(op, *incoming.values(), *kept, *saved.values()))
-        results = _named(wanted, found)
-        return tuple([results.get(name) for name in self.names])
-
-    def _composed(self, saved: dict, incoming: dict, wanted: tuple[str, ...]) -> tuple:
-        """The gradients from ops that have gradients; inputs that are one tensor are told apart."""
-        saved = {name: apply_view(Alias(), value) for name, value in saved.items()}
-        with enable_grad():
-            results = _named(OUTPUTS[:3], decoded(self, saved))
-            outs = [results[name] for name in incoming]
-            inputs = [saved[name] for name in wanted]
-            return grad(outs, inputs, list(incoming.values()), create_graph=True, allow_unused=True)
-
-
-@dataclass(slots=True, eq=False)
-class AdditiveDecoderBackward(Op):
-    """The gradients that ``wanted`` names of the inputs of an AdditiveDecoder ``decoder``.
-
-    Inputs: the gradients for its outputs that ``incoming`` names, its outputs, and all its inputs.
-    It has no gradient of its own: AdditiveDecoder puts its own together from other ops where that will be
-    differentiated."""
-
-    differentiable: ClassVar[bool] = False
-    decoder: AdditiveDecoder
-    incoming: tuple[str, ...]
-    wanted: tuple[str, ...]
-
-    def _split(self, arrays: tuple) -> tuple[dict, tuple, dict]:
-        """The gradients, the outputs, and the inputs of the decoder."""
-        first = len(self.incoming)
-        second = first + len(OUTPUTS)
-        return (
-            _named(self.incoming, arrays[:first]), arrays[first:second], _named(self.decoder.names, arrays[second:])
-        )  # fmt: skip
-
-    def infer(self, *arrays):
-        _, _, by = self._split(arrays)
-        return tuple([Spec(by[name].shape, by[name].dtype) for name in self.wanted])
-
-    def forward(self, program, out, *arrays):
-        grads, kept, by = self._split(arrays)
-        to = _named(self.wanted, out)
-        program.additive_decoder_backward(
-            *[to.get(name) for name in (*INPUTS, "bias_ih", "bias_hh")], *[grads.get(name) for name in OUTPUTS[:3]],
-            *kept, by["words"], by["memory"], by["keys"], by.get("hidden"), by["h0"], by["weight_query"],
-            by["weight_score"], by["weight_ih"], by["weight_hh"], self.decoder.mode,
-        )  # fmt: skip
+    def steps(self, saved):
+        return decoded(self, saved)

@@ -118,6 +118,11 @@ def as_tuple(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return result if type(result) is tuple else (result,)
 
 
+def named(names: Sequence[str], values: Sequence) -> dict:
+    """The values by their names, of which there are as many."""
+    return dict(zip(names, values, strict=True))
+
+
 # --- shapes ----------------------------------------------------------------------------------------------------------
 def broadcast_shapes(a: Shape, b: Shape) -> Shape:
     """The common shape of a and b by NumPy's rules."""

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from numbanet.autograd import apply, is_grad_enabled
-from numbanet.ops.base import Op, Spec, require_float, sum_to
+from numbanet.ops.base import Op, Spec, named, require_float, sum_to
 from numbanet.ops.norm import as_planes, composed_gradients, normalised, require_channels
 from numbanet.ops.pointwise import RELU_BACKWARD
 
 if TYPE_CHECKING:
     from numbanet.autograd import Node
     from numbanet.tensor import Tensor
-
-
-def _named(names: Sequence[str], values: Sequence) -> dict:
-    return dict(zip(names, values, strict=True))
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +33,7 @@ class GroupNorm(Op):
     activation: str | None = None
 
     def infer(self, x, *others):
-        by = _named(self.given, others)
+        by = named(self.given, others)
         residual = by.pop("residual", None)
         if x.ndim < 2:
             raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {x.ndim}")
@@ -54,7 +49,7 @@ class GroupNorm(Op):
         return Spec(x.shape, x.dtype), Spec((2, x.shape[0] * self.groups), x.dtype)
 
     def forward(self, program, out, x, *others):
-        by = _named(self.given, others)
+        by = named(self.given, others)
         program.group_norm(
             as_planes(out[0]), out[1], as_planes(x), by.get("weight"), by.get("bias"), as_planes(by.get("residual")),
             self.groups, self.eps, self.activation,
@@ -74,7 +69,7 @@ class GroupNorm(Op):
         names = ("x", *self.given)
         saved = {name: node.input(i) for i, name in enumerate(names) if i in node.saved}
         y = node.output(0) if 0 in self.saves_outputs else None
-        needs = _named(names, node.needs)
+        needs = named(names, node.needs)
         if is_grad_enabled():
             grads = self._composed(grad, y, saved)
         else:
@@ -91,7 +86,7 @@ class GroupNorm(Op):
             if wanted:
                 op = GroupNormBackward(wanted, given, self.groups, self.activation)
                 results = apply(op, grad, saved["x"], node.output(1), *[arrays[name] for name in given])
-                grads.update(_named(wanted, results if len(wanted) > 1 else (results,)))
+                grads.update(named(wanted, results if len(wanted) > 1 else (results,)))
         return tuple([grads[name] if need else None for name, need in needs.items()])
 
     def _composed(self, grad: Tensor, y: Tensor | None, saved: dict) -> dict:
@@ -135,7 +130,7 @@ class GroupNormBackward(Op):
         return tuple([like_x if name in ("x", "residual") else vector for name in self.wanted])
 
     def forward(self, program, out, grad, x, statistics, *others):
-        to, by = _named(self.wanted, out), _named(self.given, others)
+        to, by = named(self.wanted, out), named(self.given, others)
         program.group_norm_backward(
             as_planes(to.get("x")), as_planes(to.get("residual")), to.get("weight"), to.get("bias"), as_planes(grad),
             as_planes(x), as_planes(by.get("y")), statistics, by.get("weight"), by.get("bias"), self.groups,
@@ -160,7 +155,7 @@ class LayerNorm(Op):
     def infer(self, x, *others):
         require_float("layer_norm", x, *others)
         shape = self.normalized_shape
-        for name, array in _named(self.given, others).items():
+        for name, array in named(self.given, others).items():
             if array.shape != shape:
                 raise RuntimeError(
                     f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
@@ -176,7 +171,7 @@ class LayerNorm(Op):
         return Spec(x.shape, x.dtype), Spec((2, rows), x.dtype)
 
     def forward(self, program, out, x, *others):
-        by = {name: array.view((array.size,)) for name, array in _named(self.given, others).items()}
+        by = {name: array.view((array.size,)) for name, array in named(self.given, others).items()}
         columns = math.prod(self.normalized_shape)
         rows = (x.size // columns, columns)
         program.layer_norm(out[0].view(rows), out[1], x.view(rows), by.get("weight"), by.get("bias"), self.eps)
@@ -188,7 +183,7 @@ class LayerNorm(Op):
         if grad_statistics is not None:
             raise RuntimeError("the second output of LayerNorm has no gradient")
         x, weight = node.input(0), node.input(1) if "weight" in self.given else None
-        needs = _named(("x", *self.given), node.needs)
+        needs = named(("x", *self.given), node.needs)
         if is_grad_enabled():
             axes = tuple(range(x.ndim - len(self.normalized_shape), x.ndim))
             normal, rstd = normalised(x, axes, self.eps)
@@ -202,7 +197,7 @@ class LayerNorm(Op):
             wanted = tuple([name for name, need in needs.items() if need])
             op = LayerNormBackward(wanted, weight is not None, self.normalized_shape)
             results = apply(op, grad, x, node.output(1), *(() if weight is None else (weight,)))
-            grads = _named(wanted, results if len(wanted) > 1 else (results,))
+            grads = named(wanted, results if len(wanted) > 1 else (results,))
         return tuple([grads[name] if need else None for name, need in needs.items()])
 
 
@@ -224,7 +219,7 @@ class LayerNormBackward(Op):
         columns = math.prod(self.normalized_shape)
         flat = {
             name: array.view((array.size // columns, columns) if name == "x" else (columns,))
-            for name, array in _named(self.wanted, out).items()
+            for name, array in named(self.wanted, out).items()
         }
         rows = (x.size // columns, columns)
         program.layer_norm_backward(

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from numbanet.autograd import apply, apply_view, enable_grad, grad, is_grad_enabled
-from numbanet.ops.base import INT64, Op, Spec, as_tuple, require_float
+from numbanet.ops.base import INT64, Spec, named, require_float
 from numbanet.ops.recurrent_formulas import unrolled
-from numbanet.ops.shape import Alias
-
-if TYPE_CHECKING:
-    from numbanet.autograd import Node
-    from numbanet.tensor import Tensor
+from numbanet.ops.walk import Walk, WalkBackward
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
 """Gates of each mode: blocks of rows in its weights."""
 
 
-def _named(names: tuple[str, ...], values: tuple) -> dict:
-    return dict(zip(names, values, strict=True))
+@dataclass(slots=True, eq=False)
+class RecurrentBackward(WalkBackward):
+    """The gradients of a Recurrent."""
+
+    def forward(self, program, out, *arrays):
+        grads, kept, by = self.split(arrays)
+        to = named(self.wanted, out)
+        program.recurrent_backward(
+            to.get("x"), to.get("h0"), to.get("c0"), to.get("weight_ih"), to.get("weight_hh"), to.get("bias_ih"),
+            to.get("bias_hh"), grads.get("out"), grads.get("h_n"), grads.get("c_n"), kept["out"], kept.get("gates"),
+            kept.get("cells"), by["x"], by["h0"], by.get("c0"), by["weight_ih"], by["weight_hh"], by.get("lengths"),
+            self.walk.mode, self.walk.reverse,
+        )  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
-class Recurrent(Op):
+class Recurrent(Walk):
     """(y, h_n[, c_n][, gates][, cells]) of a walk over x (t, b, i), from the first time to the last or, ``reverse``,
     from the last to the first. LECTURE rows L29, L31, L32; Elman 1990, Hochreiter & Schmidhuber 1997, Cho et al. 2014.
 
@@ -42,6 +48,8 @@ class Recurrent(Op):
 
     Raises RuntimeError for shapes that do not fit."""
 
+    gradients: ClassVar = RecurrentBackward
+    kept: ClassVar = ("gates", "cells")
     mode: str
     reverse: bool
     given: tuple[str, ...]
@@ -63,7 +71,7 @@ class Recurrent(Op):
         return tuple([number for number, name in enumerate(self.outputs) if name in ("out", "gates", "cells")])
 
     def infer(self, x, weight_ih, weight_hh, h0, *others):
-        by = _named(self.names[4:], others)
+        by = named(self.names[4:], others)
         lengths = by.pop("lengths", None)
         require_float(self.mode, x, weight_ih, weight_hh, h0, *by.values())
         if x.ndim != 3:
@@ -91,74 +99,12 @@ class Recurrent(Op):
         return tuple([Spec(shapes[name], x.dtype) for name in self.outputs])
 
     def forward(self, program, out, *arrays):
-        to, by = _named(self.outputs, out), _named(self.names, arrays)
+        to, by = named(self.outputs, out), named(self.names, arrays)
         program.recurrent(
             to["out"], to["h_n"], to.get("c_n"), to.get("gates"), to.get("cells"), by["x"], by["h0"], by.get("c0"),
             by["weight_ih"], by["weight_hh"], by.get("bias_ih"), by.get("bias_hh"), by.get("lengths"), self.mode,
             self.reverse,
         )  # fmt: skip
 
-    def saved_inputs(self, needs):
-        return range(len(self.names))
-
-    def backward(self, node: Node, *grads: Tensor | None):
-        incoming = _named(self.outputs, grads)
-        if incoming.pop("gates", None) is not None or incoming.pop("cells", None) is not None:
-            raise RuntimeError("what Recurrent keeps for its backward pass has no gradient")
-        incoming = {name: value for name, value in incoming.items() if value is not None}
-        saved = _named(self.names, tuple([node.input(number) for number in range(len(self.names))]))
-        needs = _named(self.names, node.needs)
-        wanted = tuple([name for name, need in needs.items() if need])
-        if is_grad_enabled():
-            found = self._composed(saved, incoming, wanted)
-        else:
-            op = RecurrentBackward(self, tuple(incoming), wanted)
-            kept = [node.output(number) for number in self.saves_outputs]
-            found = as_tuple(apply(op, *incoming.values(), *kept, *saved.values()))
-        results = _named(wanted, found)
-        return tuple([results.get(name) for name in self.names])
-
-    def _composed(self, saved: dict, incoming: dict, wanted: tuple[str, ...]) -> tuple:
-        """The gradients from ops that have gradients; inputs that are one tensor are told apart."""
-        saved = {name: apply_view(Alias(), value) for name, value in saved.items()}
-        with enable_grad():
-            results = _named(self.outputs[:2] + self.outputs[2:3] * (self.mode == "lstm"), unrolled(self, saved))
-            outs = [results[name] for name in incoming]
-            inputs = [saved[name] for name in wanted]
-            return grad(outs, inputs, list(incoming.values()), create_graph=True, allow_unused=True)
-
-
-@dataclass(slots=True, eq=False)
-class RecurrentBackward(Op):
-    """The gradients that ``wanted`` names of the inputs of a Recurrent ``layer``.
-
-    Inputs: the gradients for its outputs that ``incoming`` names, what it kept of its outputs, and all its inputs.
-    It has no gradient of its own: Recurrent puts its own together from other ops where that will be differentiated."""
-
-    differentiable: ClassVar[bool] = False
-    layer: Recurrent
-    incoming: tuple[str, ...]
-    wanted: tuple[str, ...]
-
-    def _split(self, arrays: tuple) -> tuple[dict, dict, dict]:
-        """The gradients, what was kept, and the inputs of the layer."""
-        kept = tuple([self.layer.outputs[number] for number in self.layer.saves_outputs])
-        first, second = len(self.incoming), len(self.incoming) + len(kept)
-        return (
-            _named(self.incoming, arrays[:first]), _named(kept, arrays[first:second]),
-            _named(self.layer.names, arrays[second:]),
-        )  # fmt: skip
-
-    def infer(self, *arrays):
-        _, _, inputs = self._split(arrays)
-        return tuple([Spec(inputs[name].shape, inputs[name].dtype) for name in self.wanted])
-
-    def forward(self, program, out, *arrays):
-        grads, kept, by = self._split(arrays)
-        to = _named(self.wanted, out)
-        program.recurrent_backward(
-            to.get("x"), to.get("h0"), to.get("c0"), to.get("weight_ih"), to.get("weight_hh"), to.get("bias_ih"),
-            to.get("bias_hh"), grads.get("out"), grads.get("h_n"), grads.get("c_n"), kept["out"], kept.get("gates"),
-            kept.get("cells"), by["x"], by["h0"], by.get("c0"), by["weight_ih"], by["weight_hh"], by.get("lengths"),
-            self.layer.mode, self.layer.reverse,
-        )  # fmt: skip
+    def steps(self, saved):
+        return unrolled(self, saved)
