@@ -97,17 +97,25 @@ def finish(out, bias, activation):
     return np.float32(0) if activation == RELU and value < 0 else value
 
 
+@device_function
+def task_places(p, task):
+    """The first column of a task of ``p.width`` columns and the one behind its last, and where its matrices of a, b and
+    out begin."""
+    matrix = task // p.blocks
+    left = (task - matrix * p.blocks) * p.width
+    return (
+        left, min(left + p.width, p.columns), place(matrix, p.inner, p.a_outer, p.a_batch),
+        place(matrix, p.inner, p.b_outer, p.b_batch), place(matrix, p.inner, p.out_outer, p.out_batch),
+    )  # fmt: skip
+
+
 @kernel(VectorProduct)
 def dot_products(start, stop, row, scratch):
     """out[i, j] = activation(Σ_k a[i, k] · b[k, j] + bias) for a and b contiguous in k; a task is DOTS columns."""
     p = unpack(row, VectorProduct)
     for task in range(start, stop):
-        matrix = task // p.blocks
-        first = (task - matrix * p.blocks) * DOTS
-        count = min(DOTS, p.columns - first)
-        a_place = place(matrix, p.inner, p.a_outer, p.a_batch)
-        out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
-        b = p.b + (place(matrix, p.inner, p.b_outer, p.b_batch) + first * p.b_col)
+        first, end, a_place, b_place, out_place = task_places(p, task)
+        b, count = p.b + (b_place + first * p.b_col), end - first
         for i in range(p.rows):
             a = p.a + (a_place + i * p.a_row)
             out = p.out + (out_place + i * p.out_row + first * p.out_col)
@@ -141,12 +149,7 @@ def short_dot_products(start, stop, row, scratch):
     p = unpack(row, VectorProduct)
     turned = workspace(row, scratch)
     for task in range(start, stop):
-        matrix = task // p.blocks
-        left = (task - matrix * p.blocks) * p.width
-        right = min(left + p.width, p.columns)
-        a_place = place(matrix, p.inner, p.a_outer, p.a_batch)
-        b_place = place(matrix, p.inner, p.b_outer, p.b_batch)
-        out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
+        left, right, a_place, b_place, out_place = task_places(p, task)
         for first in range(left, right, 16):
             width = min(16, right - first)
             for k in range(0, p.depth, 16):
@@ -179,12 +182,8 @@ def row_times_matrix(start, stop, row, scratch):
     p = unpack(row, VectorProduct)
     sums, across = workspace(row, scratch), WIDE * LANES
     for task in range(start, stop):
-        matrix = task // p.blocks
-        left = (task - matrix * p.blocks) * p.width
-        right = min(left + p.width, p.columns)
-        a = p.a + place(matrix, p.inner, p.a_outer, p.a_batch)
-        b_place = place(matrix, p.inner, p.b_outer, p.b_batch)
-        out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
+        left, right, a_place, b_place, out_place = task_places(p, task)
+        a = p.a + a_place
         for block in range(0, p.depth, DEPTH):
             end = min(block + DEPTH, p.depth)
             for few in range(block, end, FEW):
@@ -217,12 +216,8 @@ def row_times_narrow_matrix(start, stop, row, scratch):
     p = unpack(row, VectorProduct)
     chains = workspace(row, scratch)
     for task in range(start, stop):
-        matrix = task // p.blocks
-        left = (task - matrix * p.blocks) * p.width
-        right = min(left + p.width, p.columns)
-        a = p.a + place(matrix, p.inner, p.a_outer, p.a_batch)
-        b_place = place(matrix, p.inner, p.b_outer, p.b_batch)
-        out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
+        left, right, a_place, b_place, out_place = task_places(p, task)
+        a = p.a + a_place
         for block in range(0, p.depth, CHAINS * DEPTH):
             end = min(block + CHAINS * DEPTH, p.depth)
             for some in range(block, end, p.at_once):

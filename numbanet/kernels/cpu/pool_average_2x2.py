@@ -8,8 +8,14 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.pool_max_2x2 import NARROW
-from numbanet.kernels.cpu.pool_rows import fill, safe_rows
+from numbanet.kernels.cpu.pool_2x2 import (
+    NARROW,
+    clear_last_column,
+    clear_last_line,
+    fast_rows,
+    planes_apart,
+    rows_at_once,
+)
 from numbanet.kernels.cpu.simd.lanes import load_halves, store_halves
 from numbanet.kernels.cpu.simd.pointers import F32
 from numbanet.kernels.cpu.simd.vector import every_second, interleave, load, splat, store
@@ -40,10 +46,8 @@ def means(x, top, below, step):
 @device_function
 def rows_of_means(x, x_size, out, out_size, width, out_width, rows):
     """``rows`` rows of windows of two rows of x each; no access leaves x_size and out_size elements."""
-    reach = (out_width + 15) // 16 * 16 if out_width > NARROW else NARROW
-    fast = min(safe_rows(rows, out_width, reach, out_size), safe_rows(rows, 2 * width, width + 2 * reach, x_size))
+    fast = fast_rows(rows, width, out_width, x_size, out_size)
     if out_width <= NARROW:
-        fast = fast // 2 * 2
         for y in range(0, fast, 2):
             mean = means(x, 2 * y * width, (2 * y + 1) * width, 2 * width)
             store_halves(out, y * out_width, (y + 1) * out_width, mean)
@@ -63,9 +67,7 @@ def average_pool_2x2(start, stop, row, scratch):
     """out = mean of each window; a task is a plane."""
     p = unpack(row, Average2x2)
     size, out_size = p.height * p.width, p.out_height * p.out_width
-    # Planes of an even height follow each other like the rows of one.
-    planes = stop - start if p.height % 2 else 1
-    rows = p.out_height * ((stop - start) // planes)
+    planes, rows = planes_apart(p, stop - start)
     for plane in range(planes):
         x, out = p.x + (start + plane) * size, p.out + (start + plane) * out_size
         left = stop - start - plane
@@ -79,10 +81,7 @@ def spread_shares(x, x_size, gradient, out_size, width, out_width, rows):
 
     What a store writes past the end of a row the next one overwrites: the upper row of x is written before the lower
     one, and of two narrow rows of windows the first one before the second."""
-    reach = (out_width + 15) // 16 * 16 if out_width > NARROW else NARROW
-    fast = min(safe_rows(rows, out_width, reach, out_size), safe_rows(rows, 2 * width, width + 2 * reach, x_size))
-    step = 2 if out_width <= NARROW else 1
-    fast = fast // step * step
+    fast, step = fast_rows(rows, width, out_width, x_size, out_size), rows_at_once(out_width)
     for y in range(0, fast, step):
         at, top = y * out_width, 2 * y * width
         if step == 2:
@@ -98,9 +97,7 @@ def spread_shares(x, x_size, gradient, out_size, width, out_width, rows):
                     share = load(gradient, at + left) * splat(QUARTER)
                     store(x, line + 2 * left, interleave(share, share, 0))
                     store(x, line + 2 * left + 16, interleave(share, share, 1))
-        if width > 2 * out_width:
-            for line in range(2 * y, 2 * (y + step)):
-                x[line * width + width - 1] = np.float32(0)
+        clear_last_column(x, width, out_width, 2 * y, 2 * (y + step))
     for line in range(2 * fast, 2 * rows):
         for j in range(width):
             inside = j < 2 * out_width
@@ -112,11 +109,10 @@ def average_pool_2x2_gradient(start, stop, row, scratch):
     """x (the gradient of the input) = a quarter of out (that of the output) in each window, 0 outside of them."""
     p = unpack(row, Average2x2)
     size, out_size = p.height * p.width, p.out_height * p.out_width
-    planes = stop - start if p.height % 2 else 1
-    rows = p.out_height * ((stop - start) // planes)
+    planes, rows = planes_apart(p, stop - start)
     for plane in range(planes):
         x, out = p.x + (start + plane) * size, p.out + (start + plane) * out_size
         left = stop - start - plane
         spread_shares(x, left * size, out, left * out_size, p.width, p.out_width, rows)
-        fill(x, 2 * rows * p.width, 2 * rows * p.width + p.height % 2 * p.width, np.float32(0))
+        clear_last_line(p, x, rows)
     return 0

@@ -11,12 +11,17 @@ import numpy as np
 
 from numbanet.kernels.cpu.arguments import unpack
 from numbanet.kernels.cpu.kernel import device_function, kernel
-from numbanet.kernels.cpu.pool_rows import Pool, fill, safe_rows
+from numbanet.kernels.cpu.pool_2x2 import (
+    NARROW,
+    clear_last_column,
+    clear_last_line,
+    fast_rows,
+    planes_apart,
+    rows_at_once,
+)
+from numbanet.kernels.cpu.pool_rows import Pool
 from numbanet.kernels.cpu.simd.lanes import load_bytes, load_halves, store_bytes, store_halves
 from numbanet.kernels.cpu.simd.vector import every_second, interleave, load, select, splat, store
-
-NARROW = 8
-"""Rows of up to so many outputs are done in pairs, half a vector each."""
 
 
 @device_function
@@ -56,10 +61,8 @@ def scalar_maxima(x, width, out, positions, out_width):
 @device_function
 def rows_of_maxima(x, x_size, out, positions, out_size, width, out_width, rows):
     """``rows`` rows of windows of two rows of x each; no access leaves x_size and out_size elements."""
-    reach = (out_width + 15) // 16 * 16 if out_width > NARROW else NARROW
-    fast = min(safe_rows(rows, out_width, reach, out_size), safe_rows(rows, 2 * width, width + 2 * reach, x_size))
+    fast = fast_rows(rows, width, out_width, x_size, out_size)
     if out_width <= NARROW:
-        fast = fast // 2 * 2
         for y in range(0, fast, 2):
             best, where = maxima(x, 2 * y * width, (2 * y + 1) * width, 2 * width)
             store_halves(out, y * out_width, (y + 1) * out_width, best)
@@ -80,9 +83,7 @@ def max_pool_2x2(start, stop, row, scratch):
     """out = maximum of each window, positions = 0, 1, 2 or 3 for where it is."""
     p = unpack(row, Pool)
     size, out_size = p.height * p.width, p.out_height * p.out_width
-    # Planes of an even height follow each other like the rows of one.
-    planes = stop - start if p.height % 2 else 1
-    rows = p.out_height * ((stop - start) // planes)
+    planes, rows = planes_apart(p, stop - start)
     for plane in range(planes):
         x, at = p.x + (start + plane) * size, (start + plane) * out_size
         left_in, left_out = (stop - start - plane) * size, (stop - start - plane) * out_size
@@ -135,23 +136,17 @@ def spread_row(x, gradient, positions, top, at, width, out_width):
 @device_function
 def spread_rows(x, x_size, gradient, positions, out_size, width, out_width, rows):
     """``rows`` rows of windows into two rows of x each; no access leaves x_size and out_size elements."""
-    reach = (out_width + 15) // 16 * 16 if out_width > NARROW else NARROW
-    fast = min(safe_rows(rows, out_width, reach, out_size), safe_rows(rows, 2 * width, width + 2 * reach, x_size))
-    step = 2 if out_width <= NARROW else 1
-    fast = fast // step * step
+    fast, step = fast_rows(rows, width, out_width, x_size, out_size), rows_at_once(out_width)
     for y in range(0, fast, step):
         if step == 2:
             spread_pair(x, gradient, positions, 2 * y * width, y * out_width, width, out_width)
         else:
             spread_row(x, gradient, positions, 2 * y * width, y * out_width, width, out_width)
-        if width > 2 * out_width:
-            for line in range(2 * y, 2 * (y + step)):
-                x[line * width + width - 1] = np.float32(0)
+        clear_last_column(x, width, out_width, 2 * y, 2 * (y + step))
     for y in range(fast, rows):
         at = y * out_width
         scalar_spread(x + 2 * y * width, width, gradient + at, positions + at, out_width)
-        if width > 2 * out_width:
-            x[2 * y * width + width - 1] = x[(2 * y + 1) * width + width - 1] = np.float32(0)
+        clear_last_column(x, width, out_width, 2 * y, 2 * y + 2)
 
 
 @kernel(Pool)
@@ -159,11 +154,10 @@ def max_pool_2x2_gradient(start, stop, row, scratch):
     """x (the gradient of the input) = out (that of the output) at positions, 0 elsewhere: each element is written."""
     p = unpack(row, Pool)
     size, out_size = p.height * p.width, p.out_height * p.out_width
-    planes = stop - start if p.height % 2 else 1
-    rows = p.out_height * ((stop - start) // planes)
+    planes, rows = planes_apart(p, stop - start)
     for plane in range(planes):
         x, at = p.x + (start + plane) * size, (start + plane) * out_size
         left_in, left_out = (stop - start - plane) * size, (stop - start - plane) * out_size
         spread_rows(x, left_in, p.out + at, p.positions + at, left_out, p.width, p.out_width, rows)
-        fill(x, 2 * rows * p.width, 2 * rows * p.width + p.height % 2 * p.width, np.float32(0))
+        clear_last_line(p, x, rows)
     return 0
