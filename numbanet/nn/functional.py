@@ -148,8 +148,8 @@ def conv2d(
     ``ops.conv.Conv2d``.
 
     padding may be "valid" (none) or "same" (output as large as input, with stride 1; of an even kernel's padding the
-    larger half lies behind). ``pool``, window
-    and stride of a max pool without padding, is done before the activation; see ``ops.conv_pool.Conv2dMaxPool``."""
+    larger half lies behind). ``pool``, window and stride of a max pool without padding, is done before the activation;
+    see ``ops.conv_pool.Conv2dMaxPool``."""
     if activation not in (None, "relu"):
         raise ValueError(f"conv2d: unknown activation {activation!r}; there are: None, 'relu'")
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
