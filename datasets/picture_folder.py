@@ -64,7 +64,7 @@ def scan(root: Path, image_size: int, skip_corrupt: bool, split: Split) -> Found
     if is_split:
         train, test = samples, _samples(parts[1], classes, skipped, skip_corrupt, image_size)
     else:
-        train, test = ([samples[i] for i in numbers if i < len(samples)] for numbers in split(len(samples)))
+        train, test = ([samples[i] for i in numbers] for numbers in split(len(samples)))
     _check_left(root, classes, [sample.label for sample in train], len(test))
     return Found(root, classes, _shape(root, [*train, *test], image_size), train, test, skipped)
 
