@@ -12,6 +12,7 @@ from numbanet.kernels.backend import BACKENDS
 
 NO_NUMBA = "numba is not installed: the cpu back end is not there"
 HAS_NUMBA = importlib.util.find_spec("numba") is not None
+DEFAULT = numbanet.get_backend()
 needs_numba = pytest.mark.skipif(not HAS_NUMBA, reason=NO_NUMBA)
 
 
@@ -28,11 +29,12 @@ def backends() -> list:
 
 @pytest.fixture(autouse=True)
 def _state():
-    """Every test begins with the same random state, and leaves no back end behind."""
+    """Every test begins with the same back end and random state, whatever the tests and the session's fixtures before
+    it chose."""
+    numbanet.set_backend(DEFAULT)
     numbanet.manual_seed(0)
-    before = numbanet.get_backend()
     yield
-    numbanet.set_backend(before)
+    numbanet.set_backend(DEFAULT)
     numbanet.manual_seed(0)
 
 
