@@ -2,8 +2,9 @@
 
 Maxima of windows of 2 × 2 side by side and of 3 × 3 two apart have kernels of their own (``pool_max_2x2.py``,
 ``pool_max_3x3.py``), all others share one (``pool_max.py``). So have means of these (``pool_average_2x2.py``,
-``pool_average_3x3.py``), whose other windows share another (``pool_average.py``); those of whole planes are simpler. An
-adaptive pool of means whose windows have one size and lie evenly apart is a pool of such windows.
+``pool_average_3x3.py``), whose other windows share another (``pool_average.py``), or, where they overlap much, a third
+(``pool_average_lines.py``); those of whole planes are simpler. An adaptive pool of means whose windows have one size
+and lie evenly apart is a pool of such windows.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from numbanet.kernels.cpu.pool_average import (
 )
 from numbanet.kernels.cpu.pool_average_2x2 import Average2x2, average_pool_2x2, average_pool_2x2_gradient
 from numbanet.kernels.cpu.pool_average_3x3 import Average3x3, average_pool_3x3
+from numbanet.kernels.cpu.pool_average_lines import AverageLines, average_pool_lines, average_pool_lines_gradient
 from numbanet.kernels.cpu.pool_lanes import PLANES
 from numbanet.kernels.cpu.pool_max import (
     max_pool_gradient,
@@ -44,6 +46,11 @@ PAIR = 1 << 13
 """Elements of the bands of two planes that are walked down: half of the first cache."""
 BAND = 1 << 14
 """Elements of the bands of sixteen planes in scratch memory, if a row of windows does not need more."""
+SUMS = 1 << 12
+"""Elements of the sums of lines that are held at once: half of the first cache."""
+OVERLAP = 56
+"""Width × (kernel − stride) from which on overlapping windows are cheaper along lines than in the lanes of sixteen
+planes: what lanes add again for each window that shares a column grows with it, a line costs what it costs."""
 UINT8 = np.dtype(np.uint8)
 
 
@@ -158,8 +165,30 @@ def _even_windows(size: int, parts: int) -> tuple[int, int] | None:
     return int(last[0] - first[0]), int(steps[0]) if steps.size else int(last[0])
 
 
+def _append_mean_lines(program, which, pooled, picture, tables, most_lines, stride_y, along) -> None:
+    """Append one row of means of overlapping windows, or of their gradient, see ``AverageLines``; ``along`` is (kernel,
+    stride, padding) along lines."""
+    (height, width), (out_height, out_width), (kernel, stride, padding) = picture.shape[-2:], pooled.shape[-2:], along
+    if which is average_pool_lines:
+        pitch = max(padding + _vectors(width), stride * _vectors(out_width) + kernel) + 32
+        band = held = min(max(SUMS // pitch, 1), out_height)
+    else:
+        pitch = _vectors(padding + width) + 48
+        covering = most_lines // stride_y + 1  # so many rows of windows a line lies in at most
+        band = min(max((SUMS // pitch - covering) * stride_y, 1), height)
+        held = min(band // stride_y + covering + 1, out_height)
+    args = AverageLines(
+        pooled, picture, *tables, height, width, out_height, out_width, kernel, stride, padding, band, pitch
+    )
+    room = 2 * kernel + 2 * _vectors(out_width) + 128 + held * pitch
+    _append(program, which, picture.size // (height * width), args, height * width, room)
+    for array in tables:
+        program.keep(array)
+
+
 def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0), padding=(0, 0), counted=True):
-    """Append one row of an average pool, or of its gradient; kernels are those for 2 × 2, any and whole planes."""
+    """Append one row of an average pool, or of its gradient; kernels are for 2 × 2, any, whole planes and overlapping
+    windows."""
     reason = _declines(pooled, picture)
     if reason is not None:
         return reason
@@ -181,6 +210,10 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
         return None
     rows, row_covers, lines = _windows(height, out_height, kernel[0], stride[0], padding[0], counted)
     columns, column_covers, _ = _windows(width, out_width, kernel[1], stride[1], padding[1], counted)
+    if stride[1] in (1, 2) and width * (kernel[1] - stride[1]) >= OVERLAP:
+        tables, along = (rows, columns, row_covers), (kernel[1], stride[1], padding[1])
+        _append_mean_lines(program, kernels[3], pooled, picture, tables, lines, stride[0], along)
+        return None
     most = BAND // (PLANES * width)
     if kernels[1] is average_pool_planes:
         # So many rows of windows that their lines fit: windows begin height / out_height or stride lines apart.
@@ -249,8 +282,13 @@ def adaptive_max_pool2d_backward(program, out, grad, indices):
 
 MAXIMA = (max_pool_2x2, max_pool_3x3, max_pool_planes, max_pool_large)
 MAXIMA_GRADIENTS = (max_pool_2x2_gradient, max_pool_3x3_gradient, max_pool_gradient, max_pool_large_gradient)
-MEANS = (average_pool_2x2, average_pool_planes, plane_means)
-MEANS_GRADIENTS = (average_pool_2x2_gradient, average_pool_gradient, plane_means_gradient)
+MEANS = (average_pool_2x2, average_pool_planes, plane_means, average_pool_lines)
+MEANS_GRADIENTS = (
+    average_pool_2x2_gradient,
+    average_pool_gradient,
+    plane_means_gradient,
+    average_pool_lines_gradient,
+)
 FUNCTIONS = (
     max_pool2d,
     max_pool2d_backward,

@@ -39,6 +39,11 @@ GEOMETRIES = {
     "small outputs": ((2, 20, 7, 7), (3, 3), (2, 2), (0, 0), (1, 1), False),
     "several bands": ((1, 17, 37, 61), (3, 3), (2, 2), (1, 1), (1, 1), False),
     "several bands of large windows": ((1, 3, 40, 70), (11, 5), (3, 2), (5, 2), (1, 1), True),
+    "overlapping much, one apart": ((2, 3, 9, 37), (3, 3), (1, 1), (1, 1), (1, 1), False),
+    "overlapping much, one apart, several bands": ((1, 2, 90, 70), (7, 5), (1, 1), (3, 2), (1, 1), False),
+    "overlapping much, two apart": ((2, 3, 60, 41), (4, 4), (2, 2), (1, 1), (1, 1), True),
+    "overlapping much, lines left out": ((2, 3, 11, 60), (2, 3), (4, 1), (0, 1), (1, 1), False),
+    "overlapping much, wide kernel": ((2, 3, 5, 33), (2, 21), (1, 2), (0, 10), (1, 1), False),
     "windows beside the picture": ((1, 2, 2, 2), (2, 2), (1, 1), (1, 1), (3, 3), False),
     "more cells than a byte can say": ((2, 3, 20, 23), (17, 16), (2, 3), (8, 8), (1, 1), False),
 }
