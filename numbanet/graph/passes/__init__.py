@@ -13,6 +13,7 @@ from numbanet.graph.passes.activation import fuse_activations
 from numbanet.graph.passes.batch_norm import fold_batch_norms
 from numbanet.graph.passes.chains import fuse_chains
 from numbanet.graph.passes.constants import fold_constants
+from numbanet.graph.passes.copies import drop_copies
 from numbanet.graph.passes.dead import drop_unread
 from numbanet.graph.passes.in_place import overwrite_inputs
 from numbanet.graph.passes.mask import fuse_masks
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Pass = Callable[["list[Call]", "Backend"], "list[Call]"]
 PASSES: tuple[Pass, ...] = (
     drop_unread,
+    drop_copies,
     fold_constants,
     fuse_residuals,
     fuse_activations,

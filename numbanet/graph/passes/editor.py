@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 
 from numbanet.graph.lower import Call
+from numbanet.graph.trace import OUTLIVING
 from numbanet.kernels.array import Array, Storage
 
 
@@ -76,6 +77,23 @@ class Editor:
                 if storage in written or any(one.storage is storage for one in self.slots[at].writes):
                     return False
         return True
+
+    def may_take_over(self, slot: int, out: Array, x: Array) -> bool:
+        """Whether this call's output comes to life when its input is used for the last time, both whole and of one
+        size: then one buffer can be both."""
+        if not (is_whole(out) and is_whole(x)) or out.storage is x.storage or not x.storage.is_temporary:
+            return False
+        if out.size != x.size or out.dtype.itemsize != x.dtype.itemsize:
+            return False
+        if not (out.storage.is_temporary or out.storage.kind in OUTLIVING):
+            return False
+        return self.users(out.storage)[0] == slot and self.users(x.storage)[-1] == slot
+
+    def take_over(self, out: Storage, x: Storage) -> None:
+        """Let all calls use one of two buffers for both: that which outlives the call, if one does."""
+        kept, gone = (x, out) if out.is_temporary else (out, x)
+        for slot in list(self.users(gone)):
+            self.put(slot, self.slots[slot].with_storages({gone: kept}))
 
 
 def _storages(call: Call) -> dict[Storage, None]:

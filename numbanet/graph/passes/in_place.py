@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from numbanet.graph.lower import Call
 from numbanet.graph.passes.editor import Editor, is_whole
-from numbanet.graph.trace import OUTLIVING
-from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.array import Array
 from numbanet.kernels.backend import Backend
 from numbanet.kernels.contract import CONTRACT
 
@@ -40,26 +39,8 @@ def _overwrite(editor: Editor, slot: int, number: int) -> None:
     call = editor.slots[slot]
     out, given = _outputs(call)[number], _candidates(call, number)
     for x in given:
-        if _may_overwrite(editor, slot, out, x):
+        if editor.may_take_over(slot, out, x):
             mine = [array for array in call.reads if array.storage is x.storage]
             if all(is_whole(array) and any(array is one for one in given) for array in mine):
-                _merge(editor, out.storage, x.storage)
+                editor.take_over(out.storage, x.storage)
                 return
-
-
-def _may_overwrite(editor: Editor, slot: int, out: Array, x: Array) -> bool:
-    """Whether the output comes to life when the input is used for the last time, both whole and of one size."""
-    if not (is_whole(out) and is_whole(x)) or out.storage is x.storage or not x.storage.is_temporary:
-        return False
-    if out.size != x.size or out.dtype.itemsize != x.dtype.itemsize:
-        return False
-    if not (out.storage.is_temporary or out.storage.kind in OUTLIVING):
-        return False
-    return editor.users(out.storage)[0] == slot and editor.users(x.storage)[-1] == slot
-
-
-def _merge(editor: Editor, out: Storage, x: Storage) -> None:
-    """Let all calls use one of two buffers for both: that which outlives the call, if one does."""
-    kept, gone = (x, out) if out.is_temporary else (out, x)
-    for slot in list(editor.users(gone)):
-        editor.put(slot, editor.slots[slot].with_storages({gone: kept}))
