@@ -59,9 +59,11 @@ def random_bits(seed: int, stream: int, offset: int, count: int, substream: int 
 
 
 def random_halves(seed: int, stream: int, offset: int, count: int) -> np.ndarray:
-    """The first ``count`` halves (uint16) of the words from offset on, of each word the lower half first."""
+    """The first ``count`` halves of the words from offset on, of each word the lower half first: numbers below 65536.
+
+    int32, which holds the threshold 65536 of p = 1 as well."""
     words = random_bits(seed, stream, offset, (count + 1) // 2)
-    return words.astype("<u4").view("<u2")[:count]
+    return words.astype("<u4").view("<u2")[:count].astype(np.int32)
 
 
 def permutation(seed: int, stream: int, epoch: int, n: int) -> np.ndarray:

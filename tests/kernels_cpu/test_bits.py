@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 
+import numpy as np
 import pytest
 
+from numbanet.kernels.array import Array
+from numbanet.kernels.backend import load_backend
 from tests.kernels_cpu.helpers import run_child
 
 FEW = (
@@ -41,6 +45,32 @@ def check(first: dict[str, str], second: dict[str, str], least: int) -> None:
     both = first.keys() & second.keys()
     assert len(both) >= least
     assert [name for name in sorted(both) if first[name] != second[name]] == []
+
+
+def with_strides(values: np.ndarray, is_turned: bool, others: tuple[int, ...]) -> Array:
+    """A matrix on the CPU, column by column if it is turned; axes of one element have other strides."""
+    rows, columns = values.shape
+    own = (1, rows) if is_turned else (columns, 1)
+    strides = tuple(one if n > 1 else other for n, one, other in zip(values.shape, own, others, strict=True))
+    array = load_backend("cpu").from_buffer(np.ascontiguousarray(values.T if is_turned else values))
+    return array.view(values.shape, strides)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(1, 1, 6), (1, 1, 40), (5, 1, 6), (5, 1, 40), (1, 7, 40), (1, 200, 9), (3, 4, 1)]
+)
+def test_strides_of_axes_of_one_element(m, n, k):
+    """A view and what a graph makes of it may say different things of how far apart the elements of one lie."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, k), np.float32), rng.standard_normal((k, n), np.float32)
+    results = set()
+    for others in itertools.product((1, 2, k, 1000), repeat=2):
+        out = with_strides(np.empty((m, n), np.float32), False, others)
+        program = load_backend("cpu").program()
+        program.matmul(out, with_strides(a, False, others), with_strides(b, n == 1, others))
+        program.run()
+        results.add(out.numpy().tobytes())
+    assert len(results) == 1
 
 
 @pytest.mark.slow  # compiles its kernels for two more widths

@@ -269,6 +269,8 @@ def append(program, out, a, b, bias, batch, add, activation) -> bool:
         rows, columns, out_row, out_col, bias_row, bias_col = columns, rows, out_col, out_row, bias_col, bias_row
         (a, a_row, a_col), (b, b_row, b_col) = (b, b_col, b_row), (a, a_col, a_row)
         a_outer, a_batch, b_outer, b_batch = b_outer, b_batch, a_outer, a_batch
+    if columns == 1:  # of one column the stride to the next is no matter of the sums
+        b_col, out_col = 1 if b_row != 1 else depth, 1
     scratch, at_once = 0, depth
     if rows <= MOST_ROWS and depth >= LEAST_DEPTH and a_col == 1 and b_row == 1:
         which, width = dot_products, DOTS
