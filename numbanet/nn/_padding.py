@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from numbanet.autograd import apply
 from numbanet.creation import cat
-from numbanet.ops.indexing import Put
+from numbanet.ops.shape import Place
 from numbanet.tensor import Tensor
 
 MODES = ("constant", "reflect", "replicate", "circular")
@@ -53,9 +53,9 @@ def _cut(x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
 
 
 def _in_constant(kept: Tensor, added: list[tuple[int, int]], value: float) -> Tensor:
-    shape = [before + extent + after for extent, (before, after) in zip(kept.shape, added, strict=True)]
-    place = [slice(before, before + extent, 1) for extent, (before, _) in zip(kept.shape, added, strict=True)]
-    return apply(Put(tuple(place), False), kept.new_full(shape, value), kept)
+    shape = tuple(before + extent + after for extent, (before, after) in zip(kept.shape, added, strict=True))
+    place = tuple(slice(before, before + extent, 1) for extent, (before, _) in zip(kept.shape, added, strict=True))
+    return apply(Place(shape, place, value), kept)
 
 
 def _beside_itself(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:

@@ -120,7 +120,7 @@ class Slice(ViewOp):
         return slice_view(array, self.index)
 
     def backward(self, node, grad):
-        return apply(SliceBackward(node.shapes[0], self.index), grad)
+        return apply(Place(node.shapes[0], self.index), grad)
 
 
 def slice_view(array: Array, index: tuple) -> Array:
@@ -145,22 +145,24 @@ def slice_view(array: Array, index: tuple) -> Array:
 
 
 @dataclass(slots=True, eq=False)
-class SliceBackward(Op):
-    """x = zeros of a shape with x[index] = ∂y. Its gradient: the same slice of the gradient."""
+class Place(Op):
+    """y of a shape, with y[index] = x for a basic index as in ``Slice``, and one value elsewhere: what pads, and the
+    gradient of a slice. ∂x = ∂y[index]."""
 
     repeats: ClassVar[bool] = False
     strided: ClassVar[bool] = True
     shape: Shape
     index: tuple
+    value: float = 0
 
-    def infer(self, grad):
-        return Spec(self.shape, grad.dtype)
+    def infer(self, x):
+        return Spec(self.shape, x.dtype)
 
-    def forward(self, program, out, grad):
-        program.fill(out, 0)
+    def forward(self, program, out, x):
+        program.fill(out, self.value)
         view = slice_view(out, self.index)
         if view.size:
-            program.copy(view, grad)
+            program.copy(view, x)
 
     def backward(self, node, grad):
         return apply_view(Slice(self.index), grad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import numbanet
+from numbanet.nn import functional as F
 from numbanet.ops import indexing, shape
 from tests.ops.row import Row
 from tests.ops.samples import bools, each, given, integers, normal
@@ -64,12 +65,25 @@ VIEWS = [
     Row("alias", [shape.Alias], lambda x: x.alias() * 2, lambda x: x * 2, each(normal), twice=True),
     Row(
         "slice",
-        [shape.Slice, shape.SliceBackward],
+        [shape.Slice, shape.Place],
         lambda x: x[1:, None, ::2, -1],
         lambda x: x[1:, None, ::2, -1],
         each(normal, (3, 5, 2), (130, 7, 1), (1, 4, 3)),
         twice=True,
     ),
+]
+
+
+PADDING = [
+    Row(
+        f"pad {pad} with {value}",
+        [shape.Place, shape.Slice],
+        lambda x, p=pad, v=value: F.pad(x, p, value=v),
+        lambda x, p=pad, v=value: np.pad(x, ((0, 0), p[2:], p[:2]), constant_values=v),
+        each(normal, (3, 5, 2), (130, 7, 1), (2, 1, 33)),
+        twice=True,
+    )
+    for pad, value in (((1, 2, 0, 3), 1.5), ((0, 0, 4, 0), 0.0), ((0, 0, 0, 0), -1.0))
 ]
 
 
@@ -167,4 +181,4 @@ INDEXING = [
 ]
 
 
-ROWS = [*VIEWS, *INDEXING]
+ROWS = [*VIEWS, *PADDING, *INDEXING]
