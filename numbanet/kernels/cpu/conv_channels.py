@@ -30,9 +30,11 @@ from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, add_row, offsets, outer, store_rows, zeros
 from numbanet.kernels.cpu.simd.vector import load, store
 
-COLUMNS = max(16 // LANES, 2 if target.registers() == 32 else 1)
-ROWS = {1: 6, 2: 8 if target.registers() == 32 else 6, 4: 6 if target.registers() == 32 else 2}[COLUMNS]
-PANEL = COLUMNS * LANES
+PANEL = 16
+"""Output channels of a tile on any machine: many layers have no more."""
+COLUMNS = PANEL // LANES
+ROWS = {(32, 4): 6, (32, 8): 8, (32, 16): 8, (16, 4): 2, (16, 8): 6, (16, 16): 6}[target.registers(), LANES]
+"""Positions of a tile: as many as leave registers for the operands, or as keep the multiply-adds busy."""
 POSITIONS = 384
 """Output positions of a task, about: they share a pass over the weights, and their bands stay in the caches."""
 TASKS_A_THREAD = 4

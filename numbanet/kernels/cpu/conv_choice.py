@@ -20,6 +20,7 @@ from numbanet.kernels.cpu import (
     conv_winograd,
     pooled,
 )
+from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
 from numbanet.kernels.cpu.geometry import Walk, Window, channel_block, gradient_walk
 from numbanet.kernels.cpu.samples import has_samples, spread
@@ -37,8 +38,8 @@ STORE_STEPS = 4
 """Adding a tile to the output costs as much as so many steps of its chain."""
 POSITION_STEPS = 8
 """The same of the form "positions", whose vectors have each a place and a number of lanes of its own."""
-FAR_RESULTS = 6144
-"""Outputs of a picture beyond which those of GROUP pictures, which are written side by side, are too many for the
+FAR_RESULTS = 3 * cache_bytes(2) // 256
+"""Outputs of a picture beyond which those of 16 pictures, which are written side by side, fill three quarters of the
 second-level cache; then the form "pictures" takes half as long again."""
 SAMPLE_OUTPUTS = 24
 """Packing a sample costs as much as multiply-adds for so many output channels, where vectors of samples are full."""
@@ -62,6 +63,16 @@ def packing(form: str, walk: Walk) -> float:
     return BAND_OUTPUTS * spread(walk) if form == "channels" or spread(walk) > 1 else 0.0
 
 
+def busy(rows: int, columns: int, load: int) -> float:
+    """Share of the multiply-adds that a processor can do in the time that a step of a tile takes.
+
+    Ten of them are on their way at once, or with vectors of 16 lanes four, of which each takes as long as a load, and
+    loads that cross a cache line take twice as long: ``load`` is how long those of the columns take."""
+    if LANES < 16:
+        return min(1.0, rows * columns / 10)
+    return rows * columns / max(4, rows * columns, rows + load * columns)
+
+
 def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> float:
     """Share of the multiply-adds' time in all time, and of those that count in all multiply-adds."""
     (ys, met_ys), (xs, met_xs) = tap_counts(walk.rows, size[0]), tap_counts(walk.columns, size[1])
@@ -74,7 +85,7 @@ def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, chan
     # A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows).
     tiles = -(-out_channels // rows)
     if form == "pictures":
-        share = out_channels / (tiles * rows / min(1.0, rows * conv_pictures.COLUMNS / 10) + packed)
+        share = out_channels / (tiles * rows / busy(rows, conv_pictures.COLUMNS, 1) + packed)
         share *= pictures / (-(-pictures // GROUP) * GROUP)
         share *= 0.9 if channels > FAR_CHANNELS else 1.0
         share *= 0.67 if out_channels * walk.rows.size * walk.columns.size > FAR_RESULTS else 1.0
@@ -84,7 +95,7 @@ def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, chan
     if has_samples(walk):
         width *= walk.rows.size
         chains *= 4 if out_channels > FAR_OUTPUTS else 1
-    share = out_channels / (tiles * rows / min(1.0, rows * conv_positions.TILES[rows] / 10) + packed)
+    share = out_channels / (tiles * rows / busy(rows, conv_positions.TILES[rows], 2) + packed)
     share *= width / (-(-width // LANES) * LANES)
     return useful * share * steps / (steps + POSITION_STEPS * chains)
 

@@ -1,10 +1,10 @@
 """Depthwise convolution, one filter a channel, and its gradients: passes over planes in 16 lanes of columns.
 
 Nothing is shared between channels, so no tile of several would do more than one: memory and the fixed cost of a plane
-decide. Four rows go together, since a chain alone would wait for itself. Forward and gradient for the input are one
-walk (``geometry.py``) with the same chains as the other forms, and so the same bits. The columns of a band are split by
-their phase modulo the stride, so that loads are of whole vectors; the phases of a gradient are interleaved when its
-rows are written.
+decide. Four rows go together, since a chain alone would wait for itself; those of a 3 × 3 filter share what they load.
+Forward and gradient for the input are one walk (``geometry.py``) with the same chains as the other forms, and so the
+same bits. The columns of a band are split by their phase modulo the stride, so that loads are of whole vectors; the
+phases of a gradient are interleaved when its rows are written.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels import threads
+from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.conv_weight_rows import CHUNK, Parts, add_parts
@@ -22,7 +23,8 @@ from numbanet.kernels.cpu.gemm_pack import SMALL
 from numbanet.kernels.cpu.geometry import Walk, Window, forward_walk, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
-from numbanet.kernels.cpu.simd.tile import RELU
+from numbanet.kernels.cpu.simd.tile import LANES, RELU, inner, offsets
+from numbanet.kernels.cpu.simd.tile_load import load_sums, store_sums
 from numbanet.kernels.cpu.simd.vector import (
     every_second,
     fma,
@@ -39,6 +41,8 @@ from numbanet.kernels.cpu.simd.vector import (
 BAND = 1 << 15
 """float32 that a band may take (128 KB), about."""
 MOST_PARTS = 32
+TAPS = 9 if target.registers() == 32 and LANES == 16 else 3
+"""Taps whose sums are held in registers at once."""
 TASKS_A_THREAD = 8
 
 
@@ -69,6 +73,7 @@ class Depthwise(NamedTuple):
     step_x: I64_FIELD
     phases_y: I64_FIELD
     phases_x: I64_FIELD
+    is_3x3: I64_FIELD
     activation: I64_FIELD
 
 
@@ -165,6 +170,9 @@ def depthwise_convolution(start, stop, row, scratch):
                     for i in range(0, width, 16):
                         begin = max(min(i, width - 16), 0)
                         total = total1 = total2 = total3 = splat(np.float32(0))
+                        if p.is_3x3:
+                            total, total1, total2, total3 = four_rows_of_3x3(line + begin, p.pitch, weight, p.places)
+                            first = last  # all taps are done
                         for tap in range(first, last):
                             at, w = p.taps[tap] + begin, splat(weight[p.places[tap]])
                             total = fma(w, load(line, at), total)
@@ -181,6 +189,32 @@ def depthwise_convolution(start, stop, row, scratch):
                         out = plane + (y + r * p.phases_y) * p.out_width
                         merge_phases(out, lines + r * p.phases_x * space, space, p.out_width, p.phases_x)
     return 0
+
+
+@device_function
+def add_line(line, weight, places, tap, total):
+    """The sum goes on with three taps of a line, for sixteen positions."""
+    total = fma(splat(weight[places[tap]]), load(line, 0), total)
+    total = fma(splat(weight[places[tap + 1]]), load(line, 1), total)
+    return fma(splat(weight[places[tap + 2]]), load(line, 2), total)
+
+
+@device_function(inlined=True)
+def four_rows_of_3x3(line, pitch, weight, places):
+    """Sixteen outputs each of four rows, from six lines; what lies beyond the last row nobody looks at."""
+    zero = splat(np.float32(0))
+    total = add_line(line, weight, places, 0, zero)
+    line = line + pitch
+    total, total1 = add_line(line, weight, places, 3, total), add_line(line, weight, places, 0, zero)
+    line = line + pitch
+    total, total1 = add_line(line, weight, places, 6, total), add_line(line, weight, places, 3, total1)
+    total2 = add_line(line, weight, places, 0, zero)
+    line = line + pitch
+    total1, total2 = add_line(line, weight, places, 6, total1), add_line(line, weight, places, 3, total2)
+    total3 = add_line(line, weight, places, 0, zero)
+    line = line + pitch
+    total2, total3 = add_line(line, weight, places, 6, total2), add_line(line, weight, places, 3, total3)
+    return total, total1, total2, add_line(line + pitch, weight, places, 6, total3)
 
 
 @device_function
@@ -209,14 +243,14 @@ def depthwise_weight_gradient(start, stop, row, scratch):
     """partial[part][channel · tap, then channel]; a task is a part of the batch of one channel."""
     p = unpack(row, DepthwiseWeights)
     sums = workspace(row, scratch)
-    packed = sums + (p.area + 1) * 16
+    packed = sums + (p.area + TAPS) * 16
     spread = packed + p.band_rows * p.pitch + SLACK
     plane, weights = p.out_height * p.out_width, p.channels * p.area
     for task in range(start, stop):
         part = task // p.channels
         channel = task - part * p.channels
-        for tap in range(p.area + 1):
-            store(sums, tap * 16, splat(np.float32(0)))
+        for i in range(0, (p.area + TAPS) * 16, 16):
+            store(sums, i, splat(np.float32(0)))
         for picture in range(part * p.pictures // p.parts, (part + 1) * p.pictures // p.parts):
             number = picture * p.channels + channel
             x = p.x + number * p.height * p.width
@@ -229,47 +263,32 @@ def depthwise_weight_gradient(start, stop, row, scratch):
                 if p.step_x > 1:
                     split_phases(spread, packed, p.band_rows, p.pitch, p.step_x)
                     band = spread
-                for tap in range(0, p.area, 4):
-                    count = min(4, p.area - tap)
-                    add_products(sums, tap, count, grad, band, p.taps, rows, p.out_width, p.step_y * p.pitch)
-                total = load(sums, p.area * 16)
+                for tap in range(0, p.area, TAPS):
+                    add_products(sums + (16 + tap * 16), grad, band, p.taps, tap, rows, p.out_width, p.step_y * p.pitch)
+                total = load(sums, 0)
                 for i in range(0, rows * p.out_width, 16):
                     total = total + load_first(grad, i, rows * p.out_width - i)
-                store(sums, p.area * 16, total)
+                store(sums, 0, total)
         out = p.partial + part * (weights + p.channels)
+        out[weights + channel] = lane_sum(load(sums, 0))
         for tap in range(p.area):
-            out[channel * p.area + tap] = lane_sum(load(sums, tap * 16))
-        out[weights + channel] = lane_sum(load(sums, p.area * 16))
+            out[channel * p.area + tap] = lane_sum(load(sums, 16 + tap * 16))
     return 0
 
 
 @device_function
-def add_products(sums, tap, count, grad, band, taps, rows, width, pitch):
-    """sums[tap + t] += Σ grad[y][x] · band[taps[tap + t] + y · pitch + x] in 16 lanes, for t < count ≤ 4."""
-    last = tap + count - 1
-    tap1, tap2, tap3 = min(tap + 1, last), min(tap + 2, last), min(tap + 3, last)
-    total, total1 = load(sums, tap * 16), load(sums, tap1 * 16)
-    total2, total3 = load(sums, tap2 * 16), load(sums, tap3 * 16)
+def add_products(sums, grad, band, taps, tap, rows, width, pitch):
+    """sums[t] += Σ grad[y][x] · band[taps[tap + t] + y · pitch + x] in 16 lanes, for TAPS of them."""
+    where = offsets(taps, tap, TAPS)
+    acc = load_sums(sums, TAPS)
     for y in range(rows):
         a, b = grad + y * width, band + y * pitch
         for i in range(0, width - 15, 16):
-            g = load(a, i)
-            total = fma(g, load(b, taps[tap] + i), total)
-            total1 = fma(g, load(b, taps[tap1] + i), total1)
-            total2 = fma(g, load(b, taps[tap2] + i), total2)
-            total3 = fma(g, load(b, taps[tap3] + i), total3)
+            acc = inner(acc, b + i, where, a + i, 0, 16)
         i = width // 16 * 16
-        n = width - i
-        if n:
-            g = load_first(a, i, n)
-            total = fma(g, load_first(b, taps[tap] + i, n), total)
-            total1 = fma(g, load_first(b, taps[tap1] + i, n), total1)
-            total2 = fma(g, load_first(b, taps[tap2] + i, n), total2)
-            total3 = fma(g, load_first(b, taps[tap3] + i, n), total3)
-    store(sums, tap * 16, total)
-    store(sums, tap1 * 16, total1)
-    store(sums, tap2 * 16, total2)
-    store(sums, tap3 * 16, total3)
+        if i < width:
+            acc = inner(acc, b + i, where, a + i, 0, width - i)
+    store_sums(acc, sums)
 
 
 # --- planning --------------------------------------------------------------------------------------------------------
@@ -289,13 +308,17 @@ def make_plan(walk: Walk, planes: int, channels: int, size: tuple[int, int], thr
         segments.append((len(taps), len(ys) * len(xs)))
         taps += [y * pitch + x % step * (pitch // step) + x // step for y, _ in ys for x, _ in xs]
         places += [ky * columns.kernel + kx for _, ky in ys for _, kx in xs]
+    is_3x3 = rows.step == step == rows.phases == columns.phases == 1 and taps == [
+        y * pitch + x for y in range(3) for x in range(3)
+    ]
     words = (
         rows.kernel * columns.kernel, channels, height, width, *size, bands, out_rows,
         out_rows // rows.phases * rows.step, band_rows, pitch, rows.pad, columns.pad, rows.step, step, rows.phases,
-        columns.phases,
+        columns.phases, int(is_3x3),
     )  # fmt: skip
     band_size = band_rows * pitch + SLACK
     scratch = band_size * (2 if step > 1 else 1) + 4 * columns.phases * (-(-width // columns.phases) + 16)
+    scratch += 3 * pitch if is_3x3 else 0
     tasks = planes * bands
     chunk = tasks if planes * height * width * len(taps) < SMALL else max(1, tasks // (TASKS_A_THREAD * thread_count))
     tables = (np.array(taps, np.int32), np.array(places, np.int32), np.array(segments, np.int32))
@@ -333,7 +356,8 @@ def make_weight_plan(window: Window, pictures: int, channels: int) -> tuple:
         window.area, pictures, channels, parts, window.out_height, window.out_width, window.height, window.width, bands,
         out_rows, band_rows, pitch, walk.rows.pad, walk.columns.pad, walk.rows.step, step,
     )  # fmt: skip
-    scratch = (window.area + 1) * 16 + 2 * (band_rows * pitch + SLACK)
+    taps += [taps[-1]] * (-len(taps) % TAPS)
+    scratch = (window.area + TAPS) * 16 + 2 * (band_rows * pitch + SLACK)
     return parts, scratch, table(np.array(taps, np.int32)), words
 
 

@@ -16,7 +16,7 @@ from numbanet.kernels.cpu.simd.transpose import interleave_rows, transpose_block
 from numbanet.kernels.cpu.simd.vector import load, load_first, store
 
 ROWS, COLUMNS = {
-    (32, 16): (8, 3), (32, 8): (8, 2), (32, 4): (6, 4), (16, 16): (6, 2), (16, 8): (6, 2), (16, 4): (2, 4),
+    (32, 16): (8, 2), (32, 8): (8, 2), (32, 4): (6, 4), (16, 16): (6, 2), (16, 8): (6, 2), (16, 4): (2, 4),
 }[target.registers(), LANES]  # fmt: skip
 """The tile: as many accumulators as leave registers for a row of operands, and columns of a multiple of 16."""
 PANEL = COLUMNS * LANES

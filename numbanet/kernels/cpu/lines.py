@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numbanet.kernels import threads
 from numbanet.kernels.array import Array
 from numbanet.kernels.cpu.arguments import is_null
 from numbanet.kernels.cpu.kernel import device_function
@@ -44,8 +45,8 @@ class Lines(NamedTuple):
 
 
 def claimed(tasks: int) -> int:
-    """How many tasks are claimed at once: few arrays stay on one thread, and long ones are read in long stretches."""
-    return 4 if tasks <= 4 else max(1, min(16, tasks // 16))
+    """How many tasks are claimed at once: small arrays stay on one thread, and long ones are read in long stretches."""
+    return 4 if tasks <= 4 else max(1, min(64, tasks // (4 * threads.get_num_threads())))
 
 
 def tasks_of(size: int) -> tuple[int, int]:

@@ -2,9 +2,9 @@
 
 Maxima of windows of 2 × 2 side by side and of 3 × 3 two apart have kernels of their own (``pool_max_2x2.py``,
 ``pool_max_3x3.py``), all others share one (``pool_max.py``). So have means of these (``pool_average_2x2.py``,
-``pool_average_3x3.py``), whose other windows share another (``pool_average.py``), or, where they overlap much, a third
-(``pool_average_lines.py``); those of whole planes are simpler. An adaptive pool of means whose windows have one size
-and lie evenly apart is a pool of such windows.
+``pool_average_3x3.py``, and what ends in ``_gradient``), whose other windows share another (``pool_average.py``), or,
+where they overlap much, a third (``pool_average_lines.py``); those of whole planes are simpler. An adaptive pool of
+means whose windows have one size and lie evenly apart is a pool of such windows.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from numbanet.kernels.cpu.pool_average import (
 )
 from numbanet.kernels.cpu.pool_average_2x2 import Average2x2, average_pool_2x2, average_pool_2x2_gradient
 from numbanet.kernels.cpu.pool_average_3x3 import Average3x3, average_pool_3x3
+from numbanet.kernels.cpu.pool_average_3x3_gradient import APART, average_pool_3x3_gradient
 from numbanet.kernels.cpu.pool_average_lines import AverageLines, average_pool_lines, average_pool_lines_gradient
 from numbanet.kernels.cpu.pool_lanes import PLANES
 from numbanet.kernels.cpu.pool_max import (
@@ -146,13 +147,17 @@ def _windows(size: int, parts: int, kernel: int, stride: int, padding: int, coun
     return table(windows), table(covers), int((last - first).max())
 
 
-def _append_mean_3x3(program, pooled, picture, padding, counted) -> None:
-    """Append one row of means of windows of 3 × 3 that are two apart."""
+def _append_mean_3x3(program, which, pooled, picture, padding, counted) -> None:
+    """Append one row of means of windows of 3 × 3 that are two apart, or of their gradient."""
     height, width = picture.shape[-2:]
     planes = picture.size // (height * width)
     band, scratch = _room_of_walk(width, pooled.shape[-2], padding[1])
+    if which is average_pool_3x3_gradient:
+        pitch = _vectors(pooled.shape[-1]) + APART
+        band = min(max(SUMS // pitch - 1, 1), pooled.shape[-2] + 1)
+        scratch = pitch + (band + 1) * pitch + 16
     args = Average3x3(pooled, picture, planes, height, width, *pooled.shape[-2:], *padding, int(counted), band)
-    _append(program, average_pool_3x3, planes, args, height * width, scratch)
+    _append(program, which, planes, args, height * width, scratch)
 
 
 @functools.lru_cache(maxsize=512)
@@ -187,8 +192,8 @@ def _append_mean_lines(program, which, pooled, picture, tables, most_lines, stri
 
 
 def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0), padding=(0, 0), counted=True):
-    """Append one row of an average pool, or of its gradient; kernels are for 2 × 2, any, whole planes and overlapping
-    windows."""
+    """Append one row of an average pool, or of its gradient; kernels are for 2 × 2, 3 × 3, any, whole planes and
+    overlapping windows."""
     reason = _declines(pooled, picture)
     if reason is not None:
         return reason
@@ -196,7 +201,7 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
     out_height, out_width = pooled.shape[-2:]
     planes = picture.size // (height * width)
     if (out_height, out_width) == (1, 1) and padding == (0, 0) and kernel in ((0, 0), (height, width)):
-        _append(program, kernels[2], planes, Means(pooled, picture, height * width), height * width)
+        _append(program, kernels[3], planes, Means(pooled, picture, height * width), height * width)
         return None
     if kernel == (0, 0):
         even = _even_windows(height, out_height), _even_windows(width, out_width)
@@ -205,17 +210,17 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
         args = Average2x2(pooled, picture, height, width, out_height, out_width)
         _append(program, kernels[0], planes, args, height * width)
         return None
-    if kernels[1] is average_pool_planes and (kernel, stride) == ((3, 3), (2, 2)):
-        _append_mean_3x3(program, pooled, picture, padding, counted)
+    if (kernel, stride) == ((3, 3), (2, 2)):
+        _append_mean_3x3(program, kernels[1], pooled, picture, padding, counted)
         return None
     rows, row_covers, lines = _windows(height, out_height, kernel[0], stride[0], padding[0], counted)
     columns, column_covers, _ = _windows(width, out_width, kernel[1], stride[1], padding[1], counted)
     if stride[1] in (1, 2) and width * (kernel[1] - stride[1]) >= OVERLAP:
         tables, along = (rows, columns, row_covers), (kernel[1], stride[1], padding[1])
-        _append_mean_lines(program, kernels[3], pooled, picture, tables, lines, stride[0], along)
+        _append_mean_lines(program, kernels[4], pooled, picture, tables, lines, stride[0], along)
         return None
     most = BAND // (PLANES * width)
-    if kernels[1] is average_pool_planes:
+    if kernels[2] is average_pool_planes:
         # So many rows of windows that their lines fit: windows begin height / out_height or stride lines apart.
         apart = stride[0] or -(-height // out_height)
         band = min(max((most - lines) // apart + 1, 1), out_height)
@@ -226,7 +231,7 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
     args = Average(
         pooled, picture, rows, columns, row_covers, column_covers, planes, height, width, out_height, out_width, band
     )
-    _append(program, kernels[1], -(-planes // PLANES), args, PLANES * height * width, 256 + PLANES * room)
+    _append(program, kernels[2], -(-planes // PLANES), args, PLANES * height * width, 256 + PLANES * room)
     for array in (rows, columns, row_covers, column_covers):
         program.keep(array)
     return None
@@ -282,9 +287,10 @@ def adaptive_max_pool2d_backward(program, out, grad, indices):
 
 MAXIMA = (max_pool_2x2, max_pool_3x3, max_pool_planes, max_pool_large)
 MAXIMA_GRADIENTS = (max_pool_2x2_gradient, max_pool_3x3_gradient, max_pool_gradient, max_pool_large_gradient)
-MEANS = (average_pool_2x2, average_pool_planes, plane_means, average_pool_lines)
+MEANS = (average_pool_2x2, average_pool_3x3, average_pool_planes, plane_means, average_pool_lines)
 MEANS_GRADIENTS = (
     average_pool_2x2_gradient,
+    average_pool_3x3_gradient,
     average_pool_gradient,
     plane_means_gradient,
     average_pool_lines_gradient,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from numbanet.kernels.array import Array, layout_of, pooled_storage
+from numbanet.kernels.cpu.driver import SERIAL
 from numbanet.kernels.cpu.kernel import Kernel
 from numbanet.kernels.cpu.replay import Table, replay
 from numbanet.kernels.cpu.simd.pointers import CHECKED, VIOLATION_BYTES
@@ -142,9 +143,16 @@ class CpuProgram:
         """Do all rows and host calls in order; raises what a kernel's status or a host call says."""
         segments, level, at = self._segments, 0, 0
         if len(segments) == self._levels:
+            table = self._table
             if self._is_parallel is None:
-                self._is_parallel = self._table.is_parallel(0, self._levels)
-            self._replay(0, self._levels, self._is_parallel)
+                self._is_parallel = table.is_parallel(0, self._levels)
+                table.choose(0, self._levels)
+            if self._is_parallel or self.scratch:
+                replay(table, self.scratch, self._is_parallel)
+            else:
+                SERIAL.run(table.address)
+            if CHECKED or table.failed[0]:
+                self.report()
             return
         while at < len(segments):
             if segments[at] is None:
@@ -196,6 +204,7 @@ class CpuProgram:
     def clear(self) -> None:
         """Forget all rows and calls; their temporary memory goes back to the pool."""
         self._used = self.nodes = self._levels = self.scratch = 0
+        self._is_parallel = None
         self.tables.clear()
         self._segments.clear()
         self.rows.clear()

@@ -4,6 +4,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.simd.pointers import I64, as_i64, element_address
 from numbanet.kernels.cpu.simd.tile import FLOAT, LANES, VECTOR, Tile, _in_turn, _llvm_tile, _places
 from numbanet.kernels.cpu.simd.vector import broadcast, llvm_call
@@ -30,6 +31,37 @@ def load_tile(typingctx, source, row, rows, columns):
         return acc
 
     return tile(source, row, rows, columns), codegen
+
+
+@intrinsic(prefer_literal=True)
+def load_sums(typingctx, source, rows):
+    """A tile for ``inner``: row r begins with the 16 virtual lanes source[16 · r :]; rows is a constant."""
+    tile = Tile(rows.literal_value, 1, target.VIRTUAL_LANES)
+
+    def codegen(context, builder, sig, args):
+        acc = ir.Constant(_llvm_tile(tile), ir.Undefined)
+        for k, where in enumerate(_each(context, builder, sig.args[0], args[0], *_as_one_row(tile))):
+            acc = builder.insert_value(acc, builder.load(where, align=4), k)
+        return acc
+
+    return tile(source, rows), codegen
+
+
+@intrinsic
+def store_sums(typingctx, acc, out):
+    """out[16 · r :] = the 16 virtual lanes of row r of a tile of one column."""
+
+    def codegen(context, builder, sig, args):
+        for k, where in enumerate(_each(context, builder, sig.args[1], args[1], *_as_one_row(sig.args[0]))):
+            builder.store(builder.extract_value(args[0], k), where, align=4)
+        return context.get_dummy_value()
+
+    return types.void(acc, out), codegen
+
+
+def _as_one_row(tile):
+    """Where the rows of a tile of one column lie, as one row of vectors."""
+    return [ir.Constant(I64, 0)], tile.rows * tile.lanes // LANES
 
 
 @intrinsic
