@@ -22,12 +22,14 @@ from numbanet.kernels.array import Array
 from numbanet.kernels.cpu import target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
+from numbanet.kernels.cpu.conv_parts import parts_of
 from numbanet.kernels.cpu.gemm_pack import SMALL
-from numbanet.kernels.cpu.geometry import Walk, channel_block, table
+from numbanet.kernels.cpu.geometry import Walk, channel_block, table, tap_counts
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import transpose_eight
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tile import LANES, add_row, offsets, outer, store_rows, zeros
+from numbanet.kernels.cpu.simd.transpose import transpose_corner
 from numbanet.kernels.cpu.simd.vector import load, store
 
 PANEL = 16
@@ -38,8 +40,8 @@ ROWS = {(32, 4): 6, (32, 8): 8, (32, 16): 8, (16, 4): 2, (16, 8): 6, (16, 16): 6
 POSITIONS = 384
 """Output positions of a task, about: they share a pass over the weights, and their bands stay in the caches."""
 TASKS_A_THREAD = 4
-SEGMENT = 6
-"""Words that describe a segment, see ``_tables``."""
+SEGMENT, PART = 3, 7
+"""Words that describe a segment, and a part of one, see ``_tables``."""
 
 
 class ChannelConvolution(NamedTuple):
@@ -50,10 +52,11 @@ class ChannelConvolution(NamedTuple):
     weight: F32
     bias: F32
     taps: I32
+    weight_taps: I32
     places: I32
     lines: I32
-    segments: I32
-    segment_count: I64_FIELD
+    parts: I32
+    part_count: I64_FIELD
     pictures: I64_FIELD
     groups: I64_FIELD
     out_channels: I64_FIELD
@@ -107,6 +110,7 @@ def pack_weights(start, stop, row, scratch):
 
     A task is one panel of one group."""
     p = unpack(row, WeightPack)
+    block = workspace(row, scratch)
     for task in range(start, stop):
         group = task // p.panels
         panel = task - group * p.panels
@@ -119,8 +123,8 @@ def pack_weights(start, stop, row, scratch):
         weight = p.weight + (group * p.group_stride + first * p.out_stride)
         for segment in range(p.segment_count):
             words = p.segments + segment * SEGMENT
-            area, first_tap, taps = words[3], words[4], p.channels * words[3]
-            out = p.out + (group * p.group_weights + words[5] * p.panels * PANEL + panel * taps * PANEL)
+            area, first_tap, taps = words[0], words[1], p.channels * words[0]
+            out = p.out + (group * p.group_weights + words[2] * p.panels * PANEL + panel * taps * PANEL)
             turned = 0
             if p.is_plain and count == PANEL:  # the taps of all channels follow each other
                 turned = taps // 8 * 8
@@ -129,10 +133,16 @@ def pack_weights(start, stop, row, scratch):
                         source = weight + (lane * p.out_stride + tap)
                         transpose_eight(out + (tap * PANEL + lane), PANEL, source, p.out_stride, 8)
             for channel in range(turned // max(area, 1), p.channels):
+                is_turned = 1 < p.out_stride <= 16 and count == PANEL
+                if is_turned:  # filters that follow each other, as in a gradient
+                    filters = weight + channel * p.channel_stride
+                    transpose_corner(block, PANEL, filters, p.out_stride, PANEL, p.out_stride)
                 for tap in range(max(turned - channel * area, 0), area):
                     source = weight + (channel * p.channel_stride + p.places[first_tap + tap])
                     target = out + (channel * area + tap) * PANEL
-                    if p.out_stride == 1 and count == PANEL:
+                    if is_turned:
+                        store(target, 0, load(block, np.int64(p.places[first_tap + tap]) * PANEL))
+                    elif p.out_stride == 1 and count == PANEL:
                         for lane in range(0, PANEL, 16):
                             store(target, lane, load(source, lane))
                     else:
@@ -190,17 +200,17 @@ def channel_convolution(start, stop, row, scratch):
                 )  # fmt: skip
             for panel in range(low, high):
                 lines = turned + (panel - low) * p.lines_count * PANEL
-                for segment in range(p.segment_count):
-                    words = p.segments + segment * SEGMENT
-                    begin, count, area = words[0], pictures * words[2 if is_last else 1], words[3]
-                    taps = p.taps + words[4] * p.channel_block
-                    weight = p.weight + (group * p.group_weights + words[5] * p.panels * PANEL)
-                    weight = weight + (panel * p.channels + channel) * area * PANEL
+                for part in range(p.part_count):
+                    words = p.parts + part * PART
+                    begin, count, steps = words[0], pictures * words[2 if is_last else 1], channels * words[3]
+                    taps, weight_taps = p.taps + words[4] * p.channel_block, p.weight_taps + words[4] * p.channel_block
+                    first_weight = words[5] * (p.panels * p.channels) + (panel * p.channels + channel) * words[6]
+                    weight = p.weight + (group * p.group_weights + first_weight * PANEL)
                     for tile in range(begin, begin + count, ROWS):
                         where = offsets(p.places, tile, ROWS)
                         acc = zeros(ROWS, COLUMNS)
-                        for tap in range(channels * area):
-                            acc = outer(acc, band + taps[tap], where, weight + tap * PANEL, LANES)
+                        for step in range(steps):
+                            acc = outer(acc, band + taps[step], where, weight + weight_taps[step], LANES)
                         if channel == 0 and not is_null(p.bias):
                             acc = add_row(acc, p.bias + (group * p.panels + panel) * PANEL)
                         store_rows(acc, lines, offsets(p.lines, tile, ROWS), channel, activation)
@@ -226,9 +236,12 @@ class Plan:
     group_weights: int
     is_plain: bool
     segment_count: int
+    part_count: int
     segments: Array
-    tap_offsets: Array
+    parts: Array
     tap_places: Array
+    tap_offsets: Array
+    weight_taps: Array
     places: Array
     lines: Array
     words: tuple[int, ...]
@@ -246,37 +259,71 @@ def _cut(walk: Walk, pictures: int, panels: int, thread_count: int) -> tuple[int
     height, width = walk.rows.size, walk.columns.size
     phases, wanted = walk.rows.phases, TASKS_A_THREAD * thread_count
     if height * width <= POSITIONS:
-        bunch = max(1, min(POSITIONS // (height * width), pictures // wanted))
-        out_rows = height
+        bunch, out_rows = POSITIONS // (height * width), height
+        if panels < wanted:
+            bunch = max(1, min(bunch, pictures // wanted))
+        bunch = -(-pictures // -(-pictures // bunch))
     else:
         bunch, bands = 1, -(-height * width // POSITIONS)
         out_rows = -(-height // (bands * phases)) * phases
     tasks = -(-pictures // bunch) * -(-height // out_rows)
-    return bunch, out_rows, max(1, min(panels, wanted // tasks))
+    return bunch, out_rows, max(1, min(panels, -(-wanted // tasks)))
 
 
-def _tables(walk: Walk, channels: int, block: int, bunch: int, out_rows: int, last_rows: int, band_size: int):
-    """The tables of ``Plan``: segments, tap_offsets, tap_places, places and lines; and the weights of a panel's lane.
+def _tables(
+    walk: Walk,
+    size: tuple[int, int],
+    channels: int,
+    block: int,
+    bunch: int,
+    out_rows: int,
+    last_rows: int,
+    band_size: int,
+):
+    """The tables of ``Plan``: segments, parts, tap_places, tap_offsets, weight_taps, places and lines; how many parts
+    there are; and the weights of a panel's lane.
 
-    A last tile has positions to spare, whose results go to a line behind the others. A segment's words: first place,
-    positions of a picture (of a whole band, of the last one), taps of a channel, taps and weights of those before."""
+    A last tile has positions to spare, whose results go to a line behind the others. A segment's words: taps of a
+    channel, taps and weights of those before. A part's: first place, positions of a picture (of a whole band, of the
+    last one), taps of a channel, those of the parts before, the segment's weights before it and its taps."""
     picture, positions = np.arange(bunch)[:, None], out_rows * walk.columns.size
-    channel = np.arange(block)[:, None] * (walk.band_rows(out_rows) * walk.pitch)
-    rows, tap_offsets, tap_places, places, lines = [], [], [], [], []
+    channel, plane = np.arange(block)[:, None], walk.band_rows(out_rows) * walk.pitch
+    segments, parts, tap_places, tap_offsets, weight_taps, places, lines = [], [], [], [], [], [], []
     first_place = first_tap = weights = 0
     for segment in walk.segments:
-        (taps, filter_places), (offset, number) = walk.taps(segment), walk.places(segment, out_rows)
-        counts = walk.count(segment, out_rows), walk.count(segment, last_rows)
-        rows.append((first_place, *counts, taps.size, first_tap, weights))
-        tap_offsets.append((channel + taps).ravel())
+        taps, filter_places = walk.taps(segment)
+        segments.append((taps.size, weights, weights * channels))
         tap_places.append(filter_places)
-        places.append(np.pad((picture * band_size + offset).ravel(), (0, ROWS), mode="edge"))
-        number = (picture * positions + number).ravel()
-        lines.append(np.pad(number, (0, ROWS), constant_values=bunch * positions) * PANEL)
-        first_place, first_tap, weights = first_place + places[-1].size, first_tap + taps.size, weights + taps.size
-    weights *= channels
-    rows = np.array(rows) * np.array([1, 1, 1, 1, 1, channels])
-    return table(rows), *(table(np.concatenate(parts)) for parts in (tap_offsets, tap_places, places, lines)), weights
+        for part in parts_of(walk, segment, size, out_rows, bunch, ROWS):
+            last = np.count_nonzero(part.numbers < last_rows * walk.columns.size)
+            parts.append((first_place, part.numbers.size, last, part.taps.size, first_tap, weights, taps.size))
+            tap_offsets.append((channel * plane + taps[part.taps]).ravel())
+            weight_taps.append((channel * taps.size + part.taps).ravel() * PANEL)
+            places.append(np.pad((picture * band_size + part.offsets).ravel(), (0, ROWS), mode="edge"))
+            numbers = (picture * positions + part.numbers).ravel()
+            lines.append(np.pad(numbers, (0, ROWS), constant_values=bunch * positions) * PANEL)
+            first_place, first_tap = first_place + places[-1].size, first_tap + part.taps.size
+        weights += taps.size
+    joined = [np.concatenate(one) for one in (tap_places, tap_offsets, weight_taps, places, lines)]
+    tables = [table(one) for one in (np.array(segments), np.array(parts), *joined)]
+    return tables, len(parts), weights * channels
+
+
+@functools.lru_cache(maxsize=512)
+def useful_share(walk: Walk, size: tuple[int, int]) -> float:
+    """Share of the products in tiles that meet the picture, which has this size, and are of some position."""
+    (_, met_ys), (_, met_xs) = tap_counts(walk.rows, size[0]), tap_counts(walk.columns, size[1])
+    positions = walk.rows.size * walk.columns.size
+    pictures, out_rows = max(1, POSITIONS // positions), walk.rows.size
+    if positions > POSITIONS:  # a band, whose tiles are full
+        out_rows -= 1
+    parts = [part for segment in walk.segments for part in parts_of(walk, segment, size, out_rows, pictures, ROWS)]
+    if positions > POSITIONS:
+        done = positions * sum(part.taps.size for part in parts) / len(parts)
+    else:
+        done = sum(-(-pictures * part.numbers.size // ROWS) * ROWS * part.taps.size for part in parts)
+        done *= 1.05 if len(parts) > len(walk.segments) else 1.0  # parts read less in a row
+    return pictures * positions * met_ys * met_xs / max(done, 1e-9)
 
 
 @functools.lru_cache(maxsize=512)
@@ -292,7 +339,7 @@ def make_plan(
     band_rows, positions = walk.band_rows(out_rows), out_rows * walk.columns.size
     band_size = min(block, channels) * band_rows * walk.pitch + SLACK
     last_rows = height - (bands - 1) * out_rows
-    *tables, weights = _tables(walk, channels, block, bunch, out_rows, last_rows, band_size)
+    tables, parts, weights = _tables(walk, size, channels, block, bunch, out_rows, last_rows, band_size)
     group_weights = weights * panels * PANEL
     tasks = groups * bunches * bands * panel_blocks
     words = (
@@ -305,7 +352,7 @@ def make_plan(
     scratch = 64 + -(-panels // panel_blocks) * (bunch * positions + 1) * PANEL + bunch * band_size
     taps = walk.taps((0, 0))[1]
     is_plain = len(walk.segments) == 1 and np.array_equal(taps, np.arange(taps.size))
-    return Plan(tasks, chunk, scratch, panels, group_weights, is_plain, len(walk.segments), *tables, words)
+    return Plan(tasks, chunk, scratch, panels, group_weights, is_plain, len(walk.segments), parts, *tables, words)
 
 
 @dataclass(frozen=True)
@@ -329,11 +376,13 @@ def append(program, out, x, weight, bias, walk: Walk, filters: Filters, groups: 
         int(plan.is_plain and filters.channel_stride == plan.tap_places.size),
     )  # fmt: skip
     tasks = groups * plan.panels
-    program.append(pack_weights, tasks, pack, chunk=tasks if packed.size < 1 << 14 else 1)
+    program.append(pack_weights, tasks, pack, chunk=tasks if packed.size < 1 << 14 else 1, scratch=16 * PANEL)
     args = ChannelConvolution(
-        out, x, packed, packed_bias, plan.tap_offsets, plan.places, plan.lines, plan.segments, plan.segment_count,
-        *plan.words, activation,
+        out, x, packed, packed_bias, plan.tap_offsets, plan.weight_taps, plan.places, plan.lines, plan.parts,
+        plan.part_count, *plan.words, activation,
     )  # fmt: skip
     program.append(channel_convolution, plan.tasks, args, chunk=plan.chunk, scratch=plan.scratch)
-    for array in (plan.tap_offsets, plan.tap_places, plan.places, plan.lines, plan.segments):
+    for array in (
+        plan.segments, plan.parts, plan.tap_places, plan.tap_offsets, plan.weight_taps, plan.places, plan.lines
+    ):  # fmt: skip
         program.keep(array)

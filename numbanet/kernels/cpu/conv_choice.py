@@ -21,8 +21,8 @@ from numbanet.kernels.cpu import (
     pooled,
 )
 from numbanet.kernels.cpu.caches import cache_bytes
-from numbanet.kernels.cpu.conv_pictures import GROUP, tap_counts
-from numbanet.kernels.cpu.geometry import Walk, Window, channel_block, gradient_walk
+from numbanet.kernels.cpu.conv_pictures import GROUP
+from numbanet.kernels.cpu.geometry import Walk, Window, channel_block, gradient_walk, tap_counts
 from numbanet.kernels.cpu.samples import has_samples, spread
 from numbanet.kernels.cpu.simd.tile import LANES
 
@@ -30,8 +30,9 @@ DIRECT = ("positions", "channels", "pictures")
 """The forms that multiply each weight with each input, to the same bits."""
 TURN_STEPS = 12
 """Turning the result of the form "channels" costs as much as so many steps of its chains."""
-PICTURE_STEPS = 6
-"""Turning a result of the form "pictures", or as many inputs as a tile has, costs as much as so many steps."""
+PICTURE_STEPS = 6 if LANES < 16 else 10
+"""Turning a result of the form "pictures", or as many inputs as a tile has, costs as much as so many steps: it is done
+by blocks of eight, however many lanes there are."""
 PRODUCT_POSITIONS = 128
 """Positions of a picture from which a 1 × 1 convolution is a product: few of them fill no tile."""
 STORE_STEPS = 4
@@ -63,7 +64,7 @@ def packing(form: str, walk: Walk) -> float:
     return BAND_OUTPUTS * spread(walk) if form == "channels" or spread(walk) > 1 else 0.0
 
 
-def busy(rows: int, columns: int, load: int) -> float:
+def busy(rows: int, columns: int, load: float) -> float:
     """Share of the multiply-adds that a processor can do in the time that a step of a tile takes.
 
     Ten of them are on their way at once, or with vectors of 16 lanes four, of which each takes as long as a load, and
@@ -81,13 +82,13 @@ def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, chan
     packed = packing(form, walk)
     if form == "channels":
         share = out_channels / (conv_channels.padded(out_channels) + packed)
-        return useful * share * steps / (steps + STORE_STEPS * chains + TURN_STEPS)
+        return conv_channels.useful_share(walk, size) * share * steps / (steps + STORE_STEPS * chains + TURN_STEPS)
     # A last tile that is shifted back does some rows twice: 10 channels are two tiles of 6 (12 rows).
     tiles = -(-out_channels // rows)
     if form == "pictures":
         share = out_channels / (tiles * rows / busy(rows, conv_pictures.COLUMNS, 1) + packed)
         share *= pictures / (-(-pictures // GROUP) * GROUP)
-        share *= 0.9 if channels > FAR_CHANNELS else 1.0
+        share *= 0.95 if channels > FAR_CHANNELS else 1.0
         share *= 0.67 if out_channels * walk.rows.size * walk.columns.size > FAR_RESULTS else 1.0
         inputs = channels * size[0] * size[1] / (walk.rows.size * walk.columns.size * tiles * rows)
         return share * steps * useful / (steps * useful + STORE_STEPS * chains + PICTURE_STEPS * (1 + inputs))
@@ -95,7 +96,7 @@ def efficiency(form: str, rows: int, walk: Walk, size: Pair, pictures: int, chan
     if has_samples(walk):
         width *= walk.rows.size
         chains *= 4 if out_channels > FAR_OUTPUTS else 1
-    share = out_channels / (tiles * rows / busy(rows, conv_positions.TILES[rows], 2) + packed)
+    share = out_channels / (tiles * rows / busy(rows, conv_positions.TILES[rows], 2.5) + packed)
     share *= width / (-(-width // LANES) * LANES)
     return useful * share * steps / (steps + POSITION_STEPS * chains)
 
@@ -151,7 +152,8 @@ def choose(
 def choose_direct(walk: Walk, size: Pair, pictures: int, channels: int, out_channels: int) -> tuple[str, int]:
     """The direct form and the rows of its tile, for a group of channels: what wastes the least time.
 
-    "channels" takes any stride and wastes nothing but the lanes beyond the last channel and products with padding;
+    "channels" takes any stride and wastes nothing but the lanes beyond the last channel, and products with the padding
+    of pictures that are cut into bands, or whose edges would not fill a tile;
     "positions" has no result to turn, and wastes lanes at the end of each row of the picture, or, where a stride leaves
     out so much that samples are packed (``has_samples``), of each picture only;
     "pictures" wastes nothing but lanes beyond the last picture, and turns the pictures as well as the result.

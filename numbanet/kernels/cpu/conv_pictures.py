@@ -24,7 +24,7 @@ from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.caches import cache_bytes
 from numbanet.kernels.cpu.conv_channels import Filters
 from numbanet.kernels.cpu.gemm_pack import SMALL
-from numbanet.kernels.cpu.geometry import Axis, Walk, channel_block, table
+from numbanet.kernels.cpu.geometry import Line, Walk, channel_block, line_of, table
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd.lanes import transpose_eight
 from numbanet.kernels.cpu.simd.pointers import F32, I32
@@ -177,34 +177,6 @@ class Plan:
     tables: tuple[Array, ...]
     words: tuple[int, ...]
     cut: tuple[int, ...]
-
-
-class Line(NamedTuple):
-    """One axis: of each position the place of its band in the source and the number of its kind, and the kinds: the
-    taps (offset, place in the filter) that meet the source."""
-
-    places: np.ndarray
-    kinds: np.ndarray
-    taps: list[tuple[tuple[int, int], ...]]
-
-
-@functools.lru_cache(maxsize=512)
-def line_of(axis: Axis, extent: int) -> Line:
-    """The positions of an axis over a source of this extent."""
-    places, kinds, found = [], [], {}
-    for position in range(axis.size):
-        place = position // axis.phases * axis.step - axis.pad
-        taps = tuple(tap for tap in axis.taps[position % axis.phases] if 0 <= place + tap[0] < extent)
-        places.append(place)
-        kinds.append(found.setdefault(taps, len(found)))
-    return Line(np.array(places), np.array(kinds), list(found))
-
-
-def tap_counts(axis: Axis, extent: int) -> tuple[float, float]:
-    """Taps of a position on average, and those of them that meet a source of this extent."""
-    line = line_of(axis, extent)
-    met = np.array([len(taps) for taps in line.taps])[line.kinds]
-    return float(np.mean([len(axis.taps[y % axis.phases]) for y in range(axis.size)])), float(met.mean())
 
 
 def _lists(rows: Line, columns: Line, kernel_x: int, block: int, width: int, plane: int, channel_stride: int):

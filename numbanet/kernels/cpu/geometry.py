@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -75,6 +76,34 @@ class Axis:
         return (-(-count // self.phases) - 1) * self.step + self.reach
 
 
+class Line(NamedTuple):
+    """One axis: of each position the place of its band in the source and the number of its kind, and the kinds: the
+    taps (offset, place in the filter) that meet the source."""
+
+    places: np.ndarray
+    kinds: np.ndarray
+    taps: list[tuple[tuple[int, int], ...]]
+
+
+@functools.lru_cache(maxsize=512)
+def line_of(axis: Axis, extent: int) -> Line:
+    """The positions of an axis over a source of this extent."""
+    places, kinds, found = [], [], {}
+    for position in range(axis.size):
+        place = position // axis.phases * axis.step - axis.pad
+        taps = tuple(tap for tap in axis.taps[position % axis.phases] if 0 <= place + tap[0] < extent)
+        places.append(place)
+        kinds.append(found.setdefault(taps, len(found)))
+    return Line(np.array(places), np.array(kinds), list(found))
+
+
+def tap_counts(axis: Axis, extent: int) -> tuple[float, float]:
+    """Taps of a position on average, and those of them that meet a source of this extent."""
+    line = line_of(axis, extent)
+    met = np.array([len(taps) for taps in line.taps])[line.kinds]
+    return float(np.mean([len(axis.taps[y % axis.phases]) for y in range(axis.size)])), float(met.mean())
+
+
 def forward_axis(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Axis:
     """The axis of a convolution with ``size`` outputs."""
     taps = tuple((k * dilation, k) for k in range(kernel))
@@ -121,11 +150,6 @@ class Walk:
         y, x = np.arange(py, out_rows, rows.phases), np.arange(px, columns.size, columns.phases)
         offset = (y // rows.phases * rows.step * self.pitch)[:, None] + x // columns.phases * columns.step
         return offset.ravel(), (y[:, None] * columns.size + x).ravel()
-
-    def count(self, segment: tuple[int, int], out_rows: int) -> int:
-        """Positions of a segment in the first ``out_rows`` rows."""
-        (py, px), rows, columns = segment, self.rows, self.columns
-        return max(0, -(-(out_rows - py) // rows.phases)) * max(0, -(-(columns.size - px) // columns.phases))
 
     def taps(self, segment: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Of each tap of one channel for a segment: its offset in the band, and its place ky · kernel_x + kx."""
