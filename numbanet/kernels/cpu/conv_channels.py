@@ -40,6 +40,8 @@ ROWS = {(32, 4): 6, (32, 8): 8, (32, 16): 8, (16, 4): 2, (16, 8): 6, (16, 16): 6
 POSITIONS = 384
 """Output positions of a task, about: they share a pass over the weights, and their bands stay in the caches."""
 TASKS_A_THREAD = 4
+PARTED = 1.05
+"""How much longer the products take where positions are parted: each part reads all weights again."""
 SEGMENT, PART = 3, 7
 """Words that describe a segment, and a part of one, see ``_tables``."""
 
@@ -322,7 +324,7 @@ def useful_share(walk: Walk, size: tuple[int, int]) -> float:
         done = positions * sum(part.taps.size for part in parts) / len(parts)
     else:
         done = sum(-(-pictures * part.numbers.size // ROWS) * ROWS * part.taps.size for part in parts)
-        done *= 1.05 if len(parts) > len(walk.segments) else 1.0  # parts read less in a row
+        done *= PARTED if len(parts) > len(walk.segments) else 1.0
     return pictures * positions * met_ys * met_xs / max(done, 1e-9)
 
 
