@@ -172,6 +172,10 @@ def depthwise_convolution(start, stop, row, scratch):
                         total = total1 = total2 = total3 = splat(np.float32(0))
                         if p.is_3x3:
                             total, total1, total2, total3 = four_rows_of_3x3(line + begin, p.pitch, weight, p.places)
+                            # A row that there is not is the last one again, as in the other walk.
+                            total1 = total1 if y1 > y else total
+                            total2 = total2 if y2 > y1 else total1
+                            total3 = total3 if y3 > y2 else total2
                             first = last  # all taps are done
                         for tap in range(first, last):
                             at, w = p.taps[tap] + begin, splat(weight[p.places[tap]])

@@ -9,10 +9,10 @@ How B is read: a small row-major B at least as wide as a tile is read where it l
 The scalars of A are broadcast from where they lie, or, if many panels pass, from tiles [k][ROWS] that the task packs.
 While a panel that was packed in a level before is multiplied, the next one is fetched, part by part before each tile.
 Edges: the last rows and columns are done by a tile shifted back inside the matrix, whose store leaves out what another
-tile does; fewer rows than a tile has are done by tiles of two rows or of one. A residual and activations other than
-ReLU are the work of kernels of their own, which go over each panel of a task again while it lies in the first cache:
-the same functions as those of a pass of their own, so the same bits. Products that read a matrix but once have
-``gemm_vector.py``.
+tile does (of one vector, where the columns left are no more); fewer rows than a tile has are done by tiles of two rows
+or of one. A residual and activations other than ReLU are the work of kernels of their own, which go over each panel of
+a task again while it lies in the first cache: the same functions as those of a pass of their own, so the same bits.
+Products that read a matrix but once have ``gemm_vector.py``.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from numbanet.kernels.cpu.gemm_pack import (
     pack_panels,
     place,
 )
+from numbanet.kernels.cpu.gemm_panel import make_panel
 from numbanet.kernels.cpu.gemm_transposed import make_transposed_product
 from numbanet.kernels.cpu.kernel import Kernel, device_function, kernel
 from numbanet.kernels.cpu.simd import activation as functions
 from numbanet.kernels.cpu.simd.pointers import F32
-from numbanet.kernels.cpu.simd.prefetch import prefetch, prefetch_second
 from numbanet.kernels.cpu.simd.tails import load_upto
-from numbanet.kernels.cpu.simd.tile import LANES, add_bias_columns, multiples_upto, outer, store_tile, zeros
+from numbanet.kernels.cpu.simd.tile import LANES, multiples_upto
 from numbanet.kernels.cpu.simd.vector import store_first
 
 FLOAT32 = np.dtype(np.float32)
@@ -136,17 +136,11 @@ def nothing_after(out, residual, begin, row, rows, columns):
     """The product is finished by the stores of its tiles."""
 
 
-@device_function
-def fetch_part(b, begin, count):
-    """Have b[begin : begin + count] fetched into the second-level cache."""
-    for i in range(begin, begin + count, 16):
-        prefetch_second(b, i)
-
-
 def make_product(rows: int, finish, name: str) -> Kernel:
     """The product kernel whose tiles have this number of rows, and whose panels this device function finishes."""
 
     pack_tile, is_finished_by_store = make_pack_tile(rows), finish is nothing_after
+    multiply_panel, multiply_narrow_panel = make_panel(rows, COLUMNS), make_panel(rows, 1)
 
     def product(start, stop, row, scratch):
         """out = activation(a · b + bias + residual); a task is a block of rows by a block of panels of one matrix."""
@@ -165,17 +159,19 @@ def make_product(rows: int, finish, name: str) -> Kernel:
             right = min(left + p.panels * PANEL, p.columns)
             for k in range(0, p.depth, DEPTH):
                 steps = min(DEPTH, p.depth - k)
-                activation = p.activation if k + steps == p.depth else 0
                 add = 1 if k > 0 else p.add
-                part = steps * PANEL // ((bottom - top + rows - 1) // rows) + 16  # of the next panel, for each tile
                 if p.packs_a:
                     for line in range(top, bottom, rows):
                         a = p.a + (a_place + min(line, p.rows - rows) * p.a_row + k * p.a_col)
                         pack_tile(tiles + (line - top) * steps, a, p.a_row, p.a_col, steps)
                 for column in range(left, right, PANEL):
-                    begin, b_row = column, PANEL
+                    is_narrow = COLUMNS > 1 and right - column <= LANES
+                    width = LANES if is_narrow else PANEL
+                    begin, b_row, part = column, PANEL, 0
                     if p.packed == AHEAD:
                         b = p.b + (b_place + column * p.depth + k * PANEL)
+                        if column + PANEL < right:
+                            part = steps * PANEL // ((bottom - top + rows - 1) // rows) + 16
                     elif p.packed == BY_TASK:
                         number = (column - left) // PANEL % GROUP
                         if number == 0:
@@ -183,35 +179,23 @@ def make_product(rows: int, finish, name: str) -> Kernel:
                             pack_group(group, SIZE, b, p.b_row, p.b_col, steps, min(GROUP * PANEL, right - column))
                         b = group + number * SIZE
                     else:
-                        begin, b_row = min(column, p.columns - PANEL), p.b_row
+                        begin, b_row = min(column, p.columns - width), p.b_row
                         b = p.b + (b_place + begin + k * p.b_row)
                     again = is_finished_by_store and not add  # what another tile of the task stored is the same
-                    skip, end = 0 if again and begin >= left else column - begin, min(right - begin, PANEL)
-                    for line in range(top, bottom, rows):
-                        if p.packed == AHEAD and column + PANEL < right:
-                            fetch_part(b, p.depth * PANEL + (line - top) // rows * part, part)
-                        first = max(0, min(line, p.rows - rows))
-                        if add:
-                            for r in range(rows):
-                                prefetch(p.out, out_place + (first + r) * p.out_row + begin)
-                        acc = zeros(rows, COLUMNS)
-                        if p.packs_a:
-                            a = tiles + (line - top) * steps
-                            for step in range(steps):
-                                acc = outer(acc, a + step * rows, 1, b + step * b_row, LANES)
-                        else:
-                            a = p.a + (a_place + first * p.a_row + k * p.a_col)
-                            for step in range(steps):
-                                acc = outer(acc, a + step * p.a_col, where, b + step * b_row, LANES)
-                        if k == 0 and not is_null(p.bias):
-                            acc = add_bias_columns(acc, p.bias + begin, skip, end)
-                        out, top_row = p.out + (out_place + first * p.out_row + begin), line - first
-                        if again and first >= top:
-                            top_row = 0
-                        store_tile(acc, out, p.out_row, top_row, min(rows, bottom - first), skip, end, add, activation)
+                    skip, end = 0 if again and begin >= left else column - begin, min(right - begin, width)
+                    if is_narrow:
+                        multiply_narrow_panel(
+                            p, a_place, out_place, tiles, where, top, bottom, b, b_row, part, begin, k, skip, end, add,
+                            again,
+                        )  # fmt: skip
+                    else:
+                        multiply_panel(
+                            p, a_place, out_place, tiles, where, top, bottom, b, b_row, part, begin, k, skip, end, add,
+                            again,
+                        )  # fmt: skip
                     if k + steps == p.depth:
-                        here, width = out_place + top * p.out_row + column, min(PANEL, right - column)
-                        finish(p.out, p.residual, here, p.out_row, bottom - top, width)
+                        here = out_place + top * p.out_row + column
+                        finish(p.out, p.residual, here, p.out_row, bottom - top, min(PANEL, right - column))
         return 0
 
     return kernel(Product, name)(product)

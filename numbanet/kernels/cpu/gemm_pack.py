@@ -26,7 +26,7 @@ DEPTH = 256
 fills half of the first-level cache."""
 SIZE = DEPTH * PANEL
 """float32 of a packed panel."""
-SMALL = 1 << 16
+SMALL = 1 << 17
 """Multiply-adds below which waking a thread costs more than it saves."""
 GROUP = 4
 """Panels that are packed together."""

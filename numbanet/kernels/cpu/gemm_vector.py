@@ -49,8 +49,9 @@ FEW, SOME = 8, 64
 """Rows of a wide matrix and of a narrow one that are read side by side."""
 CACHED = cache_bytes(2) // (2 * 4)
 """Elements of a narrow matrix that is read in one go: it lies in the second-level cache."""
-DOTS = 4
-"""Dot products at a time."""
+DOTS = 8 if LANES == target.VIRTUAL_LANES and target.registers() == 32 else 4
+"""Dot products at a time, whose lanes fill registers: rows of the matrix that are read side by side. Eight of them are
+enough for the processor to fetch ahead what comes; of four, the next ones are asked for."""
 SHORT_COLUMNS = 256
 """Columns of a task that has short sums."""
 TASKS_A_THREAD = 2
@@ -122,8 +123,9 @@ def dot_products(start, stop, row, scratch):
             if count == DOTS:
                 acc = zero_sums(DOTS, 1)
                 for k in range(0, p.depth - 15, 16):
-                    for line in range(DOTS):  # of the next task, whose rows mostly lie behind these
-                        prefetch(b, DOTS * (p.b_col + k) + 16 * line)
+                    if DOTS == 4:
+                        for line in range(DOTS):  # of the next task, whose rows mostly lie behind these
+                            prefetch(b, DOTS * (p.b_col + k) + 16 * line)
                     acc = inner(acc, b + k, p.b_col, a + k, 0, 16)
                 k = p.depth // 16 * 16
                 if k < p.depth:
@@ -294,6 +296,6 @@ def append(program, out, a, b, bias, batch, add, activation) -> bool:
         a_col, b_outer, b_batch, b_row, b_col, bias_row, bias_col, blocks, width, at_once, add, activation,
     )  # fmt: skip
     tasks, wanted = matrices * blocks, 8 * threads.get_num_threads()
-    chunk = tasks if rows * columns * depth * matrices < SMALL else max(1, tasks // wanted)
+    chunk = tasks if 2 * rows * columns * depth * matrices < SMALL else max(1, tasks // wanted)
     program.append(which, tasks, args, chunk=chunk, scratch=scratch)
     return True
