@@ -135,8 +135,8 @@ def pack_weights(start, stop, row, scratch):
                         source = weight + (lane * p.out_stride + tap)
                         transpose_eight(out + (tap * PANEL + lane), PANEL, source, p.out_stride, 8)
             for channel in range(turned // max(area, 1), p.channels):
-                is_turned = 1 < p.out_stride <= 16 and count == PANEL
-                if is_turned:  # filters that follow each other, as in a gradient
+                is_turned = 1 < p.out_stride <= min(p.channel_stride, 16) and count == PANEL
+                if is_turned:  # whole filters follow each other, as in a gradient
                     filters = weight + channel * p.channel_stride
                     transpose_corner(block, PANEL, filters, p.out_stride, PANEL, p.out_stride)
                 for tap in range(max(turned - channel * area, 0), area):
@@ -145,8 +145,7 @@ def pack_weights(start, stop, row, scratch):
                     if is_turned:
                         store(target, 0, load(block, np.int64(p.places[first_tap + tap]) * PANEL))
                     elif p.out_stride == 1 and count == PANEL:
-                        for lane in range(0, PANEL, 16):
-                            store(target, lane, load(source, lane))
+                        store(target, 0, load(source, 0))
                     else:
                         for lane in range(count):
                             target[lane] = source[lane * p.out_stride]
