@@ -296,6 +296,7 @@ def append(program, out, a, b, bias, batch, add, activation) -> bool:
         a_col, b_outer, b_batch, b_row, b_col, bias_row, bias_col, blocks, width, at_once, add, activation,
     )  # fmt: skip
     tasks, wanted = matrices * blocks, 8 * threads.get_num_threads()
+    # Each multiply-add takes a load here, so half as many are worth another thread.
     chunk = tasks if 2 * rows * columns * depth * matrices < SMALL else max(1, tasks // wanted)
     program.append(which, tasks, args, chunk=chunk, scratch=scratch)
     return True
