@@ -49,6 +49,15 @@ def add_one(start, stop, row, scratch):
 
 
 @kernel_for_test
+def count_up(start, stop, row, scratch):
+    """out[task] += 1."""
+    p = unpack(row, Row)
+    for task in range(start, stop):
+        p.out[task] += np.float32(1)
+    return 0
+
+
+@kernel_for_test
 def make_an_array(start, stop, row, scratch):
     return int(np.zeros(stop)[start])
 
@@ -105,6 +114,32 @@ def test_nodes_of_a_level(thread_counts):
     run.run()
     for i, result in enumerate(results):
         assert (result.numpy() == i + 2).all()
+
+
+def count_tasks() -> None:
+    """Run nodes of any number of tasks and chunks, with fewer threads, as many as there are ranges, and more."""
+    from numbanet.kernels import threads
+
+    for number in (1, 2, 3, driver.RANGES, driver.RANGES + 5):
+        threads.set_num_threads(number)
+        for tasks in (1, 2, 15, 16, 17, 97, 1000):
+            for chunk in (1, 2, 7, 64, 999, 1000):
+                run, outs = BACKEND.program(), [array(tasks) for _ in range(3)]
+                for node, out in enumerate(outs):
+                    run.append(
+                        count_up, tasks, Row(out, None, None, None, None), chunk=chunk, scratch=1, same_level=node == 1
+                    )
+                run.run()
+                table = run.finished_table()
+                table.choose(0, table.levels)
+                replay.replay(table, 1, True, one_region=True)
+                for out in outs:
+                    assert (out.numpy() == 2).all(), f"{number} threads, {tasks} tasks, {chunk} at once"
+
+
+def test_every_task_is_done_once():
+    """Whatever a thread's own range is, and whoever takes what is left of it."""
+    run_child("from tests.kernels_cpu.test_program import count_tasks; count_tasks()", NUMBA_NUM_THREADS="21")
 
 
 def test_no_tasks_is_no_row():

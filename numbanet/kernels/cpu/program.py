@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from numbanet.kernels.array import Array, layout_of, pooled_storage
-from numbanet.kernels.cpu.driver import SERIAL
+from numbanet.kernels.cpu.driver import RANGES, SERIAL
 from numbanet.kernels.cpu.kernel import Kernel
 from numbanet.kernels.cpu.replay import Table, replay
 from numbanet.kernels.cpu.simd.pointers import CHECKED, VIOLATION_BYTES
@@ -34,7 +34,7 @@ class CpuProgram:
     def __init__(self, recorder: Callable[[], set[Kernel] | None]) -> None:
         self._recorder = recorder
         self._words = np.zeros(FIRST_WORDS, np.int64)
-        self._index = np.zeros((3, FIRST_NODES), np.int64)
+        self._index = np.zeros((2 + RANGES, FIRST_NODES), np.int64)
         self._status = np.zeros(4, np.int64)
         self._violation = np.zeros(VIOLATION_BYTES, np.uint8)
         self._violation_address = self._violation.ctypes.data

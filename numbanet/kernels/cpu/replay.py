@@ -35,7 +35,8 @@ class Table:
         self.address = block.ctypes.data
         self.block = memoryview(block)
         self.block[driver.TABLE], self.block[driver.ROWS] = words.ctypes.data, base
-        self.block[driver.COUNTERS], self.block[driver.STATUS] = base + 2 * width, status.ctypes.data
+        self.block[driver.COUNTERS], self.block[driver.WIDTH] = base + 2 * width, index.shape[1]
+        self.block[driver.STATUS] = status.ctypes.data
         self.choose(0, levels)
         self.nodes = nodes
         self.levels = levels

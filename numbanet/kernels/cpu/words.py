@@ -34,6 +34,16 @@ def poke(typingctx, address, index, value):
 
 
 @intrinsic
+def look(typingctx, address, index):
+    """The int64 word at address[index], read atomically."""
+
+    def codegen(context, builder, sig, args):
+        return builder.load_atomic(place(builder, args[0], args[1]), "acquire", 8)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
 def claim(typingctx, address, index, amount):
     """address[index] += amount, atomically; the value before."""
 
