@@ -13,7 +13,7 @@ from numbanet.kernels.cpu.kernel import Kernel, device_function
 from numbanet.kernels.cpu.simd import activation, error_function, maths, trigonometric
 from numbanet.kernels.cpu.simd.exponential import LEAST_TERM, exp_nonpositive, exp_term
 from numbanet.kernels.cpu.simd.power import power
-from numbanet.kernels.cpu.simd.vector import load_first, store_first
+from numbanet.kernels.cpu.simd.vector import load_first, splat, store_first
 from tests.kernels_cpu.device import Row, kernel_for_test, launch
 
 STEP = 1019
@@ -239,3 +239,25 @@ def test_specials(name):
     defined = ~np.isnan(expected[6:])
     np.testing.assert_array_equal(np.isnan(out[6:]), ~defined)
     assert (ulps(out[6:], expected[6:].astype(np.float64))[defined] <= bound).all()
+
+
+@kernel_for_test
+def scale_by_code(start, stop, row, scratch):
+    """out = x·2ⁿ with n = −252 … 254, one n for each sixteen numbers."""
+    p = unpack(row, Row)
+    for i in range(0, p.n, 16):
+        n = splat(np.int32(i // 16 - 252))
+        store_first(p.out, i, maths.scaled(load_first(p.x, i, p.n - i), n), p.n - i)
+    return 0
+
+
+def test_scaled_rounds_once():
+    """Whatever instructions do it: denormal results, 0 and infinity as ldexp has them."""
+    x = np.random.default_rng(0).uniform(0.25, 4, (507, 16)).astype(np.float32)
+    x[:, 0], x[:, 1], x[:, 2] = np.nan, 1, 0
+    n = np.arange(-252, 255)[:, None]
+    with np.errstate(over="ignore", under="ignore"):
+        expected = np.ldexp(x.astype(np.float64), n).astype(np.float32)
+    out = np.empty_like(x)
+    launch(scale_by_code, out, x, n=x.size)
+    np.testing.assert_array_equal(out, expected)

@@ -60,6 +60,11 @@ def has_masked_stores() -> bool:
     return bool(host_features().get("avx512f"))
 
 
+def has_scaling() -> bool:
+    """Whether x·2ⁿ is one instruction for vectors: AVX-512 only."""
+    return bool(host_features().get("avx512f"))
+
+
 def check_mode() -> bool:
     """Whether every load and store of a kernel is compiled with a test of its address (``NUMBANET_CHECK=1``)."""
     return os.environ.get("NUMBANET_CHECK", "") not in ("", "0")

@@ -8,6 +8,7 @@ them.
 import numpy as np
 
 from numbanet.kernels.cpu.kernel import device_function
+from numbanet.kernels.cpu.simd.masks import scale
 from numbanet.kernels.cpu.simd.vector import (
     as_float_bits,
     as_int_bits,
@@ -18,7 +19,9 @@ from numbanet.kernels.cpu.simd.vector import (
     splat,
     to_float,
 )
+from numbanet.kernels.cpu.target import has_scaling
 
+HAS_SCALING = has_scaling()
 LOG2_E = np.float32(1.44269504088896341)
 LN2_HIGH = np.float32(0.693359375)
 LN2_LOW = np.float32(-2.12194440e-4)
@@ -54,7 +57,9 @@ def power_of_two(n):
 
 @device_function
 def scaled(p, n):
-    """p·2ⁿ for int32 lanes −252 … 254: in two factors, so that denormal results are right."""
+    """p·2ⁿ for int32 lanes −252 … 254 and p of the order of 1: in two factors, so that denormal results are right."""
+    if HAS_SCALING:
+        return scale(p, to_float(n))
     half = shift_right(n, 1)
     return p * power_of_two(half) * power_of_two(n - half)
 
