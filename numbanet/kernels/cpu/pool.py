@@ -52,6 +52,9 @@ SUMS = 1 << 12
 OVERLAP = 56
 """Width × (kernel − stride) from which on overlapping windows are cheaper along lines than in the lanes of sixteen
 planes: what lanes add again for each window that shares a column grows with it, a line costs what it costs."""
+ROW_2X2, ROW_3X3 = 4, 6
+"""Windows a row from which walks along rows are quicker than sixteen planes side by side: most of a vector is idle in
+narrow rows (measured on planes of 5 × 5 to 33 × 33)."""
 UINT8 = np.dtype(np.uint8)
 
 
@@ -107,7 +110,7 @@ def _append_maximum(program, kernels, pooled, positions, picture, window) -> str
     kernel, stride, padding, dilation = window
     height, width = picture.shape[-2:]
     planes, is_small = picture.size // (height * width), positions.dtype is UINT8
-    is_3x3 = kernel == (3, 3) and stride == (2, 2) and dilation == (1, 1)
+    is_3x3 = _is_3x3(pooled, kernel, stride) and dilation == (1, 1)
     which = kernels[0 if _is_2x2(pooled, picture, *window) else 1 if is_3x3 else 2 if is_small else 3]
     band, scratch = _room_of_maxima(which, picture, pooled, window)
     args = Pool(
@@ -210,7 +213,7 @@ def _append_mean(program, kernels, pooled, picture, kernel=(0, 0), stride=(0, 0)
         args = Average2x2(pooled, picture, height, width, out_height, out_width)
         _append(program, kernels[0], planes, args, height * width)
         return None
-    if (kernel, stride) == ((3, 3), (2, 2)):
+    if _is_3x3(pooled, kernel, stride):
         _append_mean_3x3(program, kernels[1], pooled, picture, padding, counted)
         return None
     rows, row_covers, lines = _windows(height, out_height, kernel[0], stride[0], padding[0], counted)
@@ -248,9 +251,15 @@ def _append_adaptive(program, which, pooled, indices, picture) -> str | None:
 
 
 def _is_2x2(out, x, kernel, stride, padding, dilation) -> bool:
-    """Whether windows of 2 × 2 lie side by side: out (…, oh, ow) pooled from x (…, h, w)."""
+    """Whether windows of 2 × 2 lie side by side, in rows that are worth a walk: out (…, oh, ow) pooled from x."""
     is_plain = kernel == (2, 2) and stride == (2, 2) and padding == (0, 0) and dilation == (1, 1)
+    is_plain = is_plain and out.shape[-1] >= ROW_2X2
     return is_plain and all(n == size // 2 for n, size in zip(out.shape[2:], x.shape[2:], strict=True))
+
+
+def _is_3x3(out, kernel, stride) -> bool:
+    """Whether windows of 3 × 3 are two apart, in rows that are worth a walk."""
+    return kernel == (3, 3) and stride == (2, 2) and out.shape[-1] >= ROW_3X3
 
 
 def max_pool2d(program, out, positions, x, kernel, stride, padding, dilation):
