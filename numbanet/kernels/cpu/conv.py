@@ -3,8 +3,8 @@
 All but Winograd's (``conv_winograd.py``, ``conv_weight_winograd.py``) are a walk of taps over bands of pictures
 (``geometry.py``), done with vectors over the output channels (``conv_channels.py``), over neighbouring positions
 (``conv_positions.py``) or over pictures (``conv_pictures.py``). Depthwise convolutions, which share nothing between
-channels, have ``conv_depthwise.py``, those of 1 × 1 taps and many channels ``conv_gathered.py``; the gradient for the
-weights has ``conv_weight.py`` and ``conv_weight_rows.py``.
+channels, have ``conv_depthwise.py`` and ``conv_depthwise_3x3.py``, those of 1 × 1 taps and many channels
+``conv_gathered.py``; the gradient for the weights has ``conv_weight.py`` and ``conv_weight_rows.py``.
 """
 
 from __future__ import annotations

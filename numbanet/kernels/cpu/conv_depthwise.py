@@ -1,7 +1,8 @@
 """Depthwise convolution, one filter a channel, and its gradients: passes over planes in 16 lanes of columns.
 
 Nothing is shared between channels, so no tile of several would do more than one: memory and the fixed cost of a plane
-decide. Four rows go together, since a chain alone would wait for itself; those of a 3 × 3 filter share what they load.
+decide. Four rows go together, since a chain alone would wait for itself. The most common ones, 3 × 3 filters with
+stride 1 and a padding of 1, have ``conv_depthwise_3x3.py``.
 Forward and gradient for the input are one walk (``geometry.py``) with the same chains as the other forms, and so the
 same bits. The columns of a band are split by their phase modulo the stride, so that loads are of whole vectors; the
 phases of a gradient are interleaved when its rows are written.
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numbanet.kernels import threads
-from numbanet.kernels.cpu import target
+from numbanet.kernels.cpu import conv_depthwise_3x3, target
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack, workspace
 from numbanet.kernels.cpu.band import SLACK, pack_band
 from numbanet.kernels.cpu.conv_weight_rows import CHUNK, Parts, add_parts
@@ -73,7 +74,6 @@ class Depthwise(NamedTuple):
     step_x: I64_FIELD
     phases_y: I64_FIELD
     phases_x: I64_FIELD
-    is_3x3: I64_FIELD
     activation: I64_FIELD
 
 
@@ -170,13 +170,6 @@ def depthwise_convolution(start, stop, row, scratch):
                     for i in range(0, width, 16):
                         begin = max(min(i, width - 16), 0)
                         total = total1 = total2 = total3 = splat(np.float32(0))
-                        if p.is_3x3:
-                            total, total1, total2, total3 = four_rows_of_3x3(line + begin, p.pitch, weight, p.places)
-                            # A row that there is not is the last one again, as in the other walk.
-                            total1 = total1 if y1 > y else total
-                            total2 = total2 if y2 > y1 else total1
-                            total3 = total3 if y3 > y2 else total2
-                            first = last  # all taps are done
                         for tap in range(first, last):
                             at, w = p.taps[tap] + begin, splat(weight[p.places[tap]])
                             total = fma(w, load(line, at), total)
@@ -193,32 +186,6 @@ def depthwise_convolution(start, stop, row, scratch):
                         out = plane + (y + r * p.phases_y) * p.out_width
                         merge_phases(out, lines + r * p.phases_x * space, space, p.out_width, p.phases_x)
     return 0
-
-
-@device_function
-def add_line(line, weight, places, tap, total):
-    """The sum goes on with three taps of a line, for sixteen positions."""
-    total = fma(splat(weight[places[tap]]), load(line, 0), total)
-    total = fma(splat(weight[places[tap + 1]]), load(line, 1), total)
-    return fma(splat(weight[places[tap + 2]]), load(line, 2), total)
-
-
-@device_function(inlined=True)
-def four_rows_of_3x3(line, pitch, weight, places):
-    """Sixteen outputs each of four rows, from six lines; what lies beyond the last row nobody looks at."""
-    zero = splat(np.float32(0))
-    total = add_line(line, weight, places, 0, zero)
-    line = line + pitch
-    total, total1 = add_line(line, weight, places, 3, total), add_line(line, weight, places, 0, zero)
-    line = line + pitch
-    total, total1 = add_line(line, weight, places, 6, total), add_line(line, weight, places, 3, total1)
-    total2 = add_line(line, weight, places, 0, zero)
-    line = line + pitch
-    total1, total2 = add_line(line, weight, places, 6, total1), add_line(line, weight, places, 3, total2)
-    total3 = add_line(line, weight, places, 0, zero)
-    line = line + pitch
-    total2, total3 = add_line(line, weight, places, 6, total2), add_line(line, weight, places, 3, total3)
-    return total, total1, total2, add_line(line + pitch, weight, places, 6, total3)
 
 
 @device_function
@@ -312,17 +279,13 @@ def make_plan(walk: Walk, planes: int, channels: int, size: tuple[int, int], thr
         segments.append((len(taps), len(ys) * len(xs)))
         taps += [y * pitch + x % step * (pitch // step) + x // step for y, _ in ys for x, _ in xs]
         places += [ky * columns.kernel + kx for _, ky in ys for _, kx in xs]
-    is_3x3 = rows.step == step == rows.phases == columns.phases == 1 and taps == [
-        y * pitch + x for y in range(3) for x in range(3)
-    ]
     words = (
         rows.kernel * columns.kernel, channels, height, width, *size, bands, out_rows,
         out_rows // rows.phases * rows.step, band_rows, pitch, rows.pad, columns.pad, rows.step, step, rows.phases,
-        columns.phases, int(is_3x3),
+        columns.phases,
     )  # fmt: skip
     band_size = band_rows * pitch + SLACK
     scratch = band_size * (2 if step > 1 else 1) + 4 * columns.phases * (-(-width // columns.phases) + 16)
-    scratch += 3 * pitch if is_3x3 else 0
     tasks = planes * bands
     chunk = tasks if planes * height * width * len(taps) < SMALL else max(1, tasks // (TASKS_A_THREAD * thread_count))
     tables = (np.array(taps, np.int32), np.array(places, np.int32), np.array(segments, np.int32))
@@ -331,6 +294,9 @@ def make_plan(walk: Walk, planes: int, channels: int, size: tuple[int, int], thr
 
 def append(program, out, x, weight, bias, walk: Walk, activation: int) -> None:
     """Append the row that computes out (n, c, …) from x (n, c, h, w) and weight (c, 1, kh, kw)."""
+    if conv_depthwise_3x3.takes(walk, x.shape[2:]):
+        conv_depthwise_3x3.append(program, out, x, weight, bias, walk, activation)
+        return
     planes, channels = x.shape[0] * x.shape[1], x.shape[1]
     plan = make_plan(walk, planes, channels, x.shape[2:], threads.get_num_threads())
     tasks, chunk, scratch, taps, places, segments, words = plan
@@ -341,8 +307,8 @@ def append(program, out, x, weight, bias, walk: Walk, activation: int) -> None:
 
 
 @functools.lru_cache(maxsize=512)
-def make_weight_plan(window: Window, pictures: int, channels: int) -> tuple:
-    """Parts of the batch, scratch, the table of taps, and the words of a row: all by the shape."""
+def make_weight_plan(window: Window, pictures: int, channels: int, parts: int) -> tuple:
+    """Scratch, the table of taps, and the words of a row: all by the shape."""
     walk = forward_walk(window)
     step = walk.columns.step
     pitch = -(-walk.pitch // step) * step
@@ -350,7 +316,6 @@ def make_weight_plan(window: Window, pictures: int, channels: int) -> tuple:
     while out_rows > 1 and walk.band_rows(out_rows) * pitch > BAND:
         out_rows = -(-out_rows // 2)
     bands, band_rows = -(-window.out_height // out_rows), walk.band_rows(out_rows)
-    parts = max(1, min(pictures, MOST_PARTS, -(-256 // channels)))
     taps = [
         y * pitch + x % step * (pitch // step) + x // step
         for y, _ in walk.rows.taps[0]
@@ -362,19 +327,24 @@ def make_weight_plan(window: Window, pictures: int, channels: int) -> tuple:
     )  # fmt: skip
     taps += [taps[-1]] * (-len(taps) % TAPS)
     scratch = (window.area + TAPS) * 16 + 2 * (band_rows * pitch + SLACK)
-    return parts, scratch, table(np.array(taps, np.int32)), words
+    return scratch, table(np.array(taps, np.int32)), words
 
 
 def append_weights(program, out, bias_out, grad, x, window: Window) -> None:
     """Append the rows that compute out (c, 1, kh, kw) and bias_out (or None) from grad and x (n, c, …)."""
-    channels = x.shape[1]
-    parts, scratch, taps, words = make_weight_plan(window, x.shape[0], channels)
+    pictures, channels = x.shape[:2]
+    parts = max(1, min(pictures, MOST_PARTS, -(-256 // channels)))
     elements = out.size + channels
     partial = program.workspace((parts, elements))
     tasks = parts * channels
     chunk = tasks if grad.size * window.area < SMALL else max(1, tasks // (TASKS_A_THREAD * threads.get_num_threads()))
-    args = DepthwiseWeights(partial, grad, x, program.keep(taps), *words)
-    program.append(depthwise_weight_gradient, tasks, args, chunk=chunk, scratch=scratch)
+    if conv_depthwise_3x3.takes(forward_walk(window), x.shape[2:]):
+        args = conv_depthwise_3x3.Weights3x3(partial, grad, x, pictures, channels, parts, *x.shape[2:])
+        program.append(conv_depthwise_3x3.depthwise_3x3_weights, tasks, args, chunk=chunk)
+    else:
+        scratch, taps, words = make_weight_plan(window, pictures, channels, parts)
+        args = DepthwiseWeights(partial, grad, x, program.keep(taps), *words)
+        program.append(depthwise_weight_gradient, tasks, args, chunk=chunk, scratch=scratch)
     tasks = -(-elements // CHUNK)
     sums = Parts(out, bias_out, partial, parts, out.size, channels)
     program.append(add_parts, tasks, sums, chunk=tasks if parts * elements < SMALL else 1)

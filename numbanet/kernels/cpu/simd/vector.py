@@ -411,6 +411,18 @@ def every_second(typingctx, low, high, first):
 
 
 @intrinsic(prefer_literal=True)
+def window(typingctx, low, high, first):
+    """Lanes first … first + 15 of the 32 lanes of low and high; first is a constant."""
+    begin = first.literal_value
+
+    def codegen(context, builder, sig, args):
+        pick = ir.Constant(ir.VectorType(I32T, VIRTUAL_LANES), list(range(begin, begin + VIRTUAL_LANES)))
+        return builder.shuffle_vector(args[0], args[1], pick)
+
+    return low(low, high, first), codegen
+
+
+@intrinsic(prefer_literal=True)
 def interleave(typingctx, even, odd, half):
     """The lower (0) or upper (1) 16 lanes of even[0], odd[0], even[1], odd[1], …"""
     begin = half.literal_value * VIRTUAL_LANES // 2
