@@ -4,7 +4,8 @@ grad_weight[o, tap] = Σ_picture Σ_position grad[o, position] · band[tap + pos
 gradient turned to [position][o], a tile is ROWS taps (whose scalars of the band are broadcast) by COLUMNS vectors of
 output channels, and a chain runs over about CHAIN positions: some rows of a picture, or some pictures. The chains are
 added in order within a part of the batch, and the parts in order at the end; both are cut by the shape alone, so the
-bits do not depend on threads or lanes. Layers with few output channels have
+bits do not depend on threads or lanes. Where padding would take part in many products, a tile is ROWS channels of one
+tap, whose chain runs over the positions at which it meets the picture. Layers with few output channels have
 ``conv_weight_rows.py``, depthwise ones ``conv_depthwise.py``.
 """
 
@@ -39,10 +40,17 @@ PART_ELEMENTS = 1 << 18
 BAND = 1 << 14
 """float32 of a block of channels of a band, about (64 KB)."""
 TASKS_A_THREAD = 4
+MOST_MET = 0.9
+"""Share of taps that meet the picture below which each tap has a list of its positions: below it, products with padding
+take longer than the look at the list."""
 
 
 class WeightGradient(NamedTuple):
-    """Arguments of weight_gradient."""
+    """Arguments of weight_gradient.
+
+    A panel has ``rows`` rows of ``partial``: its taps, and what a last tile that is not full writes. Where many taps
+    meet padding, ``meetings`` is not null and holds where a tap's own list of positions begins in ``places`` and
+    ``steps``, and how many there are in a picture; ``taps`` are the places of channels then."""
 
     partial: F32
     partial_bias: F32
@@ -50,6 +58,9 @@ class WeightGradient(NamedTuple):
     x: F32
     taps: I32
     places: I32
+    steps: I32
+    meetings: I32
+    rows: I64_FIELD
     area: I64_FIELD
     groups: I64_FIELD
     pictures: I64_FIELD
@@ -83,6 +94,7 @@ class PartSum(NamedTuple):
     partial_bias: F32
     parts: I64_FIELD
     groups: I64_FIELD
+    rows: I64_FIELD
     taps: I64_FIELD
     out_channels: I64_FIELD
     panels: I64_FIELD
@@ -110,7 +122,6 @@ def weight_gradient(start, stop, row, scratch):
     turned = workspace(row, scratch)
     most_steps = p.bunch * p.out_rows * p.out_width
     band = turned + p.panels * most_steps * PANEL
-    rows = p.channels * p.area + ROWS
     for task in range(start, stop):
         part = task // (p.groups * p.blocks)
         group = task // p.blocks % p.groups
@@ -139,17 +150,40 @@ def weight_gradient(start, stop, row, scratch):
                 for panel in range(p.panels):
                     column = turned + panel * most_steps * PANEL
                     number = (part * p.groups + group) * p.panels + panel
-                    total = p.partial + (number * rows + channel * p.area) * PANEL
-                    for tap in range(0, channels * p.area, ROWS):
-                        where = offsets(p.taps, tap, ROWS)
-                        acc = zeros(ROWS, COLUMNS)
-                        for step in range(steps):
-                            acc = outer(acc, band + p.places[step], where, column + step * PANEL, LANES)
-                        store_rows(acc, total + tap * PANEL, PANEL, add, 0)
+                    total = p.partial + (number * p.rows + channel * p.area) * PANEL
+                    if is_null(p.meetings):
+                        add_taps(total, band, column, channels, steps, add, p)
+                    else:
+                        add_meetings(total, band, column, channels, pictures, add, p)
                     if channel == 0:
                         add_steps(p.partial_bias + number * PANEL, column, steps, add)
                 add = 1
     return 0
+
+
+@device_function(inlined=True)
+def add_taps(total, band, column, channels, steps, add, p):
+    """total[channel][tap] = Σ_step band · gradient (+ total if add) for all taps."""
+    for tap in range(0, channels * p.area, ROWS):
+        where = offsets(p.taps, tap, ROWS)
+        acc = zeros(ROWS, COLUMNS)
+        for step in range(steps):
+            acc = outer(acc, band + p.places[step], where, column + step * PANEL, LANES)
+        store_rows(acc, total + tap * PANEL, PANEL, add, 0)
+
+
+@device_function(inlined=True)
+def add_meetings(total, band, column, channels, pictures, add, p):
+    """As add_taps, tap by tap: a tile is one of ROWS channels, and of the positions where it meets the picture."""
+    for tap in range(p.area):
+        begin = np.int64(p.meetings[2 * tap])
+        end = begin + pictures * p.meetings[2 * tap + 1]
+        for channel in range(0, channels, ROWS):
+            where = offsets(p.taps, channel, ROWS)
+            acc = zeros(ROWS, COLUMNS)
+            for i in range(begin, end):
+                acc = outer(acc, band + p.places[i], where, column + p.steps[i] * PANEL, LANES)
+            store_rows(acc, total + (channel * p.area + tap) * PANEL, p.area * PANEL, add, 0)
 
 
 @device_function
@@ -170,7 +204,7 @@ def sum_parts(start, stop, row, scratch):
     p = unpack(row, PartSum)
     block = workspace(row, scratch)
     turned = block + 256
-    rows, numbers = p.taps + ROWS, p.groups * p.panels
+    numbers = p.groups * p.panels
     for task in range(start, stop):
         group = task // p.panels
         first = (task - group * p.panels) * PANEL
@@ -182,10 +216,10 @@ def sum_parts(start, stop, row, scratch):
             for tap in range(0, p.taps, 16):
                 valid = min(16, p.taps - tap)
                 for i in range(valid):
-                    at = (task * rows + tap + i) * PANEL + lane
+                    at = (task * p.rows + tap + i) * PANEL + lane
                     total = load(p.partial, at)
                     for part in range(1, p.parts):
-                        total = total + load(p.partial, at + part * numbers * rows * PANEL)
+                        total = total + load(p.partial, at + part * numbers * p.rows * PANEL)
                     store(block, i * 16, total)
                 transpose_block(turned, 16, block, 16, valid)
                 for i in range(count):
@@ -207,8 +241,7 @@ class Plan:
     parts: int
     blocks: int
     scratch: int
-    taps: Array
-    places: Array
+    tables: tuple[Array | None, ...]
     words: tuple[int, ...]
 
 
@@ -239,16 +272,44 @@ def make_plan(window: Window, pictures: int, groups: int, channels: int, out_cha
     block = min(channels, -(-most // ROWS) * ROWS)
     blocks, panels = -(-channels // block), padded(out_channels) // PANEL
     band_size = block * plane + SLACK
-    taps = (np.arange(block)[:, None] * plane + walk.taps((0, 0))[0]).ravel()
-    offset, _ = walk.places((0, 0), out_rows)
-    places = np.arange(bunch)[:, None] * band_size + offset
+    starts = np.arange(block) * plane
+    tap_places, (offset, _) = walk.taps((0, 0))[0], walk.places((0, 0), out_rows)
+    met, spare = meetings_of(window), ROWS
+    if bands == 1 and met.mean() * -(-channels // ROWS) * ROWS < MOST_MET * channels:
+        spare = ROWS * area
+        which = [np.flatnonzero(one) for one in met]
+        each = np.arange(bunch)[:, None]
+        places = [each * band_size + (offset[one] + at) for one, at in zip(which, tap_places, strict=True)]
+        steps = [each * window.positions + one for one in which]
+        counts = np.array([one.size for one in which])
+        begins = np.cumsum(bunch * counts) - bunch * counts
+        tables = _tables(starts, places, steps, np.stack([begins, counts], 1))
+    else:
+        tables = _tables((starts[:, None] + tap_places).ravel(), [each * band_size + offset for each in range(bunch)])
     words = (
-        area, groups, pictures, parts, blocks, block, channels, out_channels, panels, window.positions,
-        window.out_width, window.height, window.width, bunch, out_rows, bands, out_rows * walk.rows.step, band_rows,
-        band_size, walk.pitch, walk.rows.pad, walk.columns.pad,
+        channels * area + spare, area, groups, pictures, parts, blocks, block, channels, out_channels, panels,
+        window.positions, window.out_width, window.height, window.width, bunch, out_rows, bands,
+        out_rows * walk.rows.step, band_rows, band_size, walk.pitch, walk.rows.pad, walk.columns.pad,
     )  # fmt: skip
     scratch = panels * bunch * out_rows * window.out_width * PANEL + bunch * band_size
-    return Plan(parts, blocks, scratch, table(np.pad(taps, (0, ROWS), mode="edge")), table(places), words)
+    return Plan(parts, blocks, scratch, tables, words)
+
+
+def meetings_of(window: Window) -> np.ndarray:
+    """Whether a tap (row) meets the picture, and not its padding, at a position (column)."""
+    axes = []
+    for axis, size in enumerate((window.height, window.width)):
+        taps, positions = np.arange(window.kernel[axis])[:, None], np.arange(window.out_size[axis])
+        at = taps * window.dilation[axis] + positions * window.stride[axis] - window.padding[axis]
+        axes.append((at >= 0) & (at < size))
+    rows, columns = axes
+    return (rows[:, None, :, None] & columns[None, :, None, :]).reshape(window.area, window.positions)
+
+
+def _tables(taps, places, steps=None, meetings=None) -> tuple[Array | None, ...]:
+    """Those of the kernel; a tile of taps may begin at any of them."""
+    lists = [None if one is None else table(np.concatenate(one, None)) for one in (places, steps)]
+    return table(np.pad(taps, (0, ROWS), mode="edge")), *lists, None if meetings is None else table(meetings)
 
 
 def append(program, out, bias_out, grad, x, window: Window, groups: int) -> None:
@@ -256,14 +317,16 @@ def append(program, out, bias_out, grad, x, window: Window, groups: int) -> None
     channels, out_channels, taps = x.shape[1] // groups, out.shape[0] // groups, out.size // out.shape[0]
     plan = make_plan(window, x.shape[0], groups, channels, out_channels, threads.get_num_threads())
     panels = padded(out_channels) // PANEL
-    partial = program.workspace((plan.parts * groups * panels * (taps + ROWS) * PANEL,))
+    rows = plan.words[0]
+    partial = program.workspace((plan.parts * groups * panels * rows * PANEL,))
     partial_bias = program.workspace((plan.parts * groups * panels * PANEL,))
-    args = WeightGradient(
-        partial, partial_bias, grad, x, program.keep(plan.taps), program.keep(plan.places), *plan.words
-    )
+    args = WeightGradient(partial, partial_bias, grad, x, *plan.tables, *plan.words)
+    for one in plan.tables:
+        if one is not None:
+            program.keep(one)
     tasks = plan.parts * groups * plan.blocks
     chunk = tasks if grad.size * taps < SMALL else 1
     program.append(weight_gradient, tasks, args, chunk=chunk, scratch=plan.scratch)
-    sums = PartSum(out, bias_out, partial, partial_bias, plan.parts, groups, taps, out_channels, panels)
+    sums = PartSum(out, bias_out, partial, partial_bias, plan.parts, groups, rows, taps, out_channels, panels)
     tasks = groups * panels
     program.append(sum_parts, tasks, sums, chunk=tasks if partial.size < SMALL else 1, scratch=512)

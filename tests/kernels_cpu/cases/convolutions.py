@@ -56,6 +56,8 @@ GEOMETRIES = {
     "samples far from each other": ((1, 300, 11, 33), 2, (1, 1), (5, 6), (0, 0), (1, 1), 1),
     "groups of pictures": ((35, 7, 6, 5), 8, (3, 3), (1, 1), (1, 1), (1, 1), 1),
     "groups of pictures, strided": ((19, 40, 9, 7), 4, (3, 4), (2, 3), (1, 2), (1, 1), 2),
+    "padding of small pictures": ((70, 17, 3, 4), 20, (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    "padding of small pictures, all of it": ((3, 32, 3, 2), 10, (5, 3), (2, 1), (2, 2), (1, 2), 2),
     "many tasks": ((9, 4, 16, 16), 12, (5, 5), (1, 1), (0, 0), (1, 1), 1),
 }
 
