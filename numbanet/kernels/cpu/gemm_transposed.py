@@ -49,7 +49,9 @@ to read such an A where it lies."""
 
 
 class TransposedProduct(NamedTuple):
-    """Arguments of the kernels: out (rows, columns) of each of a batch; A in panels where it is packed ahead."""
+    """Arguments of the kernels: out (rows, columns) of each of a batch; A in panels where it is packed ahead.
+
+    A task has at most ``row_block`` rows."""
 
     out: F32
     a: F32
@@ -74,9 +76,16 @@ class TransposedProduct(NamedTuple):
     is_packed: I64_FIELD
     row_block: I64_FIELD
     row_blocks: I64_FIELD
-    column_block: I64_FIELD
     column_blocks: I64_FIELD
     activation: I64_FIELD
+
+
+@device_function
+def part_of(number, parts, size, unit):
+    """The first and the one behind the last element of a part of so many, which have as many units as each other, or
+    one more."""
+    units = (size + unit - 1) // unit
+    return number * units // parts * unit, min((number + 1) * units // parts * unit, size)
 
 
 @device_function
@@ -112,10 +121,8 @@ def make_transposed_product(finish, name: str) -> Kernel:
             a_place = place(matrix, p.inner, p.a_outer, p.a_batch)
             b_place = place(matrix, p.inner, p.b_outer, p.b_batch)
             out_place = place(matrix, p.inner, p.out_outer, p.out_batch)
-            top = (band - matrix * p.row_blocks) * p.row_block
-            bottom = min(top + p.row_block, p.rows)
-            left = (task - band * p.column_blocks) * p.column_block
-            right = min(left + p.column_block, p.columns)
+            top, bottom = part_of(band - matrix * p.row_blocks, p.row_blocks, p.rows, PANEL)
+            left, right = part_of(task - band * p.column_blocks, p.column_blocks, p.columns, ROWS)
             for k in range(0, p.depth, DEPTH):
                 steps = min(DEPTH, p.depth - k)
                 activation = p.activation if k + steps == p.depth else 0
@@ -180,14 +187,14 @@ def append(program, which: Kernel, out, a, b, bias, residual, batch, activation:
         packed = program.workspace((panels, depth, PANEL))
         tasks = -(-panels // GROUP) * -(-depth // PACK_DEPTH)
         program.append(pack_panels, tasks, Pack(packed, a, 1, 0, 0, a_col, a_row, depth, rows))
-        a, row_block, column_block = packed, panels * PANEL, ROWS * -(-tiles // min(tiles, parts))
+        a, row_blocks, column_blocks = packed, 1, min(tiles, parts)
     else:
-        row_block, column_block = PANEL * min(GROUP, -(-panels * matrices // parts), panels), tiles * ROWS
-    row_blocks, column_blocks = -(-rows // row_block), -(-columns // column_block)
+        row_blocks, column_blocks = -(-panels // min(GROUP, -(-panels * matrices // parts))), 1
+    row_block, column_block = -(-panels // row_blocks) * PANEL, -(-tiles // column_blocks) * ROWS
     args = TransposedProduct(
         out, a, b, bias, residual, rows, columns, depth, inner, out_outer, out_batch, out.strides[-2], a_outer, a_batch,
-        a_row, a_col, b_outer, b_batch, b_row, b_col, int(is_packed), row_block, row_blocks, column_block,
-        column_blocks, activation,
+        a_row, a_col, b_outer, b_batch, b_row, b_col, int(is_packed), row_block, row_blocks, column_blocks,
+        activation,
     )  # fmt: skip
     scratch = (column_block + BLOCK) * row_block + BLOCK * BLOCK + (0 if is_packed else GROUP * SIZE)
     tasks = matrices * row_blocks * column_blocks
