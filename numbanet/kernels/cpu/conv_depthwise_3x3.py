@@ -14,17 +14,17 @@ import numpy as np
 from numbanet.kernels import threads
 from numbanet.kernels.cpu.arguments import I64_FIELD, is_null, unpack
 from numbanet.kernels.cpu.gemm_pack import SMALL
-from numbanet.kernels.cpu.geometry import Walk, table
+from numbanet.kernels.cpu.geometry import Axis, Walk, table
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.simd.pointers import F32, I32
 from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
-from numbanet.kernels.cpu.simd.tile import RELU
-from numbanet.kernels.cpu.simd.vector import fma, lane_sum, load, select, splat, window
+from numbanet.kernels.cpu.simd.tile import LANES, RELU
+from numbanet.kernels.cpu.simd.vector import fma, lane_index, lane_sum, load, select, splat, window
 from numbanet.kernels.cpu.target import registers
 
 BAND = 1 << 14
 """Elements of a task, about: large planes are parted, and a part reads two rows more than it writes."""
-TWO = registers() == 32
+TWO = registers() == 32 and LANES == 16
 """Whether thirty-two columns have room in registers."""
 TASKS_A_THREAD = 8
 
@@ -159,23 +159,29 @@ def depthwise_3x3(start, stop, row, scratch):
 
 
 @device_function
-def add_products(sums, tap, grad, left, middle, right):
-    """The sums of three taps go on: sums[tap + k] += grad · the k-th of the three."""
-    return fma(grad, left, sums[tap]), fma(grad, middle, sums[tap + 1]), fma(grad, right, sums[tap + 2])
+def add_products(sums, grad, left, middle, right):
+    """The sums of three taps go on with grad times each of the three."""
+    return fma(grad, left, sums[0]), fma(grad, middle, sums[1]), fma(grad, right, sums[2])
 
 
 @device_function(inlined=True)
 def add_columns(sums, total, grad, x, i, p):
     """The nine sums of products and that of the gradient go on with sixteen columns of a plane."""
     zero, n = splat(np.float32(0)), p.width - i
+    inside = lane_index() < splat(np.int32(min(n, 16)))
     above, here = zero, load_upto(grad, i, n)
     for y in range(p.height):
         left, middle, right = neighbours(x + y * p.width, i, n)
+        left = select(inside, left, zero)  # the last column's left neighbour has no gradient to meet
         below = load_upto(grad, (y + 1) * p.width + i, n) if y + 1 < p.height else zero
-        first = add_products(sums, 0, below, left, middle, right)
-        second = add_products(sums, 3, here, left, middle, right)
-        third = add_products(sums, 6, above, left, middle, right)
-        sums = first + second + third
+        first, second, third = sums
+        # Rows of padding take no part: 0 times an infinity would be one's NaN.
+        if y + 1 < p.height:
+            first = add_products(first, below, left, middle, right)
+        second = add_products(second, here, left, middle, right)
+        if y > 0:
+            third = add_products(third, above, left, middle, right)
+        sums = first, second, third
         total = total + here
         above, here = here, below
     return sums, total
@@ -190,7 +196,8 @@ def depthwise_3x3_weights(start, stop, row, scratch):
     for task in range(start, stop):
         part = task // p.channels
         channel = task - part * p.channels
-        sums, total = (zero, zero, zero, zero, zero, zero, zero, zero, zero), zero
+        three = (zero, zero, zero)
+        sums, total = (three, three, three), zero
         for picture in range(part * p.pictures // p.parts, (part + 1) * p.pictures // p.parts):
             begin = (picture * p.channels + channel) * plane
             for i in range(0, p.width, 16):
@@ -198,22 +205,23 @@ def depthwise_3x3_weights(start, stop, row, scratch):
         out = p.partial + part * (weights + p.channels)
         out[weights + channel] = lane_sum(total)
         out = out + channel * 9
-        out[0], out[1], out[2] = lane_sum(sums[0]), lane_sum(sums[1]), lane_sum(sums[2])
-        out[3], out[4], out[5] = lane_sum(sums[3]), lane_sum(sums[4]), lane_sum(sums[5])
-        out[6], out[7], out[8] = lane_sum(sums[6]), lane_sum(sums[7]), lane_sum(sums[8])
+        for row_of_taps in range(3):
+            three = sums[0] if row_of_taps == 0 else sums[1] if row_of_taps == 1 else sums[2]
+            out[0], out[1], out[2] = lane_sum(three[0]), lane_sum(three[1]), lane_sum(three[2])
+            out = out + 3
     return 0
 
 
 # --- planning --------------------------------------------------------------------------------------------------------
 def takes(walk: Walk, size: tuple[int, int]) -> bool:
     """Whether this kernel computes the walk over pictures of this size."""
-    axes = (walk.rows, walk.columns)
-    is_plain = all(axis.step == axis.phases == axis.pad == 1 and _offsets(axis) == [0, 1, 2] for axis in axes)
-    return is_plain and (walk.rows.size, walk.columns.size) == size
+    return all(_is_plain(axis) for axis in (walk.rows, walk.columns)) and (walk.rows.size, walk.columns.size) == size
 
 
-def _offsets(axis) -> list[int]:
-    return [at for at, _ in axis.taps[0]]
+def _is_plain(axis: Axis) -> bool:
+    """Whether an axis has three taps, one behind the other; of size 1, strided ones of larger filters look alike."""
+    offsets = [at for at, _ in axis.taps[0]]
+    return axis.kernel == 3 and axis.step == axis.phases == axis.pad == 1 and offsets == [0, 1, 2]
 
 
 def append(program, out, x, weight, bias, walk: Walk, activation: int) -> None:

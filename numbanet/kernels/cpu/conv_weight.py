@@ -12,6 +12,7 @@ tap, whose chain runs over the positions at which it meets the picture. Layers w
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -274,10 +275,11 @@ def make_plan(window: Window, pictures: int, groups: int, channels: int, out_cha
     band_size = block * plane + SLACK
     starts = np.arange(block) * plane
     tap_places, (offset, _) = walk.taps((0, 0))[0], walk.places((0, 0), out_rows)
-    met, spare = meetings_of(window), ROWS
-    if bands == 1 and met.mean() * -(-channels // ROWS) * ROWS < MOST_MET * channels:
+    met, spare = axes_that_meet(window), ROWS
+    share = met[0].mean() * met[1].mean()
+    if bands == 1 and share * -(-channels // ROWS) * ROWS < MOST_MET * channels:
         spare = ROWS * area
-        which = [np.flatnonzero(one) for one in met]
+        which = [np.flatnonzero(np.outer(*one)) for one in itertools.product(*met)]
         each = np.arange(bunch)[:, None]
         places = [each * band_size + (offset[one] + at) for one, at in zip(which, tap_places, strict=True)]
         steps = [each * window.positions + one for one in which]
@@ -295,15 +297,14 @@ def make_plan(window: Window, pictures: int, groups: int, channels: int, out_cha
     return Plan(parts, blocks, scratch, tables, words)
 
 
-def meetings_of(window: Window) -> np.ndarray:
-    """Whether a tap (row) meets the picture, and not its padding, at a position (column)."""
+def axes_that_meet(window: Window) -> list[np.ndarray]:
+    """For each axis: whether a tap (row) meets the picture, and not its padding, at a position (column)."""
     axes = []
     for axis, size in enumerate((window.height, window.width)):
         taps, positions = np.arange(window.kernel[axis])[:, None], np.arange(window.out_size[axis])
         at = taps * window.dilation[axis] + positions * window.stride[axis] - window.padding[axis]
         axes.append((at >= 0) & (at < size))
-    rows, columns = axes
-    return (rows[:, None, :, None] & columns[None, :, None, :]).reshape(window.area, window.positions)
+    return axes
 
 
 def _tables(taps, places, steps=None, meetings=None) -> tuple[Array | None, ...]:

@@ -1,13 +1,15 @@
 """The one driver: replays a table of kernel rows, level by level, on all threads or on one.
 
 The table holds rows of any length; ``rows`` lists where each begins, ``levels`` the first node of each level. Nodes of
-a level do not depend on each other. The tasks of a node are cut into ranges, one a thread: it claims chunks of its own
-first, the same in each run and in each node of so many tasks, so what it has written before lies in its core's caches
-(sums of 64 MB take 0.66 ms instead of 1.2); then chunks that are left of the others', so a busy core does not stall the
-rest. Who does a task has no influence on its bits. A level with a single chunk of tasks runs without waking anybody.
-A table of many levels is replayed in one parallel region with a barrier between levels: that takes 0.2–0.5 µs a level
-on any threading layer, where a region a level takes 1.4–10 µs on omp and 40–300 µs on workqueue.
-The first kernel to return a status other than 0 stops the run after its level; node and status are reported.
+a level do not depend on each other. The tasks of a node are cut into ranges, one a thread (at most RANGES, which more
+threads share). A thread claims chunks of its own first, as far as the threading layer lets it the same in each run and
+in each node of so many tasks, so what it has written before lies in its core's caches (sums of 64 MB take 0.66 ms
+instead of 1.2); then chunks that are left of the others', so a busy core does not stall the rest. Who does a task has
+no influence on its bits. A level with a single chunk of tasks runs without waking anybody. A table of many levels is
+replayed in one parallel region with a barrier between levels: that takes 0.2–0.5 µs a level on any threading layer,
+where a region a level takes 1.4–10 µs on omp and 40–300 µs on workqueue.
+The first kernel to return a status other than 0 stops the run after its level, on one thread after its node; node and
+status are reported.
 """
 
 from __future__ import annotations
@@ -61,6 +63,13 @@ def call(table, row, node, begin, end, scratch, status):
 
 
 @device_function
+def call_all(table, rows, node, scratch, status):
+    """Do all tasks of a node at once."""
+    row = peek(rows, node)
+    call(table, row, node, 0, peek(table, row + TASKS), scratch, status)
+
+
+@device_function
 def run_tasks(table, rows, node, counters, width, ranges, thread, scratch, status):
     """Claim and do tasks of one node until none is left, from the thread's own range on."""
     row = peek(rows, node)
@@ -92,8 +101,7 @@ def replay(block):
     for level in range(peek(block, COUNT)):
         first, last = peek(levels, level), peek(levels, level + 1)
         if is_single(table, rows, first, last):
-            row = peek(rows, first)
-            call(table, row, first, 0, peek(table, row + TASKS), scratch, status)
+            call_all(table, rows, first, scratch, status)
         else:
             for thread in prange(threads):
                 mine = scratch + thread * slice_
@@ -109,8 +117,7 @@ def replay_on_one_thread(block):
     table, rows, levels = begin_of(block)
     scratch, status = peek(block, SCRATCH), peek(block, STATUS)
     for node in range(peek(levels, 0), peek(levels, peek(block, COUNT))):
-        row = peek(rows, node)
-        call(table, row, node, 0, peek(table, row + TASKS), scratch, status)
+        call_all(table, rows, node, scratch, status)
         if peek(status, 0) != 0:
             break
     return peek(status, 0)
@@ -179,7 +186,9 @@ def run_levels(block, thread, mine, counters, width, ranges):
     count, goal = peek(block, COUNT), 0
     single = is_single(table, rows, peek(levels, 0), peek(levels, 1))
     for level in range(count):
-        if (thread == 0 or not single) and look(status, 0) == 0:
+        if single and thread == 0 and look(status, 0) == 0:
+            call_all(table, rows, peek(levels, level), mine, status)
+        elif not single and look(status, 0) == 0:
             for node in range(peek(levels, level), peek(levels, level + 1)):
                 run_tasks(table, rows, node, counters, width, ranges, thread, mine, status)
         was_single, single = single, False

@@ -1,10 +1,10 @@
 """Pools on the CPU: which kernel takes which windows, and how the planes (picture, channel) are shared out.
 
 Maxima of windows of 2 × 2 side by side and of 3 × 3 two apart have kernels of their own (``pool_max_2x2.py``,
-``pool_max_3x3.py``), all others share one (``pool_max.py``). So have means of these (``pool_average_2x2.py``,
-``pool_average_3x3.py``, and what ends in ``_gradient``), whose other windows share another (``pool_average.py``), or,
-where they overlap much, a third (``pool_average_lines.py``); those of whole planes are simpler. An adaptive pool of
-means whose windows have one size and lie evenly apart is a pool of such windows.
+``pool_max_3x3.py``) unless rows are narrow, all others share one (``pool_max.py``). So have means of these
+(``pool_average_2x2.py``, ``pool_average_3x3.py``, and what ends in ``_gradient``), whose other windows share another
+(``pool_average.py``), or, where they overlap much, a third (``pool_average_lines.py``); those of whole planes are
+simpler. An adaptive pool of means whose windows have one size and lie evenly apart is a pool of such windows.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def pointwise_chain(outs, inputs, steps, kept):
         FUNCTIONS[name](out, *arguments, *([] if function is None else [function]))
         values.append(out)
     for out, number in zip(outs, kept, strict=True):
-        np.copyto(out, values[number])
+        np.copyto(out, values[number].reshape(out.shape))
 
 
 FUNCTIONS = {one.__name__: one for one in (relu_backward, unary_backward)} | {"unary": unary, "binary": binary}

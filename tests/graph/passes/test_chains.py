@@ -55,6 +55,17 @@ def test_every_function(backend):
     assert set(names(calls)) == {"pointwise_chain"}
 
 
+def test_results_of_several_shapes(backend):
+    """A view in the middle, with a result in front of it and one behind: one size, two shapes."""
+
+    def function(x):
+        y = x.exp() * 2
+        return y, (y.view(4, 6) + 1).tanh()
+
+    given = the_chain(planned(function, arrays((24,))))
+    assert sorted(out.shape for out in given["outs"]) == [(4, 6), (24,)]
+
+
 def test_a_value_that_is_kept(backend):
     def function(x):
         y = x.exp()
