@@ -9,7 +9,7 @@ import numpy as np
 
 from numbanet.autograd import apply
 from numbanet.backends import current_backend
-from numbanet.kernels.array import new_array
+from numbanet.kernels.array import copied, new_array
 from numbanet.kernels.backend import Backend
 from numbanet.ops.base import FLOAT32, FLOAT64, INT64, normalise_axis
 from numbanet.ops.indexing import Concatenate
@@ -37,7 +37,7 @@ def from_data(data: object, dtype: object, backend: Backend) -> Tensor:
     """A tensor on a back end with a copy of data."""
     if dtype is not None:
         dtype = as_dtype(dtype)
-    array = np.array(_with_arrays(data), order="C")
+    array = np.asarray(_with_arrays(data))
     if dtype is None:
         dtype = FLOAT32 if array.dtype == FLOAT64 and not _holds_numpy(data) else array.dtype
         if dtype not in DTYPES and dtype.newbyteorder("=") not in DTYPES:
@@ -46,7 +46,7 @@ def from_data(data: object, dtype: object, backend: Backend) -> Tensor:
                 f"{', '.join(sorted(str(one) for one in DTYPES))}"
             )
         dtype = dtype.newbyteorder("=")
-    return Tensor(backend.from_buffer(np.ascontiguousarray(array, dtype).reshape(array.shape)))
+    return Tensor(copied(backend, array, dtype))
 
 
 def tensor(data: object, dtype: object = None, requires_grad: bool = False) -> Tensor:

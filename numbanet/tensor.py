@@ -13,7 +13,7 @@ from numbanet import autograd, changes
 from numbanet.autograd import Node, apply, apply_view, no_grad
 from numbanet.autograd.modes import state
 from numbanet.hooks import RemovableHandle, add_hook
-from numbanet.kernels.array import Array, new_array
+from numbanet.kernels.array import Array, copied, new_array
 from numbanet.kernels.backend import load_backend
 from numbanet.ops.base import BOOL, FLOAT32, FLOAT64, INT32, INT64
 from numbanet.ops.pointwise import CLONE
@@ -411,7 +411,7 @@ def _rebuild(kind: type, array: Array, requires_grad: bool) -> Tensor:
 
 
 def _unpickle(kind: type, array: np.ndarray, backend: str, requires_grad: bool, attributes: dict | None) -> Tensor:
-    result = _rebuild(kind, load_backend(backend).from_buffer(array), requires_grad)
+    result = _rebuild(kind, copied(load_backend(backend), array, array.dtype), requires_grad)
     if attributes:
         result.__dict__.update(attributes)
     return result

@@ -136,6 +136,14 @@ def new_array(backend: Backend, shape: Shape, dtype: np.dtype) -> Array:
     return layout.array(backend.allocate(layout.nbytes))
 
 
+def copied(backend: Backend, values: np.ndarray, dtype: np.dtype) -> Array:
+    """A contiguous array with the values of an ndarray, in memory that is aligned as kernels like it: theirs are loads
+    of whole vectors, and each that lies across two lines of the cache takes twice as long."""
+    array = new_array(backend, values.shape, np.dtype(dtype.type))
+    array.numpy()[...] = values
+    return array
+
+
 # --- arrays ----------------------------------------------------------------------------------------------------------
 class Array:
     """A strided view of a :class:`Storage`.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from numbanet.autograd import link_outputs
+from numbanet.kernels.array import copied
 from numbanet.kernels.backend import load_backend
 from numbanet.ops.base import Op, Spec
 
@@ -32,5 +31,5 @@ class Transfer(Op):
 def transfer(tensor: Tensor, backend: str) -> Tensor:
     """A copy of tensor that belongs to the back end of this name."""
     array = tensor._array
-    out = load_backend(backend).from_buffer(np.array(array.numpy(), order="C"))
+    out = copied(load_backend(backend), array.numpy(), array.dtype)
     return link_outputs(Transfer(array.storage.backend.name, backend), (tensor,), (array,), (out,), False)
