@@ -205,10 +205,9 @@ def depthwise_3x3_weights(start, stop, row, scratch):
         out = p.partial + part * (weights + p.channels)
         out[weights + channel] = lane_sum(total)
         out = out + channel * 9
-        for row_of_taps in range(3):
-            three = sums[0] if row_of_taps == 0 else sums[1] if row_of_taps == 1 else sums[2]
-            out[0], out[1], out[2] = lane_sum(three[0]), lane_sum(three[1]), lane_sum(three[2])
-            out = out + 3
+        for line in range(3):
+            left, middle, right = sums[line]
+            out[3 * line], out[3 * line + 1], out[3 * line + 2] = lane_sum(left), lane_sum(middle), lane_sum(right)
     return 0
 
 
