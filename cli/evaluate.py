@@ -55,7 +55,7 @@ def command(
 
     build.check_names(config)
     config = build.use_machine(config)
-    if issubclass(task_class(own), TextTask):
+    if issubclass(task_class(own, opened.folder), TextTask):
         _evaluate_text(opened, config, checkpoint, part, {"beams": beams, "length_penalty": length_penalty})
         return
     folder = opened.folder if config.dataset == own.dataset else None

@@ -35,9 +35,9 @@ def command(run: str, files: tuple[str, ...], checkpoint: str, top: int, **optio
     from numbanet.training.restore import load_model
     from numbanet.training.tasks import TextTask, task_class
 
-    build.check_names(config)
+    build.check_names(config, opened.folder)
     build.use_machine(config)
-    if issubclass(task_class(config), TextTask):
+    if issubclass(task_class(config, opened.folder), TextTask):
         _predict_texts(opened, files, checkpoint, top)
         return
     info = build.data_info(config, opened.folder)

@@ -25,6 +25,7 @@ from numbanet.data import (
     targets_of,
 )
 from numbanet.nn import Module
+from numbanet.training import data_record
 from numbanet.training.callback import Callback
 from numbanet.training.config import BALANCED, Config
 from numbanet.training.errors import ConfigError, unknown_name
@@ -45,11 +46,11 @@ class Data:
     skipped: tuple[Any, ...] = ()
 
 
-def check_names(config: Config) -> None:
-    """Raise :class:`ConfigError` when there is no such model or data set."""
+def check_names(config: Config, folder: Path | None = None) -> None:
+    """Raise :class:`ConfigError` when there is no such model or data set, nor a record of the data in a run folder."""
     if config.model not in models.list_models() and not is_function(config.model):
         raise ConfigError(unknown_name("model", config.model, models.list_models()))
-    if not is_function(config.dataset) and not datasets.is_dataset(config.dataset):
+    if not is_function(config.dataset) and not datasets.is_dataset(config.dataset) and not data_record.exists(folder):
         raise ConfigError(unknown_name("data set", config.dataset, datasets.list_datasets()))
 
 
@@ -75,6 +76,9 @@ def load_data(config: Config, folder: Path | None = None) -> Data:
     ``folder`` is a run folder, whose copies of the user's files come first.
     """
     data = _splits(config, folder)
+    recorded = data_record.read(folder)
+    if recorded is not None:
+        data_record.check_unchanged(recorded, data.info, config.dataset)
     train, validation, test = limited(data.train, config), data.validation, limited(data.test, config)
     if config.validation > 0:
         if validation is not None:
@@ -90,7 +94,10 @@ def load_data(config: Config, folder: Path | None = None) -> Data:
 
 
 def data_info(config: Config, folder: Path | None = None) -> Any:
-    """What is known of the data set; one of the user's own is made for it."""
+    """What is known of the data set: what a run folder says of it, else one of the user's own is made for it."""
+    recorded = data_record.read(folder)
+    if recorded is not None:
+        return recorded
     if is_function(config.dataset):
         return _splits(config, folder).info
     info = datasets.dataset_info(config.dataset, config.image_size)

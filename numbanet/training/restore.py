@@ -32,7 +32,7 @@ def load_task(run: Run, name: str = "last", kind: type | None = None) -> tuple[A
     Raises as :func:`load_model`, and RunError when the run learned another ``kind`` of task.
     """
     checkpoint = run.load_checkpoint(name)
-    build.check_names(run.config)
+    build.check_names(run.config, run.folder)
     task = make_task(run.config, run.folder)
     if kind is not None and not isinstance(task, kind):
         raise RunError(f"{run.folder} is a run of {run.config.model} on {run.config.dataset}: {kind.wanted}")

@@ -1,10 +1,10 @@
 """Run: the folder of one training run, which is all that is needed to continue, evaluate or repeat it.
 
-``config.toml`` every setting, beside it copies of the user's own files that it names and the tokenizers of a text;
-``metrics.jsonl`` one line an epoch; ``summary.json`` the result; ``last.npz`` where training stands; ``best.npz`` the
-weights with the lowest loss (of the validation part if there is one, else of training: the test data choose nothing);
-``curves.png`` the metrics as a picture. A run folder always holds a checkpoint: it is made under another name and
-renamed when complete.
+``config.toml`` every setting, beside it copies of the user's own files that it names, what is known of their data
+(``data.json``) and the tokenizers of a text; ``metrics.jsonl`` one line an epoch; ``summary.json`` the result;
+``last.npz`` where training stands; ``best.npz`` the weights with the lowest loss (of the validation part if there is
+one, else of training: the test data choose nothing); ``curves.png`` the metrics as a picture. A run folder always holds
+a checkpoint: it is made under another name and renamed when complete.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -96,6 +97,27 @@ def test_train_and_predict_on_a_folder(command, tmp_path):
     assert json.loads((tmp_path / "runs/lenet5-insects/summary.json").read_text())["skipped"] == 1
     assert "--skip-corrupt" in command("datasets", "show", "insects/").err
     assert command("datasets", "show", "insects/", "--skip-corrupt", "--augment", "flip").code == 0
+
+
+def test_classes_are_those_of_the_training(command, tmp_path):
+    make_folder(tmp_path / "insects")
+    assert command(*TRAIN, "--dataset", "insects", "--out", "run").code == 0
+    one = tmp_path / "one.png"
+    one.write_bytes((tmp_path / "insects" / "ant" / "0.png").read_bytes())
+    before = command("predict", "run", "one.png", "--top", "2").out
+    (tmp_path / "insects" / "ant").rename(tmp_path / "insects" / "wasp")
+    assert command("predict", "run", "one.png", "--top", "2").out == before
+    for arguments in (["evaluate", "run"], ["inspect", "run"], ["train", "--epochs", "2", "--out", "run", "--resume"]):
+        result = command(*arguments)
+        assert result.code == 2
+        assert "insects has changed since the run began: its classes were (ant, bee) and are (bee, wasp)" in result.err
+    shutil.rmtree(tmp_path / "insects")
+    assert command("predict", "run", "one.png", "--top", "2").out == before
+    assert command("export", "run").code == 0
+    (tmp_path / "run" / "data.json").write_text("{}")
+    result = command("predict", "run", "one.png")
+    assert result.code == 2
+    assert "cannot read run/data.json" in result.err
 
 
 @pytest.mark.parametrize(("loss", "shown"), [("bce", r"\d \((\d+\.\d) %\)"), ("mse", r"\d \(score (-?\d\.\d{3})\)")])

@@ -91,6 +91,15 @@ def test_two_classes_by_one_logit() -> None:
     assert rows[-1]["test_accuracy"] > 0.8
 
 
+def test_data_that_changed_are_refused() -> None:
+    config = own_config(dataset="code/mine.py:halves", loss="bce", epochs=1)
+    Trainer(config, "run").fit()
+    record = Path("run/data.json")
+    record.write_text(record.read_text().replace("4", "5"))
+    with pytest.raises(ConfigError, match=r"changed since the run began: its inputs' shape was \(5\) and is \(4\) now"):
+        Trainer.resume("run", {"epochs": 2})
+
+
 def test_the_run_folder_is_enough() -> None:
     config = own_config(dataset="code/mine.py:halves", loss="bce", epochs=2)
     Trainer(config, "run").fit()

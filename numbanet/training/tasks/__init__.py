@@ -7,6 +7,7 @@ from pathlib import Path
 from numbanet import datasets
 from numbanet.datasets import TextInfo
 from numbanet.datasets.text_info import CLASSIFICATION, LANGUAGE, TRANSLATION
+from numbanet.training import data_record
 from numbanet.training.config import Config
 from numbanet.training.errors import ConfigError
 from numbanet.training.own import is_function
@@ -21,7 +22,7 @@ TEXT_TASKS = {LANGUAGE: LanguageTask, CLASSIFICATION: ClassificationTask, TRANSL
 
 def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTask:
     """The task of a config, by its data set; ``folder`` is a run folder, which keeps what the task needs."""
-    chosen = task_class(config)
+    chosen = task_class(config, folder)
     for name in ("text", "pairs"):
         if getattr(config, name) and config.dataset != name:
             raise ConfigError(f"{name} {getattr(config, name)}: this run is on {config.dataset}; leave one of them out")
@@ -34,8 +35,8 @@ def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTa
     return chosen(config, folder)
 
 
-def task_class(config: Config) -> type[SampleTask] | type[TextTask]:
+def task_class(config: Config, folder: Path | None = None) -> type[SampleTask] | type[TextTask]:
     """The class of :func:`make_task`'s result."""
-    own = is_function(config.dataset) or datasets.is_own(config.dataset)
+    own = is_function(config.dataset) or datasets.is_own(config.dataset) or data_record.exists(folder)
     info = None if own else datasets.dataset_info(config.dataset)
     return TEXT_TASKS.get(info.task, SampleTask) if isinstance(info, TextInfo) else SampleTask

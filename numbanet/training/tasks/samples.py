@@ -6,11 +6,11 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from numbanet import models
+from numbanet import datasets, models
 from numbanet.data import DataLoader
 from numbanet.data.collate import collate_arrays
 from numbanet.nn import Module
-from numbanet.training import build
+from numbanet.training import build, data_record
 from numbanet.training.config import Config
 from numbanet.training.errors import ConfigError
 from numbanet.training.evaluation import Evaluation, evaluate
@@ -45,8 +45,9 @@ class SampleTask:
         return build.data_info(self.config, self.folder)
 
     def files(self) -> dict[str, str]:
-        """The files that a run folder keeps for the task: none."""
-        return {}
+        """The files that a run folder keeps for the task: what is known of a data set of the user's own."""
+        is_own = is_function(self.config.dataset) or datasets.is_own(self.config.dataset)
+        return {data_record.FILE: data_record.to_text(self.info)} if is_own else {}
 
     def fingerprint(self) -> str:
         """A hash of the training data: none is taken of pictures, of which there may be gigabytes."""
