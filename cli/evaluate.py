@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import FiniteRange, OutFile, given, setting_options
+from numbanet.cli.options import MOST_BEAMS, FiniteRange, OutFile, given, setting_options
 from numbanet.training.recipes import default_dataset
 from numbanet.training.run import CHECKPOINTS, Run
 
@@ -19,7 +19,9 @@ PARTS = ("test", "validation", "train")
 @click.option("--checkpoint", type=click.Choice(CHECKPOINTS), default="last", show_default=True, help="which weights")
 @click.option("--part", type=click.Choice(PARTS), default="test", show_default=True, help="which part of the data")
 @click.option("--plot", metavar="FILE.png", type=OutFile(), help="the confusion matrix; without it RUN/confusion.png")
-@click.option("--beams", type=click.IntRange(min=1), default=1, show_default=True, help="width of the beam search")
+@click.option(
+    "--beams", type=click.IntRange(1, MOST_BEAMS), default=1, show_default=True, help="width of the beam search"
+)
 @click.option("--length-penalty", type=FiniteRange(min=0), default=0.6, show_default=True, help="of the beam search")
 @setting_options(
     ["dataset", "text", "pairs", "data_dir", "skip_corrupt", "limit", "threads", "backend", "eval_batch_size"]

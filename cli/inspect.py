@@ -63,7 +63,7 @@ def command(
     curves.draw(rows, f"{short_name(config.model)} on {short_name(config.dataset)}", folder / "curves.png")
     loss = build.build_objective(config, data)
     drawn = {
-        "curves.png": f"loss and error of {len(rows)} {'epoch' if len(rows) == 1 else 'epochs'}",
+        "curves.png": f"curves of {len(rows)} {'epoch' if len(rows) == 1 else 'epochs'}",
         "filters.png": drawings.draw_filters(model, shape, folder / "filters.png"),
         "histograms.png": drawings.draw_histograms(model, loss, inputs, targets, folder / "histograms.png"),
     }

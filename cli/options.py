@@ -13,6 +13,8 @@ import click
 from numbanet.training.config import SETTINGS
 from numbanet.training.settings import AUTO
 
+MOST_BEAMS = 256
+"""Beginnings that a beam search may keep for each text: each has a state of the model's."""
 _TYPES = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
 
 

@@ -98,11 +98,15 @@ def _predict_texts(opened: Run, files: tuple[str, ...], checkpoint: str, top: in
     from numbanet.training.tasks.classification import ClassificationTask
 
     task, model, _ = load_task(opened, checkpoint, ClassificationTask)
-    texts = []
-    for name in files:
-        text = decode_text(sys.stdin.buffer.read(), "standard input") if name == "-" else read_text(name)
-        texts += [line for line in lines_of(text) if line.strip()]
-    for text, shares in zip(texts, task.probabilities(model, texts), strict=True):
+    texts, names = [], []
+    for file in files:
+        name = "standard input" if file == "-" else file
+        text = decode_text(sys.stdin.buffer.read(), name) if file == "-" else read_text(file)
+        for number, line in enumerate(lines_of(text), start=1):
+            if line.strip():
+                texts.append(line)
+                names.append(f"{name}, line {number},")
+    for text, shares in zip(texts, task.probabilities(model, texts, names), strict=True):
         best = shares.argsort()[::-1][:top]
         classes = ", ".join(f"{task.info.classes[k]} ({100 * shares[k]:.1f} %)" for k in best)
         click.echo(f"{classes}: {text}")

@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
-from numbanet.cli.options import FiniteRange, given, setting_options
+from numbanet.cli.options import MOST_BEAMS, FiniteRange, given, setting_options
 from numbanet.training.run import CHECKPOINTS, Run
 
 
 @click.command(short_help="Lines of text, translated by a trained model.")
 @click.argument("run")
 @click.argument("file", required=False)
-@click.option("--beams", type=click.IntRange(min=1), default=1, show_default=True, help="width of the beam search")
+@click.option(
+    "--beams", type=click.IntRange(1, MOST_BEAMS), default=1, show_default=True, help="width of the beam search"
+)
 @click.option(
     "--length-penalty",
     type=FiniteRange(min=0),
@@ -40,6 +42,6 @@ def command(run: str, file: str | None, beams: int, length_penalty: float, check
     build.check_names(config)
     build.use_machine(config)
     task, model, _ = load_task(opened, checkpoint, TranslationTask)
-    text = read_text(file) if file else decode_text(sys.stdin.buffer.read(), "standard input")
+    text = decode_text(sys.stdin.buffer.read(), "standard input") if file in (None, "-") else read_text(file)
     for line in task.translate(model, lines_of(text), beams, length_penalty):
         click.echo(line)

@@ -22,7 +22,9 @@ def read_pairs(path: str | Path) -> Pairs:
         if not line.strip():
             continue
         columns = line.split("\t")
-        if len(columns) != 2 or not all(column.strip() for column in columns):
+        if len(columns) == 2 and not all(column.strip() for column in columns):
+            raise DatasetError(f"{path}, line {number}: the {'target' if columns[0].strip() else 'source'} is empty")
+        if len(columns) != 2:
             raise DatasetError(
                 f"{path}, line {number}: expected a source, a tab and a target, not {len(columns)} "
                 f"column{'' if len(columns) == 1 else 's'} ({line[:60]!r})"

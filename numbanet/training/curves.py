@@ -11,7 +11,7 @@ _COLOURS = {"train": "#4477aa", "validation": "#228833", "test": "#cc3311"}
 
 
 def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Draw ``metrics.jsonl`` as a picture: the loss on the left, the error rate and the learning rate on the right."""
+    """Draw ``metrics.jsonl`` as a picture: the loss, and beside it the error rate if there are classes."""
     # Figure instead of pyplot: no window system is looked for, whatever MPLBACKEND says
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -20,13 +20,16 @@ def draw(rows: list[dict[str, Any]], title: str, path: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
-    loss, error = figure.subplots(1, 2)
-    for part in _COLOURS:
-        _line(loss, rows, part, f"{part}_loss", lambda value: value)
-        _line(error, rows, part, f"{part}_accuracy", lambda value: 100 * (1 - value))
-    for axes, label in ((loss, "loss"), (error, "error, %")):
+    panels = [("loss", "loss", lambda value: value), ("accuracy", "error, %", lambda value: 100 * (1 - value))]
+    panels = [
+        panel for panel in panels if any(row.get(f"{part}_{panel[0]}") is not None for row in rows for part in _COLOURS)
+    ]
+    for axes, (measure, label, scale) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for part in _COLOURS:
+            _line(axes, rows, part, f"{part}_{measure}", scale)
         axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(0.5, max(row["epoch"] for row in rows) + 0.5)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         low, high = _positive_range(axes)

@@ -17,13 +17,14 @@ def draw_alignment(weights: np.ndarray, source: Sequence[str], target: Sequence[
     """Attention weights (T, S) as a heat map: the target's tokens down, the source's across."""
     width, height = 1.5 + 0.32 * len(source), 1.2 + 0.3 * len(target)
     figure, axes = _figure(max(4.0, width), max(3.0, height))
-    _heat_map(axes, weights, target, source)
+    figure.colorbar(_heat_map(axes, weights, target, source, _darkest(weights)), ax=axes)
     axes.set_xlabel("source across, target down")
     _save(figure, path)
 
 
 def draw_heads(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str, path: Path) -> None:
-    """The attention weights (heads, T, S) of one layer, a heat map a head; the tokens stand at the outer ones only.
+    """The attention weights (heads, T, S) of one layer, a heat map a head; all have the colours of the largest
+    weight, which the title names, and the tokens stand at the outer ones only.
 
     matplotlib takes a millisecond for a token, and its layouts draw them thrice to see how large they are: so few are
     drawn, and where the maps lie is worked out here.
@@ -35,12 +36,13 @@ def draw_heads(weights: np.ndarray, rows: Sequence[str], columns: Sequence[str],
     left, top = (0.3 + 0.08 * max(len(shown(token)) for token in tokens) for tokens in (rows, columns))
     width, height = left + (side + 0.1) * across, top + 0.6 + (side + 0.25) * down
     figure = _empty_figure(width, height)
-    figure.suptitle(title, fontsize=11)
+    darkest = _darkest(weights)
+    figure.suptitle(f"{title}: darkest is {darkest:.2g}", fontsize=11)
     for head in range(heads):
         y, x = divmod(head, across)
         place = left + (side + 0.1) * x, (side + 0.25) * (down - 1 - y) + 0.1, side, side
         axes = figure.add_axes([part / whole for part, whole in zip(place, (width, height) * 2, strict=True)])
-        _heat_map(axes, weights[head], rows if x == 0 else (), columns if y == 0 else ())
+        _heat_map(axes, weights[head], rows if x == 0 else (), columns if y == 0 else (), darkest)
         axes.set_title(f"head {head + 1}", fontsize=9, y=1.0 if y else 1.0 + top / side)
     _save(figure, path)
 
@@ -112,9 +114,13 @@ def _empty_figure(width: float, height: float, layout: str = "none") -> Any:
     return figure
 
 
-def _heat_map(axes: Any, weights: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
+def _darkest(weights: np.ndarray) -> float:
+    return max(float(weights.max()), 1e-6)
+
+
+def _heat_map(axes: Any, weights: np.ndarray, rows: Sequence[str], columns: Sequence[str], darkest: float) -> Any:
     """Weights (T, S), each row and column with its token, or none with a label if there are no tokens."""
-    axes.imshow(weights, cmap="Blues", vmin=0, vmax=max(float(weights.max()), 1e-6), interpolation="nearest")
+    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=darkest, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     # texts and no ticks, which take matplotlib thrice as long; a dollar sign is no formula
@@ -123,6 +129,7 @@ def _heat_map(axes: Any, weights: np.ndarray, rows: Sequence[str], columns: Sequ
         axes.text(x, -0.7, shown(token), rotation=90, ha="center", va="bottom", **style)
     for y, token in enumerate(rows):
         axes.text(-0.7, y, shown(token), ha="right", va="center", **style)
+    return image
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -265,7 +265,7 @@ CASES = {
     "no pairs": Case(TRANSLATE, "there is no file b.tsv"),
     "missing column": Case(TRANSLATE, "b.tsv, line 2: expected a source, a tab and a target", {"b.tsv": b"a\tb\nab\n"}),
     "third column": Case(TRANSLATE, "b.tsv, line 1: .* not 3 columns", {"b.tsv": b"a\tb\tc\n"}),
-    "empty column": Case(TRANSLATE, "b.tsv, line 1: expected a source", {"b.tsv": b"a\t\n"}),
+    "empty column": Case(TRANSLATE, "b.tsv, line 1: the target is empty", {"b.tsv": b"a\t\n"}),
     "pairs not utf-8": Case(TRANSLATE, "byte 0xe9 at position 2", {"b.tsv": b"a\t\xe9\n"}),
     "every pair too long": Case(TRANSLATE + " --sequence-length 1", "no train pair", {"b.tsv": b"a b\tb\n" * 20}),
     "labels": Case(
@@ -304,9 +304,11 @@ CASES = {
     "input not utf-8": Case("translate translation", "standard input is not UTF-8 text: byte 0xff", given=b"one\n\xff"),
     "no input": Case("translate translation", "standard input is empty"),
     "text too long": Case(
-        "predict classes b.txt", "text 1 has 7 tokens; the model takes 1 to 6", {"b.txt": b"a" + b" a" * 6}
+        "predict classes b.txt", "b.txt, line 1, has 7 tokens; the model takes 1 to 6", {"b.txt": b"a" + b" a" * 6}
     ),
     "texts not there": Case("predict classes b.txt", "there is no file b.txt"),
+    "inspect without text": Case("inspect translation --text=", "the text has no tokens; the model takes 1 to 6"),
+    "too many beams": Case("translate translation in.txt --beams 100000", "--beams.*100000 is not in the range"),
     "inspect with an unknown token": Case("inspect language --token Q", "'Q' is not in the vocabulary"),
     "inspect with an unknown text": Case("inspect language --text Q", "the text has characters .* never seen: 'Q'"),
     "run without tokenizer": Case("generate no-tokenizer", "there is no file no-tokenizer.tokenizer.json"),

@@ -149,7 +149,7 @@ def test_own_pairs(tmp_path):
             r"line 2: expected a source, a tab and a target, not 1 column \('only one'\)",
         ),
         ("a\tb\tc\n", DatasetError, "line 1: .* not 3 columns"),
-        ("a\tb\n\nc\t \n", DatasetError, "line 3: expected a source"),
+        ("a\tb\n\nc\t \n", DatasetError, "line 3: the target is empty"),
         ("a\tb\n", DatasetError, "has 1 pairs; training, validation and testing need at least 3"),
         ("", TextError, "a.tsv is empty"),
     ],

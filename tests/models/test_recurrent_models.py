@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import numbanet as nb
-from numbanet import models, optim
+from numbanet import interop, models, optim
 from numbanet.graph.inspect import lines_of, plan_of
 from numbanet.nn import functional as F
 
@@ -72,7 +72,7 @@ def test_is_documented_and_counted(name):
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
-def test_learns_and_travels(backend, name, options):
+def test_learns_and_travels(backend, name, options, tmp_path):
     model = make(name, **options)
     optimizer = optim.Adam(model.parameters(), lr=3e-2)
     losses = []
@@ -91,6 +91,11 @@ def test_learns_and_travels(backend, name, options):
     fresh.load_state_dict({key: value.numpy().copy() for key, value in model.state_dict().items()})
     for twin in (fresh, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert loss_of(twin).item() == expected
+    for kind, suffix in interop.SUFFIXES.items():
+        interop.save_weights(model.state_dict(), tmp_path / f"weights{suffix}", kind)
+        fresh = make(name, **options).eval()
+        fresh.load_state_dict(interop.load_weights(tmp_path / f"weights{suffix}"))
+        assert loss_of(fresh).item() == expected
 
 
 @pytest.mark.parametrize("name", LANGUAGE)

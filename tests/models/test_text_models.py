@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import numbanet as nb
-from numbanet import models, nn, optim
+from numbanet import interop, models, nn, optim
 from numbanet.nn import functional as F
 
 SMALL = {
@@ -58,7 +58,7 @@ def test_is_documented_and_counted(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_learns_and_travels(backend, name):
+def test_learns_and_travels(backend, name, tmp_path):
     model = make(name)
     optimizer = optim.Adam(model.parameters(), lr=3e-3)
     losses = []
@@ -77,6 +77,11 @@ def test_learns_and_travels(backend, name):
     fresh.load_state_dict({key: value.numpy().copy() for key, value in model.state_dict().items()})
     for twin in (fresh, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert loss_of(name, twin).item() == expected
+    for kind, suffix in interop.SUFFIXES.items():
+        interop.save_weights(model.state_dict(), tmp_path / f"weights{suffix}", kind)
+        fresh = models.create_model(name, **SMALL[name]).eval()
+        fresh.load_state_dict(interop.load_weights(tmp_path / f"weights{suffix}"))
+        assert loss_of(name, fresh).item() == expected
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -99,6 +104,18 @@ def test_padding_of_the_source_changes_nothing(backend):
     padded = np.pad(source, ((0, 0), (0, 5)))
     first, second = (model(nb.tensor(one), target).detach().numpy() for one in (source, padded))
     np.testing.assert_allclose(first, second, rtol=0, atol=1e-6)
+
+
+def test_padding_of_the_source_changes_nothing_at_full_size(backend):
+    """Products of few rows are summed in another order: 1e-6 is a share of the largest logit."""
+    sizes = {"source_vocab_size": 200, "target_vocab_size": 200, "max_length": 64}
+    model = models.create_model("transformer", **sizes).eval()
+    target = nb.tensor(texts(4, 1, 6))
+    for length in (1, 3, 4, 9):
+        source = texts(length, 1, length)
+        padded = np.pad(source, ((0, 0), (0, 64 - length)))
+        first, second = (model(nb.tensor(one), target).detach().numpy() for one in (source, padded))
+        np.testing.assert_allclose(first, second, rtol=0, atol=1e-6 * np.abs(first).max())
 
 
 def start(name, model, batch):

@@ -26,6 +26,7 @@ MODELS = {
     "transformer": {"source_vocab_size": 11, "target_vocab_size": 11, **TRANSFORMER},
     "seq2seq": PAIRS,
     "seq2seq_attention": PAIRS,
+    "series_lstm": {"input_size": 2, "num_outputs": 1, "hidden_size": 8},
 }
 
 
@@ -45,6 +46,8 @@ def training_step(name, length):
     kind = models.model_info(name).kind
     tokens = np.random.default_rng(1).integers(1, 11, (4, length + 1))
     inputs = nb.tensor(np.ascontiguousarray(tokens[:, :-1]))
+    if kind == "series":
+        inputs = nb.tensor(np.stack([tokens[:, :-1], tokens[:, 1:]], axis=2).astype(np.float32))
     targets = nb.tensor(tokens[:, 0] % 2 if kind == "text classes" else tokens[:, 1:].reshape(-1))
     optimizer = optim.SGD(model.parameters(), lr=0.1)
 
@@ -52,7 +55,10 @@ def training_step(name, length):
         optimizer.zero_grad()
         logits = model(inputs, inputs) if kind == "translation" else model(inputs)
         logits = logits[0] if isinstance(logits, tuple) else logits
-        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
+        if kind == "series":
+            loss = F.mse_loss(logits, inputs[:, -1, :1])
+        else:
+            loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets)
         loss.backward()
         optimizer.step()
         return loss
@@ -89,6 +95,10 @@ def test_nothing_grows_with_the_texts(name, cpu):
     assert len(long.levels) <= len(short.levels) + 2  # a longer sum may be one of parts
     assert not long.host_segments
     assert min(calls[1]) <= 1.01 * min(calls[0])
+
+
+def test_all_models_of_sequences_are_here():
+    assert set(MODELS) == {name for name in models.list_models() if models.model_info(name).kind != "pictures"}
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -318,7 +318,7 @@ def test_lengths_of_batches_are_even():
 
 
 def test_every_pair_too_long():
-    with pytest.raises(ConfigError, match="no train pair of pairs has at most 1 tokens; raise --sequence-length"):
+    with pytest.raises(ConfigError, match="no train pair of pairs has at most 1 tokens, the --sequence-length"):
         _ = translation(sequence_length=1).data
 
 

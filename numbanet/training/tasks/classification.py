@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,9 +92,9 @@ class ClassificationTask(TextTask):
             f"naive Bayes on the same words: accuracy {100 * bayes:.2f} %",
         ]
 
-    def probabilities(self, model: Module, texts: list[str]) -> np.ndarray:
-        """Probabilities (n, classes) of texts; raises as :meth:`encode`."""
-        part = self.encode(texts)
+    def probabilities(self, model: Module, texts: list[str], names: Sequence[str] | None = None) -> np.ndarray:
+        """Probabilities (n, classes) of texts; ``names`` and errors as in :meth:`encode`."""
+        part = self.encode(texts, names)
         found = np.zeros((len(texts), len(self.info.classes)))
         sampler = BucketSampler(part.lengths, self.config.batch_size, shuffle=False)
         forward = self.forward(model)
@@ -103,17 +103,17 @@ class ClassificationTask(TextTask):
                 found[numbers] = F.softmax(forward(inputs), dim=1).numpy()
         return found
 
-    def encode(self, texts: list[str]) -> SequenceDataset:
+    def encode(self, texts: list[str], names: Sequence[str] | None = None) -> SequenceDataset:
         """Texts to be classified.
 
         Raises:
-            TextError: a text has no tokens, or more than the model takes; it is named by its number.
+            TextError: a text has no tokens, or more than the model takes; it is called by its name, or its number.
         """
         sequences, most = [], self.config.sequence_length
-        for number, text in enumerate(texts, start=1):
+        for name, text in zip(names or [f"text {number + 1}" for number in range(len(texts))], texts, strict=True):
             ids = self.tokenizers["tokenizer"].encode(text)
             if not 0 < len(ids) <= most:
-                raise TextError(f"text {number} has {len(ids)} tokens; the model takes 1 to {most}")
+                raise TextError(f"{name} has {len(ids)} tokens; the model takes 1 to {most}")
             sequences.append(ids)
         padding = self.tokenizers["tokenizer"].vocabulary.padding
         return SequenceDataset(sequences, np.zeros(len(sequences)), padding)

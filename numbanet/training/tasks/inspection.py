@@ -79,12 +79,17 @@ def _seen(task: TextTask, model: nn.Module, text: str | None) -> tuple[Any, list
             source = task.ids_of("source", task.splits.test[0][0], task.config.sequence_length)
         else:
             (source,) = task.encode([text])
-        answer = task.decode(model, [source])[0].tokens[: task.config.sequence_length - 1]
+            if not len(source):
+                raise TextError(f"the text has no tokens; the model takes 1 to {task.config.sequence_length}")
+        found = task.decode(model, [source])[0]
+        answer = found.tokens[: task.config.sequence_length - 1]
         target = task.tokenizers["target"].vocabulary
         inputs = np.array([[target.begin, *answer]], np.int64)
         batch = from_numpy(source[None].copy()), from_numpy(inputs)
-        # the row of a token is that of the step that made it
-        return batch, target.decode([*answer, target.end]), task.tokenizers["source"].vocabulary.decode(source)
+        # the row of a token is that of the step that made it; an answer that was cut never came to its end
+        has_end = len(found.tokens) < task.longest_answer(source)
+        rows = target.decode([*answer, target.end]) if has_end else [*target.decode(answer), "…"]
+        return batch, rows, task.tokenizers["source"].vocabulary.decode(source)
     tokenizer, is_language = task.tokenizers["tokenizer"], isinstance(task, LanguageTask)
     most = most_positions(model) if is_language else task.config.sequence_length
     if text is None:

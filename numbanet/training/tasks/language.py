@@ -71,7 +71,7 @@ class LanguageTask(TextTask):
         if len(ids) <= length:
             raise ConfigError(
                 f"the {what} has {len(ids)} tokens, fewer than a window of {length} and its next token: "
-                "use a smaller --sequence-length or a longer text"
+                "give a longer text, or train with a smaller --sequence-length"
             )
         return TextWindows(ids, length, characters)
 

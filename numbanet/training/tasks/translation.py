@@ -67,7 +67,9 @@ class TranslationTask(TextTask):
             out = len(pairs) - len(sources)
             self.notes.append(f"{out} of {len(pairs)} {name} pairs have more than {most} tokens and are left out")
         if not sources:
-            raise ConfigError(f"no {name} pair of {config.dataset} has at most {most} tokens; raise --sequence-length")
+            raise ConfigError(
+                f"no {name} pair of {config.dataset} has at most {most} tokens, the --sequence-length of training"
+            )
         vocabulary = self.tokenizers["target"].vocabulary
         return PairDataset(sources, targets, vocabulary.padding, vocabulary.begin, vocabulary.end, _MULTIPLE)
 
@@ -127,7 +129,7 @@ class TranslationTask(TextTask):
         ]
         cut = sum(len(self.tokenizers["source"].encode(source)) > most for source, _ in pairs)
         if cut:
-            lines.append(f"{cut} sources are cut after {most} tokens")
+            lines.append(f"{cut} of {len(pairs)} sources cut after {most} tokens")
         if tokenizer.unit != "character":
             texts = [self.text_of(answer.tokens) for answer in answers]
             lines += self._bleu(found, wanted, texts, [target for _, target in pairs])
@@ -148,9 +150,9 @@ class TranslationTask(TextTask):
 
     # --- decoding ------------------------------------------------------------------------------------------------
     def translate(self, model: Module, texts: list[str], beams: int = 1, length_penalty: float = 0.6) -> list[str]:
-        """The translations of texts, in their order; one beam takes the most probable token again and again.
+        """The translations of texts, a line each and in their order.
 
-        A text without tokens has an empty translation.
+        One beam takes the most probable token again and again. A text without tokens has an empty translation.
 
         Raises:
             TextError: a text has more tokens than the model takes; it is named by its number.
@@ -159,7 +161,8 @@ class TranslationTask(TextTask):
         filled = [number for number, ids in enumerate(sources) if len(ids)]
         answers = self.decode(model, [sources[number] for number in filled], beams, length_penalty)
         found = dict(zip(filled, answers, strict=True))
-        return [self.text_of(found[number].tokens) if number in found else "" for number in range(len(texts))]
+        texts = [self.text_of(found[number].tokens) if number in found else "" for number in range(len(texts))]
+        return [text.replace("\n", " ") for text in texts]  # byte pairs have a token for the end of a line
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """The tokens of source texts; raises as :meth:`translate`."""
@@ -179,8 +182,7 @@ class TranslationTask(TextTask):
         for first in range(0, len(order), _ROWS):
             chosen = order[first : first + _ROWS].tolist()
             rows = pad([sources[number] for number in chosen], vocabulary.padding)
-            # its own of each, so that a line's translation is not a matter of the lines beside it
-            limits = [min(self.config.sequence_length, 2 * len(sources[number]) + 20) for number in chosen]
+            limits = [self.longest_answer(sources[number]) for number in chosen]
             with no_grad():
                 answers = beam_search(
                     lambda tokens, state: _step(model, tokens, state),
@@ -196,6 +198,10 @@ class TranslationTask(TextTask):
                 )
             found |= {number: best[0] for number, best in zip(chosen, answers, strict=True)}
         return [found[number] for number in range(len(sources))]
+
+    def longest_answer(self, source: np.ndarray) -> int:
+        """How many tokens the target of a source may have, its end included, whatever sources lie beside it."""
+        return min(self.config.sequence_length, 2 * len(source) + 20)
 
     def text_of(self, ids: list[int]) -> str:
         """The text of target tokens."""
