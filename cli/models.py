@@ -37,7 +37,7 @@ def list_(pattern: str = "*") -> None:
 @setting_options(["dataset", "model_options"])
 def show(name: str, dataset: str | None, model_options: dict[str, Any] | None) -> None:
     """Where the model NAME comes from, its options, its layers in numbers, and the recipes it is trained by; of a model
-    of your own, file.py:make, the layers. It is made for the data set if one is given.
+    of your own, file.py:make, the layers. If a data set is given, the model is made for it, and its recipe is shown.
 
     FLOPs are those of one sample forward, 2 a multiply-add of convolutions and products. The receptive field is the
     part of the picture, height by width in pixels, that a value of the layer's output depends on.
@@ -45,7 +45,7 @@ def show(name: str, dataset: str | None, model_options: dict[str, Any] | None) -
     from numbanet import models
     from numbanet.cli.planning import make_model
     from numbanet.training.own import is_function
-    from numbanet.training.recipes import recipes_of
+    from numbanet.training.recipes import recipe, recipes_of
 
     model, example = make_model(name, dataset, model_options or {})
     if is_function(name):
@@ -57,9 +57,10 @@ def show(name: str, dataset: str | None, model_options: dict[str, Any] | None) -
     click.echo(f"source: {info.source}")
     click.echo("options: " + ", ".join(f"{key} {value}" for key, value in options.items()) + "\n")
     click.echo(_layers(model, example))
-    for dataset, recipe in recipes_of(name).items():
-        settings = ", ".join(f"{key} {value}" for key, value in recipe.items())
-        click.echo(f"\nrecipe for {'other data' if dataset == 'any' else dataset}: {settings}")
+    recipes = {dataset: recipe(name, dataset)} if dataset else recipes_of(name)
+    for data, chosen in recipes.items():
+        settings = ", ".join(f"{key} {value}" for key, value in chosen.items())
+        click.echo(f"\nrecipe for {'other data' if data == 'any' else data}: {settings}")
 
 
 def _layers(model: Any, samples: tuple[Any, ...]) -> str:

@@ -219,6 +219,8 @@ def test_models(command) -> None:
     shown = command("models", "show", "lenet5").out
     for part in ("LeCun", "recipe for digits", "recipe for mnist", "activation relu", "pool max"):
         assert part in shown
+    for_digits = command("models", "show", "lenet5", "--dataset", "digits").out
+    assert re.findall(r"^recipe for (\S+):", for_digits, re.MULTILINE) == ["digits"]
     table = shown.partition("layer ")[2]
     assert re.search(r"^conv2 +Conv2d +16x10x10 +2,416 +480,000 +14x14$", table, re.MULTILINE)
     assert re.search(r"^fc3 +Linear +10 +850 +1,680 +all$", table, re.MULTILINE)
