@@ -11,6 +11,7 @@ import difflib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from numbanet.training.config import Config
-from numbanet.training.errors import ConfigError
+from numbanet.training.errors import ConfigError, TrainingError
 
 
 def is_function(name: str) -> bool:
@@ -56,7 +57,9 @@ def own_function(kind: str, name: str, folder: Path | None = None) -> Callable[.
         raise ConfigError(f"{kind} {name}: there is no file {path}")
     module = _import(kind, path, original)
     found = getattr(module, function, None)
-    if not callable(found):
+    if found is not None and not callable(found):
+        raise ConfigError(f"{kind} {name}: {function!r} of {path} is not a function but of type {type(found).__name__}")
+    if found is None:
         known = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
         close = difflib.get_close_matches(function, known, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -67,9 +70,15 @@ def own_function(kind: str, name: str, folder: Path | None = None) -> Callable[.
 def call_own(kind: str, name: str, function: Callable[..., Any], offered: dict[str, Any], wanted: dict) -> Any:
     """``function`` with those of the ``offered`` arguments that it takes, and all of the ``wanted`` ones.
 
-    Raises :class:`ConfigError` for an argument that it does not take, and for whatever it raises.
+    Raises :class:`ConfigError` for an argument that it does not take, one that it lacks, and for whatever it raises.
     """
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # types and functions that are written in C may have none
+        raise ConfigError(
+            f"{kind} {name}: Python does not know its arguments; write a function that calls it"
+        ) from None
+    parameters = signature.parameters.values()
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     names = [parameter.name for parameter in parameters]
     for argument in wanted:
@@ -78,8 +87,14 @@ def call_own(kind: str, name: str, function: Callable[..., Any], offered: dict[s
                 f"{kind} {name}: it takes no argument {argument!r}; it takes: {', '.join(names) or 'none'}"
             )
     given = {key: value for key, value in offered.items() if key in names or takes_all}
-    with _told(kind, name):
-        return function(**{**given, **wanted})
+    arguments = {**given, **wanted}
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        option = f" by --{kind}-option, or" if kind in ("model", "dataset") else ""
+        raise ConfigError(f"{kind} {name}: {error}; give it{option} a default") from None
+    with told(kind, name):
+        return function(**arguments)
 
 
 def _import(kind: str, path: Path, original: Path) -> Any:
@@ -91,7 +106,7 @@ def _import(kind: str, path: Path, original: Path) -> Any:
     sys.modules[name] = module  # classes find their module by name, for example to be copied
     sys.path.insert(0, beside)
     try:
-        with _told(kind, str(path)):
+        with told(kind, str(path)):
             spec.loader.exec_module(module)
     finally:
         sys.path.remove(beside)
@@ -99,13 +114,32 @@ def _import(kind: str, path: Path, original: Path) -> Any:
 
 
 @contextmanager
-def _told(kind: str, name: str) -> Iterator[None]:
-    """Inside, whatever the user's code raises becomes a ConfigError that says where."""
+def told(kind: str, name: str) -> Iterator[None]:
+    """Inside, whatever the user's code raises becomes a :class:`ConfigError` that says where."""
     try:
         yield
-    except ConfigError:
+    except TrainingError:
         raise
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename).name}, line {last.lineno}"
-        raise ConfigError(f"{kind} {name} failed with {type(error).__name__}: {error} ({where})") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{kind} {name} failed with {_described(error)}") from error
+
+
+def _described(error: BaseException) -> str:
+    """An exception in one line, with its notes and its place in the user's code."""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
+    place = _place(error)
+    return f"{type(error).__name__}: {message}{notes}" + (f" ({place})" if place else "")
+
+
+def _place(error: BaseException) -> str | None:
+    """Where in the user's code an exception came up: of what the libraries do for it, the line that asked for it."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{Path(error.filename).name}, line {error.lineno}"
+    libraries = (*(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")), "<frozen ")
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        is_ours = frame.f_globals.get("__name__", "").partition(".")[0] == "numbanet"
+        if not is_ours and not frame.f_code.co_filename.startswith(libraries):
+            found = f"{Path(frame.f_code.co_filename).name}, line {line}"
+    return found

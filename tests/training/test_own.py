@@ -46,6 +46,16 @@ def nothing():
     return None
 
 number = 3
+integer = int
+
+def needs(depth):
+    return nn.Sequential()
+
+def asks_wrongly():
+    return nn.Linear()
+
+def leaves():
+    raise SystemExit(3)
 """
 
 
@@ -117,7 +127,20 @@ def test_the_run_folder_is_enough() -> None:
     [
         ({"model": "code/none.py:net"}, r"model code/none.py:net: there is no file code/none.py"),
         ({"model": "code/mine.py:nett"}, r"code/mine.py has no function 'nett'; did you mean 'net'\?"),
-        ({"model": "code/mine.py:number"}, r"code/mine.py has no function 'number'"),
+        ({"model": "code/mine.py:number"}, r"'number' of code/mine.py is not a function but of type int"),
+        (
+            {"model": "code/mine.py:integer", "model_options": {}},
+            "Python does not know its arguments; write a function",
+        ),
+        (
+            {"model": "code/mine.py:needs", "model_options": {}},
+            r"mine.py:needs: missing a required argument: 'depth'; give it by --model-option, or a default",
+        ),
+        (
+            {"model": "code/mine.py:asks_wrongly", "model_options": {}},
+            r"asks_wrongly failed with TypeError: .* \(mine.py, line 35\)",
+        ),
+        ({"model": "code/mine.py:leaves", "model_options": {}}, r"failed with SystemExit: 3 \(mine.py, line 38\)"),
         ({"model": "code/mine.py:nothing", "model_options": {}}, "it must return an nn.Module, not NoneType"),
         ({"model_options": {"widht": 3}}, "it takes no argument 'widht'; it takes: input_shape, num_classes, width"),
         (
@@ -141,9 +164,18 @@ def test_refuses_before_anything_is_written(tmp_path, changes: dict, message: st
     assert not Path("run").exists()
 
 
-def test_a_file_that_cannot_be_imported() -> None:
-    Path("bad.py").write_text("import nothing_of_this_name\n")
-    with pytest.raises(ConfigError, match=r"model bad.py failed with ModuleNotFoundError.*\(bad.py, line 1\)"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("import nothing_of_this_name\n", r"ModuleNotFoundError.*\(bad.py, line 1\)"),
+        ("x = 1\ndef make(:\n", r"SyntaxError: invalid syntax \(bad.py, line 2\)"),
+        ("import sys\nsys.exit(7)\n", r"SystemExit: 7 \(bad.py, line 2\)"),
+        ("import json\njson.loads('{')\n", r"JSONDecodeError: .* \(bad.py, line 2\)"),
+    ],
+)
+def test_a_file_that_cannot_be_imported(content: str, message: str) -> None:
+    Path("bad.py").write_text(content)
+    with pytest.raises(ConfigError, match=f"model bad.py failed with {message}"):
         own_function("model", "bad.py:make")
 
 
