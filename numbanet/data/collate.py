@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from numbanet.creation import from_numpy
+from numbanet.data.errors import SampleError
 from numbanet.tensor import Tensor
 
 
@@ -30,7 +31,7 @@ def default_collate(samples: Sequence[Any]) -> Any:
     tuples, lists and mappings are collated part by part and keep their kind; strings and bytes stay a list.
 
     Raises:
-        ValueError: there are no samples, or they differ in shape, in length or in their keys.
+        ValueError: there are no samples; as SampleError: they differ in shape, in length or in their keys.
         TypeError: a sample is of a kind that cannot be stacked.
     """
     return as_tensors(collate_arrays(samples))
@@ -73,7 +74,7 @@ def _numbers(samples: Sequence[Any], dtype: type) -> np.ndarray:
 def _stack(arrays: list[np.ndarray]) -> np.ndarray:
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
-        raise ValueError(
+        raise SampleError(
             f"the samples of a batch differ in shape: {', '.join(map(str, sorted(shapes)))}; "
             f"bring them to one shape in the data set, or pass collate_fn to the DataLoader"
         )
@@ -100,7 +101,7 @@ def _check_same_parts(samples: Sequence[Any]) -> None:
     first = samples[0]
     for number, sample in enumerate(samples):
         if len(sample) != len(first) or (isinstance(first, Mapping) and set(sample) != set(first)):
-            raise ValueError(
+            raise SampleError(
                 f"sample {number} of the batch does not have the parts of sample 0: "
                 f"{list(sample) if isinstance(sample, Mapping) else len(sample)} instead of "
                 f"{list(first) if isinstance(first, Mapping) else len(first)}"

@@ -11,5 +11,9 @@ class PictureError(DataError):
     """A picture that cannot be read, or that does not fit the model."""
 
 
+class SampleError(DataError, ValueError):
+    """Samples that cannot be stacked to a batch."""
+
+
 class AugmentationError(DataError, ValueError):
     """A specification of augmentations that cannot be understood, or that does not fit the pictures."""

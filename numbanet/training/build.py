@@ -188,9 +188,14 @@ def build_objective(config: Config, data: Data) -> Objective:
 
 
 # --- model, optimiser, callbacks -------------------------------------------------------------------------------------
+def outputs_of(info: Any) -> int:
+    """How many numbers a model gives for a sample of a data set."""
+    return info.outputs if isinstance(info, OwnInfo) else len(info.classes)
+
+
 def build_model(config: Config, info: Any, folder: Path | None = None) -> Module:
     """The model of the config, made for the inputs and classes of a data set, with the seed's initial weights."""
-    outputs = info.outputs if isinstance(info, OwnInfo) else len(info.classes)
+    outputs = outputs_of(info)
     is_own = is_function(config.model)
     if not is_own and models.model_info(config.model).kind == "series":
         arguments = _series_arguments(config, info, outputs)
@@ -203,6 +208,8 @@ def build_model(config: Config, info: Any, folder: Path | None = None) -> Module
         model = call_own("model", config.model, function, offered, config.model_options)
         if not isinstance(model, Module):
             raise ConfigError(f"model {config.model}: it must return an nn.Module, not {type(model).__name__}")
+        if "_modules" not in vars(model):
+            raise ConfigError(f"model {config.model}: {type(model).__name__}.__init__ must call super().__init__()")
         return model
     for name, value in arguments.items():
         if config.model_options.get(name, value) not in (value, list(info.shape[1:])):

@@ -124,6 +124,22 @@ def told(kind: str, name: str) -> Iterator[None]:
         raise ConfigError(f"{kind} {name} failed with {_described(error)}") from error
 
 
+@contextmanager
+def user_errors_told(config: Config) -> Iterator[None]:
+    """Inside, an exception that comes up in files of the user's that the config names becomes a :class:`ConfigError`.
+
+    Any other one is no mistake of the user's and passes as it is.
+    """
+    try:
+        yield
+    except TrainingError:
+        raise
+    except Exception as error:
+        if not own_files(config) or _place(error) is None:
+            raise
+        raise ConfigError(f"code of yours failed with {_described(error)}") from error
+
+
 def _described(error: BaseException) -> str:
     """An exception in one line, with its notes and its place in the user's code."""
     message = error.msg if isinstance(error, SyntaxError) else str(error)

@@ -41,6 +41,14 @@ class Rules:
     average: AveragedModel | None = None
 
 
+def single_sample(error: TooFewValues) -> ConfigError:
+    """What to say where batch norm is given a single sample."""
+    return ConfigError(
+        f"batch norm needs more than one value of a channel ({error}): choose a batch_size that leaves no "
+        "single sample over, and an accumulate whose parts have two samples or more"
+    )
+
+
 class TrainingStep:
     """``step(inputs, targets)`` updates the model once and returns the batch's loss.
 
@@ -133,10 +141,7 @@ class TrainingStep:
         try:
             return self.forward.run(inputs, carried)
         except TooFewValues as error:
-            raise ConfigError(
-                f"batch norm needs more than one value of a channel ({error}): choose a batch_size that leaves no "
-                "single sample over, and an accumulate whose parts have two samples or more"
-            ) from None
+            raise single_sample(error) from None
 
     def _update(self) -> None:
         """The optimiser's update by the gradients that there are."""

@@ -26,7 +26,7 @@ from numbanet.training.errors import ConfigError, DivergedError, Interrupted
 from numbanet.training.interrupt import InterruptFlag
 from numbanet.training.machine import peak_memory_mb
 from numbanet.training.monitor import epochs_since_best, monitored
-from numbanet.training.own import short_name
+from numbanet.training.own import short_name, user_errors_told
 from numbanet.training.report import Reporter
 from numbanet.training.run import Run, finite
 from numbanet.training.schedule import Schedule, effect_of_epochs
@@ -78,6 +78,7 @@ class Trainer:
         self.objective = self.task.objective()
         self.schedule = Schedule(config, len(self.loader))
         self.step = self._make_step(self.model)
+        self.task.check_model(self.model)
         self.callbacks = [*build.build_callbacks(config, folder), *callbacks]
         self.progress = Progress()
         self._flag = InterruptFlag()
@@ -124,7 +125,7 @@ class Trainer:
             DivergedError: the loss or a weight is no finite number any more; the last good checkpoint stays.
             Interrupted: SIGINT or SIGTERM came; the state is saved.
         """
-        with self._flag:
+        with user_errors_told(self.config), self._flag:
             if self.run is None:
                 self._create()
             try:

@@ -17,6 +17,7 @@ from numbanet.training.evaluation import Evaluation, evaluate
 from numbanet.training.forward import Forward
 from numbanet.training.objective import Objective
 from numbanet.training.own import is_function
+from numbanet.training.trial import check_model
 from numbanet.training.warmup import batch_sizes, blank_batch
 
 Batch = tuple[Any, Any]
@@ -56,6 +57,10 @@ class SampleTask:
     def build_model(self) -> Module:
         """The model of the config with the seed's initial weights."""
         return build.build_model(self.config, self.info, self.folder)
+
+    def check_model(self, model: Module) -> None:
+        """Raise ConfigError for what the model cannot do with the data."""
+        check_model(self.config, model, self.data, build.outputs_of(self.data.info))
 
     def loader(self, model: Module) -> DataLoader:
         """The batches of training."""

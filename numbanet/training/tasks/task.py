@@ -147,6 +147,9 @@ class TextTask:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the model {config.model} cannot be made for {config.dataset}: {error}") from None
 
+    def check_model(self, model: Module) -> None:
+        """Nothing has to be tried out: models of texts are made for them, and have no batch norm."""
+
     def objective(self) -> TokenObjective:
         """What is minimised."""
         return TokenObjective(self.config.label_smoothing)
