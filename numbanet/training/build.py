@@ -109,7 +109,7 @@ def _splits(config: Config, folder: Path | None) -> Data:
         function = own_function("dataset", config.dataset, folder)
         offered = {"data_dir": config.data_dir, "seed": config.seed}
         made = call_own("dataset", config.dataset, function, offered, config.dataset_options)
-        return Data(*own_splits(config.dataset, made))
+        return Data(*own_splits(config.dataset, made, config.loss))
     if config.dataset_options:
         raise ConfigError(f"dataset_options are for a data set of your own (file.py:make), not for {config.dataset}")
     options = {}

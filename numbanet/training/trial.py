@@ -33,10 +33,10 @@ def check_model(config: Config, model: Module, data: Any, outputs: int) -> None:
     as a target has. Copies of the model are tried: nothing of it and of what is drawn at random changes.
     """
     with _nothing_drawn():
+        if is_function(config.dataset):
+            _check_samples(config, data)
         if is_function(config.model):
             _check_own(config, model, data, outputs)
-        elif is_function(config.dataset):
-            _check_inputs(config, data)
         _check_single_sample(config, model, data)
 
 
@@ -59,13 +59,19 @@ def _check_own(config: Config, model: Module, data: Any, classes: int) -> None:
         raise ConfigError(f"{name}: forward must give floating-point numbers, not {found.dtype}")
 
 
-def _check_inputs(config: Config, data: Any) -> None:
-    inputs, _ = _first(data.test, 1)
+def _check_samples(config: Config, data: Any) -> None:
+    """Of the dtypes and shapes that data of the user's may have, those that the losses and our models take."""
+    inputs, targets = _first(data.test, 1)
+    name = f"dataset {config.dataset}"
+    takes_any = config.loss != "cross_entropy" and targets.dtype.kind in "iu"
+    if data.info.classes and targets.dtype != np.int64 and not takes_any:
+        raise ConfigError(f"{name}: class numbers are {targets.dtype}; give whole numbers, int(...) or int64")
+    if is_function(config.model):
+        return
     if inputs.dtype != np.float32:
-        raise ConfigError(
-            f"dataset {config.dataset}: inputs are {inputs.dtype}, but the model {config.model} takes float32; "
-            "let the data set give it"
-        )
+        raise ConfigError(f"{name}: inputs are {inputs.dtype}, but the model {config.model} takes float32; give that")
+    if inputs.ndim < 2:
+        raise ConfigError(f"{name}: inputs are single numbers, but the model {config.model} takes arrays; give (1,)")
 
 
 def _check_single_sample(config: Config, model: Module, data: Any) -> None:

@@ -182,6 +182,36 @@ def test_a_file_that_cannot_be_imported(content: str, message: str) -> None:
 X, Y = np.zeros((6, 2)), np.array([0, 1, 2, 0, 1, 2])
 
 
+class Samples:
+    """A data set whose sample 4 is as it is given; ``labels`` makes its targets known without it."""
+
+    def __init__(self, input=X[0], target=1, **labels) -> None:
+        self.odd = input, target
+        vars(self).update(labels)
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, number: int):
+        return self.odd if number == 4 else (X[number], type(self.odd[1])(number % 3))
+
+
+class Fails(Samples):
+    def __getitem__(self, number: int):
+        return (X[0], 0) if number < 3 else {}["no key"]
+
+
+class NoLength(Samples):
+    def __len__(self) -> int:
+        return "six"
+
+
+def with_one(array: np.ndarray, row: int, value: float) -> np.ndarray:
+    changed = np.array(array, float)
+    changed.reshape(len(array), -1)[row, -1] = value
+    return changed
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
@@ -194,11 +224,40 @@ X, Y = np.zeros((6, 2)), np.array([0, 1, 2, 0, 1, 2])
         (((X, Y), (X, 0.5 * Y)), r"with numbers, one of train \(2,\) with a class"),
         (([1, 2, 3], [1, 2, 3]), r"a sample of train must be \(input, target\), not a int"),
         ((3, 4), r"train has no len\(\) or \[i\], it is a int"),
+        (((np.float32(3), np.int64(2)), (X, Y)), r"as many inputs as targets, not float32 \(\) and int64 \(\)"),
+        (((X, Y + 10**9), (X, Y)), "class 0 has no sample in train, but there is a label 1000000002: labels are the"),
+        (((X, Y * 2), (X, Y)), "class 1 has no sample in train, but there is a label 4"),
+        (((with_one(X, 3, np.nan), Y), (X, Y)), "the input of sample 3 of train holds nan, no number"),
+        (((X, Y), (with_one(X, 5, np.inf), Y)), "the input of sample 5 of test holds inf"),
+        (((X, Y), (with_one(X, 5, 1e300), Y)), "the input of sample 5 of test holds inf"),
+        (((X, with_one(Y, 2, -np.inf)), (X, Y)), "the target of sample 2 of train holds -inf"),
+        ((Fails(), Fails()), "KeyError: 'no key', while reading sample 3 of Fails .*test_own.py, line"),
+        ((NoLength(), Samples()), "failed with TypeError: 'str' object cannot be interpreted"),
+        ((Samples(target="cat"), Samples()), "the target of sample 0 of train must be a class number .*, not '0'"),
+        (([(X[0], None)] * 3, Samples()), "the target of sample 0 of train must be a class number .*, not None"),
+        (([(X[0], 1, 2)] * 3, Samples()), r"a sample of train must be \(input, target\), not 3 parts"),
+        ((Samples(), Samples("text")), "the input of sample 4 of test must be numbers, not 'text'"),
+        ((Samples(X[0, :1]), Samples()), r"input of sample 4 of train has the shape \(1,\), that of sample 0 \(2,\)"),
+        ((Samples(with_one(X, 0, np.nan)[0]), Samples()), "the input of sample 4 of train holds nan"),
+        ((Samples(labels=["a", "b"]), Samples()), r"train has 6 samples, and as targets \(labels\) <U1 \(2,\)"),
+        ((Samples(labels=list("abcabc")), Samples()), r"as targets \(labels\) <U1 \(6,\): expected a class number"),
     ],
 )
 def test_data_that_are_wrong(made, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         own_splits("mine", made)
+
+
+def test_bce_takes_targets_from_0_to_1() -> None:
+    with pytest.raises(ConfigError, match="bce needs targets from 0 to 1, but that of sample 2 of test holds 1.5"):
+        own_splits("mine", ((X, Y / 2), (X, with_one(Y / 2, 2, 1.5))), "bce")
+    own_splits("mine", ((X, Y / 2), (X, Y / 2)), "bce")
+    own_splits("mine", ((X, Y), (X, Y)), "bce")
+
+
+def test_classes_with_names_may_lack_samples() -> None:
+    named = Samples(target=5, classes=list("abcdef"))
+    assert own_splits("mine", (named, named))[-1].classes == tuple("abcdef")
 
 
 def test_callbacks_of_a_library_user() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from numbanet import random
+from numbanet.data import DataError
 from numbanet.training import Callback, Trainer
 from numbanet.training.errors import ConfigError
 from numbanet.training.tasks.samples import SampleTask
@@ -89,7 +90,17 @@ class Doubles:
     def __len__(self): return 40
     def __getitem__(self, i): return np.zeros((1, 28, 28)), i % 3
 
+class Flags(Doubles):
+    def __getitem__(self, i): return np.zeros((1, 28, 28), np.float32), i % 2 == 0
+
+class Narrow(Doubles):
+    labels = np.arange(40) % 3
+    def __getitem__(self, i): return np.zeros((1, 28, 28 - i % 2), np.float32), i % 3
+
 def doubled(): return Doubles(), Doubles()
+def flags(): return Flags(), Flags()
+def narrow(): return Narrow(), Narrow()
+def single(): return (np.zeros(40), np.arange(40) % 2), (np.zeros(40), np.arange(40) % 2)
 """
 
 
@@ -134,9 +145,22 @@ def test_outputs_of_other_numbers_than_the_targets() -> None:
         Trainer(own_config(dataset="data.py:make", loss="mse"), "run")
 
 
-def test_inputs_that_no_model_of_ours_takes() -> None:
-    with pytest.raises(ConfigError, match=r"dataset mine.py:doubled: inputs are float64, but the model mlp takes"):
-        Trainer(own_config(model="mlp", dataset="mine.py:doubled"), "run")
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("doubled", "inputs are float64, but the model mlp takes float32"),
+        ("flags", "class numbers are bool; give whole numbers"),
+        ("single", "inputs are single numbers, but the model mlp takes arrays"),
+    ],
+)
+def test_samples_that_no_model_of_ours_takes(dataset: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^dataset mine.py:{dataset}: {message}"):
+        Trainer(own_config(model="mlp", dataset=f"mine.py:{dataset}"), "run")
+
+
+def test_shapes_that_differ_are_told_when_they_appear() -> None:
+    with pytest.raises(DataError, match="the samples of a batch differ in shape"):
+        Trainer(own_config(model="mlp", dataset="mine.py:narrow"), "run").fit()
 
 
 def test_trying_leaves_no_trace(monkeypatch) -> None:
