@@ -65,7 +65,7 @@ def scan(root: Path, image_size: int, skip_corrupt: bool, split: Split) -> Found
         train, test = samples, _samples(parts[1], classes, skipped, skip_corrupt, image_size)
     else:
         train, test = ([samples[i] for i in numbers] for numbers in split(len(samples)))
-    _check_left(root, classes, [sample.label for sample in train], len(test))
+    check_left(root, classes, [sample.label for sample in train], len(test))
     return Found(root, classes, _shape(root, [*train, *test], image_size), train, test, skipped)
 
 
@@ -94,7 +94,7 @@ def read(found: Found, info: DatasetInfo, skip_corrupt: bool) -> tuple:
                 samples = [sample for sample, _ in _readable(samples, found.shape, skip_corrupt, skipped)]
             paths, labels = [sample.path for sample in samples], [sample.label for sample in samples]
             parts.append(PictureFiles(paths, labels, found.shape, info.mean, info.std, info.classes))
-    _check_left(found.root, found.classes, parts[0].labels, len(parts[1]))
+    check_left(found.root, found.classes, parts[0].labels, len(parts[1]))
     return *parts, tuple(skipped)
 
 
@@ -152,7 +152,7 @@ def _samples(
     return samples
 
 
-def _check_left(root: Path, classes: tuple[str, ...], labels: Sequence[int], tested: int) -> None:
+def check_left(root: Path, classes: tuple[str, ...], labels: Sequence[int], tested: int) -> None:
     """Raise DatasetError if no picture is left of a class in training, or none at all in testing."""
     counts = np.bincount(np.asarray(labels, np.int64), minlength=len(classes))
     if counts.min() == 0:

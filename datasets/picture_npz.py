@@ -11,6 +11,7 @@ import numpy as np
 
 from numbanet.datasets.errors import DatasetError
 from numbanet.datasets.info import Arrays
+from numbanet.datasets.picture_folder import check_left
 
 
 def read(path: Path, split: Callable[[int], tuple[list[int], list[int]]]) -> tuple[Arrays, tuple[str, ...]]:
@@ -39,8 +40,7 @@ def read(path: Path, split: Callable[[int], tuple[list[int], list[int]]]) -> tup
     else:
         train, test = split(len(labels))
         images, labels, test_images, test_labels = images[train], labels[train], images[test], labels[test]
-    if not len(labels) or not len(test_labels):
-        raise DatasetError(f"{path} holds too few pictures: {len(labels)} for training, {len(test_labels)} for testing")
+    check_left(path, classes, labels, len(test_labels))
     if images.shape[1:] != test_images.shape[1:]:
         raise DatasetError(
             f"{path}: pictures of x_train {images.shape[1:]} and of x_test {test_images.shape[1:]} differ"
@@ -61,7 +61,12 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             raise DatasetError(f"{path} is a single array, not an .npz file with x_train and y_train")
         with archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+    except ValueError:  # whose message is how to run code from a file by allowing objects
+        raise DatasetError(
+            f"{path} is not a readable .npz file of plain arrays: it is a file of another kind, or an array in it "
+            "holds objects in the place of numbers or texts"
+        ) from None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise DatasetError(f"{path} is not a readable .npz file of plain arrays: {error}") from None
 
 
@@ -114,14 +119,23 @@ def _classes(path: Path, arrays: dict[str, np.ndarray], labels: np.ndarray) -> t
     """The names in the file, else the numbers; each class has a picture to train on."""
     if not len(labels):
         raise DatasetError(f"{path}: x_train holds no pictures")
-    counts = np.bincount(labels) if labels.max() < 1 << 20 else np.zeros(1, int)
+    names, row = None, int(labels.argmax())
+    highest = f"{path}: label {labels[row]} at row {row} of y_train is out of range"
     if "classes" in arrays:
+        if arrays["classes"].ndim != 1:
+            raise DatasetError(
+                f"{path}: classes must hold the name of each class (n,), not {arrays['classes'].dtype} "
+                f"{arrays['classes'].shape}"
+            )
         names = tuple(map(str, arrays["classes"].tolist()))
-        if len(counts) > len(names):
-            raise DatasetError(f"{path}: y_train holds the label {labels.max()}, but classes names only {len(names)}")
-        counts = np.bincount(labels, minlength=len(names))
-    else:
-        names = tuple(map(str, range(len(counts))))
+        if labels[row] >= len(names):
+            raise DatasetError(f"{highest}: classes names only {len(names)}")
+    elif labels[row] >= len(labels):  # before a name is made for each number up to it
+        raise DatasetError(f"{highest}: {len(labels)} pictures are of {len(labels)} classes at most, numbered from 0")
+    counts = np.bincount(labels, minlength=len(names or ()))
+    names = names or tuple(map(str, range(len(counts))))
+    if len(names) < 2:
+        raise DatasetError(f"{path} holds pictures of 1 class: expected two or more")
     empty = np.flatnonzero(counts == 0)
     if len(empty):
         raise DatasetError(

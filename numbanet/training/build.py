@@ -48,6 +48,9 @@ class Data:
 
 def check_names(config: Config, folder: Path | None = None) -> None:
     """Raise :class:`ConfigError` when there is no such model or data set, nor a record of the data in a run folder."""
+    for kind, name in (("model", config.model), ("dataset", config.dataset)):
+        if name.endswith(".py") and not Path(name).is_dir():
+            raise ConfigError(f"{kind} {name}: say which function of the file makes it, such as {name}:make")
     if config.model not in models.list_models() and not is_function(config.model):
         raise ConfigError(unknown_name("model", config.model, models.list_models()))
     if not is_function(config.dataset) and not datasets.is_dataset(config.dataset) and not data_record.exists(folder):

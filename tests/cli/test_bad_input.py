@@ -156,6 +156,8 @@ CASES = {
     "smoothing of mse": Case(f"{NEW} --loss mse --label-smoothing 0.1", "label_smoothing is for the loss"),
     "lr neither": Case(f"{NEW} --lr high", "--lr.*'high' is neither a number nor auto"),
     "no file": Case("train none.py:make --out new", "model none.py:make: there is no file none.py"),
+    "no function of a file": Case("train none.py --out new", "say which function .* such as none.py:make"),
+    "no function of a data file": Case(f"{NEW} --dataset a/none.py", "say which function .* such as a/none.py:make"),
     "no data file": Case(f"{NEW} --dataset none.py:make", "dataset none.py:make: there is no file none.py"),
     "options of digits": Case(f"{NEW} --dataset-option a=1", "dataset_options are for a data set of your own"),
     "callback": Case(f"{NEW} --callbacks print", "callbacks are functions in a file, file.py:make, not 'print'"),

@@ -63,7 +63,12 @@ def test_without_a_test_part_a_fifth_is_taken_always_the_same(tmp_path):
         ({"y_train": Y * 2}, "class 1 has no picture in x_train"),
         ({"x_test": X[:3], "y_test": np.array([0, 1, 7])}, "label 7 at row 2 of y_test is out of range: there are 3"),
         ({"x_test": X[:3, :, :5], "y_test": Y[:3]}, "of x_train .* and of x_test .* differ"),
-        ({"classes": np.array(["a", "b"])}, "y_train holds the label 2, but classes names only 2"),
+        ({"classes": np.array(["a", "b"])}, "label 2 at row 2 of y_train is out of range: classes names only 2"),
+        ({"classes": np.array(3)}, r"classes must hold the name of each class \(n,\), not int64 \(\)"),
+        ({"y_train": Y + 2**40 * (Y == 1)}, "label 1099511627777 at row 1 of y_train is out of range: 30 pictures are"),
+        ({"y_train": Y * 0}, "holds pictures of 1 class: expected two or more"),
+        ({"y_train": Y * 0, "classes": np.array(["a"])}, "holds pictures of 1 class: expected two or more"),
+        ({"x_train": X[:3], "y_train": Y[:3]}, "no picture to train on is left of the class 1"),
         ({"classes": np.array(list("abcd"))}, "class d has no picture"),
         ({"x_train": X.astype(np.float32)}, "values from 0.0 to 255.0: expected"),
         ({"x_train": np.full(X.shape, np.nan)}, "values from nan to nan"),
@@ -71,7 +76,7 @@ def test_without_a_test_part_a_fifth_is_taken_always_the_same(tmp_path):
         ({"x_train": X[:, :2]}, r"has the shape \(30, 2, 8, 6\)"),
         ({"x_train": X.astype("U3")}, "expected bytes or numbers"),
         ({"x_train": X[:0], "y_train": Y[:0]}, "holds no pictures"),
-        ({"x_train": np.array([{}], object)}, "not a readable .npz file of plain arrays"),
+        ({"x_train": np.array([{}], object)}, "not a readable .npz file of plain arrays: .* holds objects"),
     ],
 )  # fmt: skip
 def test_wrong_arrays(tmp_path, arrays, message):
@@ -79,6 +84,7 @@ def test_wrong_arrays(tmp_path, arrays, message):
     with pytest.raises(DatasetError, match=message) as caught:
         datasets.load(name)
     assert name in str(caught.value)
+    assert "pickle" not in str(caught.value)
 
 
 def test_files_that_are_none(tmp_path):
@@ -87,6 +93,9 @@ def test_files_that_are_none(tmp_path):
         datasets.load(str(path))
     path.write_bytes(b"PK\x03\x04 and nothing else")
     with pytest.raises(DatasetError, match="not a readable"):
+        datasets.load(str(path))
+    path.write_bytes(b"a text")
+    with pytest.raises(DatasetError, match="not a readable .* it is a file of another kind"):
         datasets.load(str(path))
     with path.open("wb") as stream:
         np.save(stream, X)
