@@ -56,13 +56,16 @@ def set_exact_batchnorm(model: Module, dataset: Any, batch_size: int) -> int:
         with no_grad():
             for inputs, *_ in DataLoader(dataset, batch_size=batch_size):
                 model(inputs)
-            for layer, buffers in before:
-                _write(layer, buffers, found[id(layer)])
     finally:
+        for layer, buffers in before:
+            _restore(layer, buffers)
         for hook in hooks:
             hook.remove()
         for module, was_training in modes:
             module.training = was_training
+    with no_grad():
+        for layer in layers:
+            _write(layer, found[id(layer)])
     return len(layers)
 
 
@@ -70,10 +73,14 @@ def _keeps(layer: Module) -> bool:
     return layer.running_mean is not None
 
 
-def _write(layer: Module, before: list[np.ndarray], statistics: _Statistics) -> None:
-    """The exact statistics, and the count of batches as it was before the pass."""
-    for buffer, value in zip(layer.buffers(), before, strict=True):
-        buffer.copy_(numbanet.from_numpy(value))
+def _restore(layer: Module, before: list[np.ndarray]) -> None:
+    """What the pass has changed, the count of batches included."""
+    with no_grad():
+        for buffer, value in zip(layer.buffers(), before, strict=True):
+            buffer.copy_(numbanet.from_numpy(value))
+
+
+def _write(layer: Module, statistics: _Statistics) -> None:
     if statistics.count:
         variance = statistics.squares / statistics.count
         layer.running_mean.copy_(numbanet.from_numpy(statistics.mean.astype(layer.running_mean.dtype)))

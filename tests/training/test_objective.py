@@ -125,5 +125,21 @@ def test_exact_batchnorm_is_the_law_of_total_variance(batch_size: int) -> None:
             np.testing.assert_array_equal(model.state_dict()[name].numpy(), value.numpy())
 
 
+def test_exact_batchnorm_that_fails_half_way_changes_nothing() -> None:
+    class Breaks(nn.Module):
+        def forward(self, x):
+            if len(x) < 8:
+                raise KeyError("the last batch")
+            return x
+
+    model = nn.Sequential(nn.BatchNorm1d(3), Breaks())
+    before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
+    with pytest.raises(KeyError, match="the last batch"):
+        set_exact_batchnorm(model, TensorDataset(np.ones((20, 3), np.float32), np.zeros(20)), 8)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name])
+    assert [module.training for module in model.modules()] == [True] * 3
+
+
 def test_exact_batchnorm_without_batchnorm() -> None:
     assert set_exact_batchnorm(nn.Linear(2, 2), TensorDataset(np.zeros((3, 2), np.float32), np.zeros(3)), 2) == 0
