@@ -74,9 +74,9 @@ def _list(name: str, value: Any, numbers: bool, limits: Limits, choices: tuple[s
         raise ConfigError(f"{name} must be a list of {'numbers' if numbers else 'texts'}{also}, not {value!r}")
     for part in value:
         if numbers and not (_is_number(part, False) and _within(part, limits)):
-            raise ConfigError(f"{name} must hold numbers that are {_describe(False, limits)}, not {part!r}")
+            raise ConfigError(f"{name} must each be {_describe(False, limits)}, not {part!r}")
         if not numbers and not isinstance(part, str):
-            raise ConfigError(f"{name} must hold texts, not {part!r}")
+            raise ConfigError(f"{name} must each be a text, not {part!r}")
     return tuple(float(part) for part in value) if numbers else tuple(value)
 
 
