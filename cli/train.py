@@ -11,7 +11,7 @@ import click
 from numbanet.cli import STARTED
 from numbanet.cli.options import given, setting_options
 from numbanet.training import toml
-from numbanet.training.config import SETTINGS, Config, merged
+from numbanet.training.config import SETTINGS, Config, check_used, merged
 from numbanet.training.errors import Interrupted, RunError
 from numbanet.training.own import short_name
 from numbanet.training.recipes import default_dataset, fitting, recipe
@@ -48,7 +48,7 @@ def command(
         raise click.UsageError(f"MODEL and --model name two models, {model} and {named}")
     if model is not None or named is not None:
         wanted["model"] = model or named
-    trainer = _resumed(out, wanted) if resume else _new(out, wanted)
+    trainer = _resumed(out, wanted) if resume else _new(out, wanted, flags)
     try:
         trainer.fit()
     except Interrupted as stop:
@@ -57,11 +57,12 @@ def command(
         raise Interrupted(f"{stop}. Go on with: {again}", stop.signal_number) from None
 
 
-def _new(out: str | None, wanted: dict[str, Any]) -> Any:
+def _new(out: str | None, wanted: dict[str, Any], flags: dict[str, Any]) -> Any:
     if "model" not in wanted:
         raise click.UsageError("which model? For example: numbanet train lenet5 (see `numbanet models`)")
     wanted.setdefault("dataset", default_dataset(wanted))
     config = Config.from_dict(wanted, recipe(wanted["model"], wanted["dataset"], wanted.get("optimizer")))
+    check_used(config, flags)
     if out is not None:
         check_free(Path(out))
     from numbanet.cli.console import train_reporter

@@ -7,7 +7,7 @@ exists is valid: the constructor refuses anything else with a message that names
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -180,6 +180,44 @@ def check_values(values: Mapping[str, Any]) -> None:
     check_keys(values)
     for name, value in values.items():
         checked(SETTINGS[name], value)
+
+
+_USED_BY = {
+    "optimizer": {
+        "momentum": ("sgd", "rmsprop"),
+        "nesterov": ("sgd",),
+        "beta1": ("adam", "adamw"),
+        "beta2": ("adam", "adamw"),
+        "alpha": ("rmsprop",),
+        "centered": ("rmsprop",),
+        "eps_inside_sqrt": ("rmsprop",),
+        "eps": ("rmsprop", "adam", "adamw"),
+    },
+    "schedule": {
+        "final_lr": ("polynomial", "linear", "cosine", "one_cycle"),
+        "power": ("polynomial",),
+        "decay_epochs": ("step", "exponential"),
+        "milestones": ("multistep",),
+        "patience": ("plateau",),
+        "decay_factor": ("step", "multistep", "exponential", "plateau"),
+    },
+}
+
+
+def check_used(config: Config, names: Iterable[str]) -> None:
+    """Raise :class:`ConfigError` for one of the settings ``names`` that does nothing with the others of ``config``.
+
+    For what a user asks for; a file of settings, above all a run's, tells settings that do nothing as well."""
+    plain = Config(optimizer=config.optimizer, schedule=config.schedule)
+    for choice, users in _USED_BY.items():
+        chosen = getattr(config, choice)
+        for name in names:
+            value = getattr(config, name)
+            if chosen not in users.get(name, (chosen,)) and value != getattr(plain, name):
+                shown = ",".join(f"{one:g}" for one in value) if isinstance(value, tuple) else value
+                raise ConfigError(
+                    f"{name} {shown} does nothing with {choice} {chosen}, only with {', '.join(users[name])}"
+                )
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
