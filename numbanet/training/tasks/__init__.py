@@ -13,7 +13,7 @@ from numbanet.training.errors import ConfigError
 from numbanet.training.own import is_function
 from numbanet.training.tasks.classification import ClassificationTask
 from numbanet.training.tasks.language import LanguageTask
-from numbanet.training.tasks.samples import SampleTask
+from numbanet.training.tasks.samples import SampleTask, check_kind
 from numbanet.training.tasks.task import TextTask
 from numbanet.training.tasks.translation import TranslationTask
 
@@ -23,6 +23,8 @@ TEXT_TASKS = {LANGUAGE: LanguageTask, CLASSIFICATION: ClassificationTask, TRANSL
 def make_task(config: Config, folder: Path | None = None) -> SampleTask | TextTask:
     """The task of a config, by its data set; ``folder`` is a run folder, which keeps what the task needs."""
     chosen = task_class(config, folder)
+    if chosen is SampleTask:  # before settings that the recipe of a model of texts has, and nobody asked for
+        check_kind(config)
     for name in ("text", "pairs"):
         if getattr(config, name) and config.dataset != name:
             raise ConfigError(f"{name} {getattr(config, name)}: this run is on {config.dataset}; leave one of them out")

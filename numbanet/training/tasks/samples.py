@@ -9,6 +9,7 @@ from typing import Any
 from numbanet import datasets, models
 from numbanet.data import DataLoader
 from numbanet.data.collate import collate_arrays
+from numbanet.datasets import TextInfo
 from numbanet.nn import Module
 from numbanet.training import build, data_record
 from numbanet.training.config import Config
@@ -23,6 +24,21 @@ from numbanet.training.warmup import batch_sizes, blank_batch
 Batch = tuple[Any, Any]
 
 
+def check_kind(config: Config) -> None:
+    """Raise ConfigError for one of our models of texts, which has no use for samples."""
+    fits = ("pictures", "series")
+    if is_function(config.model) or models.model_info(config.model).kind in fits:
+        return
+    own = is_function(config.dataset) or datasets.is_own(config.dataset)
+    is_series = not own and isinstance(datasets.dataset_info(config.dataset), TextInfo)
+    kind = fits[is_series]
+    fitting = [name for name in models.list_models() if models.model_info(name).kind == kind]
+    raise ConfigError(
+        f"the model {config.model} is for {models.model_info(config.model).kind}, and {config.dataset} is for {kind}; "
+        f"models that fit: {', '.join(fitting)}"
+    )
+
+
 class SampleTask:
     """What is learned from samples (input, target): ``model(inputs) -> outputs``, and the config's loss."""
 
@@ -32,8 +48,6 @@ class SampleTask:
         self.config = config
         self.folder = folder
         self.notes: list[str] = []
-        if not is_function(config.model) and models.model_info(config.model).kind not in ("pictures", "series"):
-            raise ConfigError(f"model {config.model!r} works on text, but data set {config.dataset!r} holds none")
 
     @functools.cached_property
     def data(self) -> build.Data:
