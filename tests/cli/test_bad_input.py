@@ -177,6 +177,25 @@ CASES = {
     "no file": Case("train none.py:make {small} --out new", "model none.py:make: there is no file none.py"),
     "no function of a file": Case("train none.py --out new", "say which function .* such as none.py:make"),
     "no function of a data file": Case(f"{NEW} --dataset a/none.py", "say which function .* such as a/none.py:make"),
+    "a model of one's own that fails": Case(
+        "train own.py:make {small} --out new",
+        r"model own.py:make failed with KeyError: 'no key' \(own.py, line 6\)",
+        write(
+            "own.py",
+            "from numbanet import nn\n\n\nclass Net(nn.Linear):\n    def forward(self, x):\n        {}['no key']\n\n\n"
+            "def make():\n    return Net(3, 3)\n",
+        ),
+    ),
+    "data of one's own that fail": Case(
+        f"{NEW} --dataset own.py:make",
+        r"dataset own.py:make failed with ZeroDivisionError: .*reading sample 0 of Data \(own.py, line 6\)",
+        write(
+            "own.py",
+            "class Data:\n    def __len__(self):\n        return 9\n\n"
+            "    def __getitem__(self, i):\n        return i / 0\n\n\n"
+            "def make():\n    return Data(), Data()\n",
+        ),
+    ),
     "no data file": Case(f"{NEW} --dataset none.py:make", "dataset none.py:make: there is no file none.py"),
     "options of digits": Case(f"{NEW} --dataset-option a=1", "dataset_options are for a data set of your own"),
     "callback": Case(f"{NEW} --callbacks print", "callbacks are functions in a file, file.py:make, not 'print'"),
