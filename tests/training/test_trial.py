@@ -182,8 +182,10 @@ def content_of(trainer: Trainer) -> dict:
 
 
 def test_models_of_ours_are_not_tried(monkeypatch) -> None:
-    monkeypatch.setattr("numbanet.training.trial._tried", None)
+    tried = []
+    monkeypatch.setattr("numbanet.training.trial._tried", lambda *arguments, **_: tried.append(arguments))
     Trainer(small_config(), "run")
+    assert tried == []
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,8 @@ def test_a_single_sample_for_batch_norm(changes: dict) -> None:
 
 
 def test_a_single_picture_is_enough_for_batch_norm_of_pictures() -> None:
-    Trainer(small_config(model="resnet20", dataset="digits", model_options={}, limit=65, batch_size=64), "run")
+    settings = {"model": "resnet20", "dataset": "digits", "model_options": {}, "limit": 65, "batch_size": 64}
+    assert Trainer(small_config(**settings, epochs=1), "run").fit()["steps"] == 2
 
 
 @pytest.mark.parametrize(
