@@ -182,7 +182,7 @@ def check_values(values: Mapping[str, Any]) -> None:
         checked(SETTINGS[name], value)
 
 
-_USED_BY = {
+USED_BY = {
     "optimizer": {
         "momentum": ("sgd", "rmsprop"),
         "nesterov": ("sgd",),
@@ -202,6 +202,7 @@ _USED_BY = {
         "decay_factor": ("step", "multistep", "exponential", "plateau"),
     },
 }
+"""Settings that only some optimisers or schedules use, and which."""
 
 
 def check_used(config: Config, names: Iterable[str]) -> None:
@@ -209,7 +210,7 @@ def check_used(config: Config, names: Iterable[str]) -> None:
 
     For what a user asks for; a file of settings, above all a run's, tells settings that do nothing as well."""
     plain = Config(optimizer=config.optimizer, schedule=config.schedule)
-    for choice, users in _USED_BY.items():
+    for choice, users in USED_BY.items():
         chosen = getattr(config, choice)
         for name in names:
             value = getattr(config, name)

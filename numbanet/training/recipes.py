@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from numbanet import datasets, models
-from numbanet.training.config import SETTINGS, check_keys
+from numbanet.training.config import SETTINGS, USED_BY, check_keys
 from numbanet.training.own import is_function
 
 ANY = "any"
 
-OF_OPTIMIZERS = (
-    *("lr", "momentum", "nesterov", "beta1", "beta2", "alpha", "centered", "eps", "eps_inside_sqrt", "weight_decay"),
-)
+OF_OPTIMIZERS = ("lr", "weight_decay", *USED_BY["optimizer"])
 
 
 def recipe(model: str, dataset: str, optimizer: str | None = None) -> dict[str, Any]:
