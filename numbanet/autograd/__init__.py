@@ -28,7 +28,7 @@ from numbanet.autograd.modes import (
     update_number,
     with_numbers,
 )
-from numbanet.autograd.node import Node
+from numbanet.autograd.node import Node, is_watched
 from numbanet.autograd.walk import backward, grad
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ __all__ = [
     "grad",
     "is_captured",
     "is_grad_enabled",
+    "is_watched",
     "keep_apart",
     "link_outputs",
     "no_grad",

@@ -32,7 +32,19 @@ def bind_tensor(make: Callable[..., Tensor]) -> None:
 class Node:
     """One op that was run: where its inputs came from, and what its gradient needs to know."""
 
-    __slots__ = ("edges", "hooks", "needs", "op", "outputs", "released", "retained", "saved", "sequence", "shapes")
+    __slots__ = (
+        "edges",
+        "hooks",
+        "needs",
+        "op",
+        "outputs",
+        "released",
+        "retained",
+        "saved",
+        "sequence",
+        "shapes",
+        "wanted",
+    )
 
     def __init__(self, op: Op, edges: list, needs: tuple[bool, ...], arrays: Sequence[Array]) -> None:
         self.op = op
@@ -45,6 +57,7 @@ class Node:
         self.sequence = next(_sequence)
         self.hooks: dict[int, dict[int, Callable]] | None = None  # by output number
         self.retained: dict[int, object] | None = None  # weak references to tensors that keep their gradient
+        self.wanted = False  # whether grad() was asked for the gradient of an output
 
     def __lt__(self, other: Node) -> bool:
         return self.sequence > other.sequence  # heapq gives the smallest: the youngest
@@ -84,6 +97,16 @@ class Node:
         """The output as it was in the forward pass, linked to this node."""
         array = self._saved_array(-1 - index)
         return _make(array, array.dtype.kind == "f", self, index)
+
+
+def is_watched(node: Node, kind: type[Op]) -> bool:
+    """Whether somebody looks at the gradient of a node, or of one of those behind it along first inputs, as far as one
+    of this kind."""
+    while not (node.hooks or node.retained or node.wanted):
+        if type(node.op) is kind:
+            return False
+        node = node.edges[0][0]
+    return True
 
 
 def is_stale(tensor: Tensor) -> bool:

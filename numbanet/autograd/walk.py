@@ -209,6 +209,9 @@ def grad(
             raise RuntimeError(f"One of the differentiated Tensors does not require grad: input {index}")
     walk = Walk(create_graph if retain_graph is None else retain_graph, create_graph)
     walk.wanted = {(id(tensor._node), tensor._index): None for tensor in inputs if tensor._node is not None}
+    for tensor in inputs:
+        if tensor._node is not None:
+            tensor._node.wanted = True
     walk.needed, walk.running = _leading_to(starts, inputs)
     _run(walk, starts)
     results = []

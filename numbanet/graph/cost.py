@@ -59,14 +59,14 @@ def _pooled_products(given: dict) -> int:
 
 
 def _recurrent_products(given: dict) -> int:
-    """Multiply-adds of all times with the two matrices; backward: for the gradients that are wanted and the states'."""
-    times, batch, inputs = given["x"].shape
-    rows, hidden = given["weight_hh"].shape
-    if "grad" not in given:
-        return times * batch * rows * (inputs + hidden)
-    wanted = sum(inputs for name in ("x_out", "weight_ih_out") if given[name] is not None)
-    wanted += hidden * (1 + (given["weight_hh_out"] is not None))
-    return times * batch * rows * wanted
+    """Multiply-adds of all inputs, or rows of a table of them, and of all states with their matrices; backward: for the
+    gradients that are wanted and the states'."""
+    (times, batch, hidden), inputs = given["out"].shape, given["x"].size
+    for_inputs, for_states = 1, 1
+    if "grad" in given:
+        for_inputs = sum(given[name] is not None for name in ("x_out", "weight_ih_out"))
+        for_states += given["weight_hh_out"] is not None
+    return given["weight_hh"].shape[0] * (for_inputs * inputs + for_states * times * batch * hidden)
 
 
 def _decoder_products(given: dict) -> int:

@@ -15,6 +15,7 @@ from numbanet.nn import init
 from numbanet.nn.module import Module
 from numbanet.nn.parameter import Parameter
 from numbanet.nn.utils.rnn import PackedSequence, as_lengths, pack_padded_sequence, pad_packed_sequence
+from numbanet.ops.embedding import lookup_of
 from numbanet.ops.recurrent import GATES, Recurrent
 from numbanet.tensor import Tensor
 
@@ -128,17 +129,26 @@ class RNNBase(Module):
             raise ValueError(f"{kind}: Expected input to be 2D or 3D, got {input.ndim}D instead")
         states = self._as_states(hx, input.ndim)
         single = input.ndim == 2
+        lookup = None if single else self._lookup(input)
         if single:
             input = input.unsqueeze(0 if self.batch_first else 1)
         x = input.transpose(0, 1) if self.batch_first else input
         if lengths is not None and not isinstance(lengths, Tensor):
             lengths = x.new_tensor(as_lengths(lengths, x.shape[1], x.shape[0]))
-        output, states = self._walk(x, states, lengths, reverse)
+        output, states = self._walk(x, states, lengths, reverse, lookup)
         output = output.transpose(0, 1) if self.batch_first else output
         if single:
             output = output.squeeze(0 if self.batch_first else 1)
             states = _as_given(tuple([state.squeeze(1) for state in _as_tuple(states)]))
         return output, states
+
+    def _lookup(self, input: Tensor) -> tuple[Tensor, Tensor] | None:
+        """(table, tokens (t, b)) if the input was looked up in a table of so few rows that their products with the
+        weights are cheaper than those of the input."""
+        found = lookup_of(input)
+        if found is None or PLACES_A_ROW * found[0].shape[0] > found[1].numel():
+            return None
+        return found[0], found[1].T if self.batch_first else found[1]
 
     def _forward_packed(
         self, packed: PackedSequence, hx: States | None, reverse: bool
@@ -175,8 +185,15 @@ class RNNBase(Module):
             states = tuple([state.unsqueeze(1) for state in states])
         return _as_given(states)
 
-    def _walk(self, x: Tensor, hx: States | None, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, States]:
-        """All layers and directions over x (t, b, i)."""
+    def _walk(
+        self,
+        x: Tensor,
+        hx: States | None,
+        lengths: Tensor | None,
+        reverse: bool,
+        lookup: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, States]:
+        """All layers and directions over x (t, b, i), with ``lookup`` = (table, tokens) if x is table[tokens]."""
         directions = 2 if self.bidirectional else 1
         shape = (self.num_layers * directions, x.shape[1], self.hidden_size)
         self._check_input(x, hx, shape)
@@ -191,7 +208,9 @@ class RNNBase(Module):
                 number = layer * directions + direction
                 states = [x.new_zeros(shape[1:])] * count if given is None else [state[number] for state in given]
                 parameters = [self._parameters[_name(name, layer, direction)] for name in self._shapes(1)]
-                results = walk(self.mode, x, states, parameters, lengths, bool(direction) != reverse)
+                results = walk(
+                    self.mode, x, states, parameters, lengths, bool(direction) != reverse, None if layer else lookup
+                )
                 outputs.append(results[0])
                 for last, result in zip(lasts, results[1 : 1 + count], strict=True):
                     last.append(result.unsqueeze(0))
@@ -238,6 +257,8 @@ def _as_given(states: tuple[Tensor, ...]) -> States:
     return states if len(states) == 2 else states[0]
 
 
+PLACES_A_ROW = 2
+"""For how many places a table has at most one row where its products take the place of those of the input."""
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 RESET_BEFORE_PARAMETERS = ("weight_x", "weight_h", "bias_x")
 """Of a GRU whose reset gate acts before the product: other names, so that no weights are taken for the other form's."""
@@ -259,11 +280,14 @@ def walk(
     parameters: Sequence[Tensor],
     lengths: Tensor | None = None,
     reverse: bool = False,
+    lookup: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, ...]:
-    """One direction of one layer over x (t, b, i): (output, h_n[, c_n], …)."""
+    """One direction of one layer over x (t, b, i), which may be table[tokens]: (output, h_n[, c_n], …)."""
     weights, given = parameters[:2], list(zip(PARAMETERS[2:], parameters[2:], strict=False))
     if lengths is not None:
         given.append(("lengths", lengths))
+    if lookup is not None:
+        given += zip(("table", "tokens"), lookup, strict=True)
     op = Recurrent(mode, reverse, tuple([name for name, _ in given]))
     return apply(op, x, *weights, *states, *[value for _, value in given])
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from numbanet.autograd import is_grad_enabled, is_watched
 from numbanet.ops.base import INT64, Spec, named, require_float
+from numbanet.ops.embedding import Embedding
 from numbanet.ops.recurrent_formulas import unrolled
 from numbanet.ops.walk import Walk, WalkBackward
 
@@ -20,11 +22,14 @@ class RecurrentBackward(WalkBackward):
     def forward(self, program, out, *arrays):
         grads, kept, by = self.split(arrays)
         to = named(self.wanted, out)
+        x, tokens = by["x"], None
+        if "x" not in to and "tokens" in by:
+            x, tokens = by["table"], by["tokens"]
         program.recurrent_backward(
-            to.get("x"), to.get("h0"), to.get("c0"), to.get("weight_ih"), to.get("weight_hh"), to.get("bias_ih"),
-            to.get("bias_hh"), grads.get("out"), grads.get("h_n"), grads.get("c_n"), kept["out"], kept.get("gates"),
-            kept.get("cells"), by["x"], by["h0"], by.get("c0"), by["weight_ih"], by["weight_hh"], by.get("lengths"),
-            self.walk.mode, self.walk.reverse,
+            to.get("x" if tokens is None else "table"), to.get("h0"), to.get("c0"), to.get("weight_ih"),
+            to.get("weight_hh"), to.get("bias_ih"), to.get("bias_hh"), grads.get("out"), grads.get("h_n"),
+            grads.get("c_n"), kept["out"], kept.get("gates"), kept.get("cells"), x, by["h0"], by.get("c0"),
+            by["weight_ih"], by["weight_hh"], by.get("lengths"), tokens, self.walk.mode, self.walk.reverse,
         )  # fmt: skip
 
 
@@ -34,8 +39,8 @@ class Recurrent(Walk):
     from the last to the first. LECTURE rows L29, L31, L32; Elman 1990, Hochreiter & Schmidhuber 1997, Cho et al. 2014.
 
     Inputs: x, weight_ih (g·h, i), weight_hh (g·h, h), h0 (b, h), with mode lstm c0 (b, h), and those of bias_ih,
-    bias_hh (g·h,) and lengths (b,) int64 that ``given`` names; g blocks of rows, one a gate. With a = W x_t + b and
-    u = U h + b′ in these blocks, a step gives
+    bias_hh (g·h,), lengths (b,) int64, table (v, i) and tokens (t, b) int64 that ``given`` names; g blocks of rows, one
+    a gate. With a = W x_t + b and u = U h + b′ in these blocks, a step gives
 
     rnn_tanh, rnn_relu: h ← tanh(a + u) or max(a + u, 0);
     lstm: i, f, o = σ(a + u), g = tanh(a + u), c ← f·c + i·g, h ← o·tanh(c); blocks i, f, g, o;
@@ -45,6 +50,10 @@ class Recurrent(Walk):
     y (t, b, h) has the states; row b has the times t < lengths[b], and y is 0 at the others, which change no state.
     The backward pass (``RecurrentBackward``) goes through the steps in the other order. For gradients that will be
     differentiated, the steps are done again as ops, one by one.
+
+    With a table x is what was looked up there: x_t = table[tokens_t]. Then W x_t = (table Wᵀ)[tokens_t] is a product of
+    v rows, not of t·b, and so are the gradients of W and, in one go with the lookup's, of the table: it has a gradient,
+    and x has none, unless somebody looks at it (a hook, ``retain_grad``, ``grad``).
 
     Raises RuntimeError for shapes that do not fit."""
 
@@ -72,7 +81,7 @@ class Recurrent(Walk):
 
     def infer(self, x, weight_ih, weight_hh, h0, *others):
         by = named(self.names[4:], others)
-        lengths = by.pop("lengths", None)
+        lengths, tokens = by.pop("lengths", None), by.pop("tokens", None)
         require_float(self.mode, x, weight_ih, weight_hh, h0, *by.values())
         if x.ndim != 3:
             raise RuntimeError(f"{self.mode} needs an input of shape (time, batch, features), got {x.shape}")
@@ -83,6 +92,8 @@ class Recurrent(Walk):
             "weight_ih": (weight_ih, (rows, features)), "weight_hh": (weight_hh, (rows, hidden)),
             "h0": (h0, (batch, hidden)), "c0": (by.get("c0"), (batch, hidden)),
             "bias_ih": (by.get("bias_ih"), (rows,)), "bias_hh": (by.get("bias_hh"), (rows,)),
+            "table": (by.get("table"), (*by["table"].shape[:1], features) if "table" in by else ()),
+            "tokens": (tokens, (steps, batch)),
         }  # fmt: skip
         for name, (array, shape) in wanted.items():
             if array is not None and array.shape != shape:
@@ -101,10 +112,17 @@ class Recurrent(Walk):
     def forward(self, program, out, *arrays):
         to, by = named(self.outputs, out), named(self.names, arrays)
         program.recurrent(
-            to["out"], to["h_n"], to.get("c_n"), to.get("gates"), to.get("cells"), by["x"], by["h0"], by.get("c0"),
-            by["weight_ih"], by["weight_hh"], by.get("bias_ih"), by.get("bias_hh"), by.get("lengths"), self.mode,
-            self.reverse,
+            to["out"], to["h_n"], to.get("c_n"), to.get("gates"), to.get("cells"), by.get("table", by["x"]), by["h0"],
+            by.get("c0"), by["weight_ih"], by["weight_hh"], by.get("bias_ih"), by.get("bias_hh"), by.get("lengths"),
+            by.get("tokens"), self.mode, self.reverse,
         )  # fmt: skip
+
+    def wanted(self, node):
+        names = Walk.wanted(self, node)
+        if "tokens" not in self.given:
+            return names
+        left_out = "table" if is_grad_enabled() or is_watched(node.edges[0][0], Embedding) else "x"
+        return tuple([name for name in names if name != left_out])
 
     def steps(self, saved):
         return unrolled(self, saved)

@@ -32,12 +32,16 @@ class Walk(Op):
     def saved_inputs(self, needs):
         return range(len(self.names))
 
+    def wanted(self, node: Node) -> tuple[str, ...]:
+        """The names of the inputs whose gradients are asked for."""
+        return tuple([name for name, need in named(self.names, node.needs).items() if need])
+
     def backward(self, node: Node, *grads: Tensor | None):
         incoming = {name: value for name, value in named(self.outputs, grads).items() if value is not None}
         if not incoming.keys().isdisjoint(self.kept):
             raise RuntimeError(f"what {type(self).__name__} keeps for its backward pass has no gradient")
         saved = named(self.names, [node.input(number) for number in range(len(self.names))])
-        wanted = tuple([name for name, need in named(self.names, node.needs).items() if need])
+        wanted = self.wanted(node)
         if is_grad_enabled():
             found = self._composed(saved, incoming, wanted)
         else:

@@ -40,7 +40,8 @@ class Lookup(NamedTuple):
 
 
 class Scatter(NamedTuple):
-    """out[indices] = x or += x, x (count, columns), out (rows, columns), but for the row ``skipped``."""
+    """out[indices] = x or += x, x (count, columns), out (rows, columns), but for the row ``skipped``; ``x_row`` and
+    ``out_row`` are from one row to the next."""
 
     out: F32
     x: F32
@@ -48,6 +49,8 @@ class Scatter(NamedTuple):
     count: I64_FIELD
     rows: I64_FIELD
     columns: I64_FIELD
+    x_row: I64_FIELD
+    out_row: I64_FIELD
     ranges: I64_FIELD
     wraps: I64_FIELD
     skipped: I64_FIELD
@@ -96,7 +99,7 @@ def put_rows(start, stop, row, scratch):
                 return OUT_OF_RANGE | i << 8
             if number < low or number >= high or number == p.skipped:
                 continue
-            x, out = p.x + (i * p.columns + begin), p.out + (number * p.columns + begin)
+            x, out = p.x + (i * p.x_row + begin), p.out + (number * p.out_row + begin)
             for j in range(0, whole, 16):
                 store(out, j, load(out, j) + load(x, j) if p.accumulate else load(x, j))
             if left > 0:
@@ -138,10 +141,25 @@ def _append_take(program, out, x, indices, rows, columns, wraps, on_error) -> No
     program.append(take_rows, indices.size, args, chunk=chunk, on_error=on_error)
 
 
-def _append_put(program, out, x, indices, rows, columns, wraps, skipped, accumulate, on_error) -> None:
+def _append_put(
+    program, out, x, indices, rows, columns, wraps, skipped, accumulate, on_error, x_row=None, out_row=None
+) -> None:
     blocks = -(-columns // BLOCK)
     ranges = 1 if blocks >= RANGES or indices.size * columns < ELEMENTS_A_CHUNK else min(rows, RANGES)
-    args = Scatter(out, x, indices, indices.size, rows, columns, ranges, wraps, skipped, int(accumulate))
+    args = Scatter(
+        out,
+        x,
+        indices,
+        indices.size,
+        rows,
+        columns,
+        x_row or columns,
+        out_row or columns,
+        ranges,
+        wraps,
+        skipped,
+        int(accumulate),
+    )
     tasks = blocks * ranges
     chunk = tasks if indices.size * columns < ELEMENTS_A_CHUNK else 1
     program.append(put_rows, tasks, args, chunk=chunk, on_error=on_error)
@@ -165,6 +183,13 @@ def embedding_backward(program, out, grad, indices, padding_idx):
     program.fill(out, 0)
     _append_put(program, out, grad, indices, rows, columns, 0, skipped, True, embedding_error(indices, rows))
     return None
+
+
+def add_rows(program, out, x, indices) -> None:
+    """out[indices] += x, matrices whose rows may lie apart, in the order of the indices."""
+    (rows, columns), on_error = out.shape, embedding_error(indices, out.shape[0])
+    places = (x.strides[0], out.strides[0])
+    _append_put(program, out, x, indices, rows, columns, 0, NOTHING, True, on_error, *places)
 
 
 def _along_first_axis(x, indices) -> bool:

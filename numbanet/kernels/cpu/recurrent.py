@@ -9,6 +9,7 @@ all steps of a part.
 from __future__ import annotations
 
 from numbanet.kernels.array import Array
+from numbanet.kernels.cpu.embedding import add_rows, embedding_error
 from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.recurrent_cut import Cut
 from numbanet.kernels.cpu.recurrent_gru import gru_steps, gru_steps_backward
@@ -31,7 +32,23 @@ cuts the walk at most."""
 
 
 def recurrent(
-    program, out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, mode, reverse
+    program,
+    out,
+    h_n,
+    c_n,
+    gates,
+    cells,
+    x,
+    h0,
+    c0,
+    weight_ih,
+    weight_hh,
+    bias_ih,
+    bias_hh,
+    lengths,
+    tokens,
+    mode,
+    reverse,
 ):
     reason = float32_contiguous(out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
     if reason is not None or 0 in (out.size, x.size):
@@ -41,7 +58,10 @@ def recurrent(
     columns = GATES[kind] * hidden
     state_row, gate_row = row_of(hidden), row_of(columns)
     cut = Cut(batch, gate_row + 2 * state_row)
-    products = columns_of(flat(out if gates is None else gates), 0, columns)
+    products, table, on_error = columns_of(flat(out if gates is None else gates), 0, columns), None, None
+    if tokens is not None:
+        products = table = program.workspace((x.shape[0], columns))
+        on_error = embedding_error(tokens, x.shape[0])
     program.matmul(products, flat(x), transposed(weight_ih), bias_ih)
     packed_n, first = None, columns
     if kind != mode:
@@ -49,17 +69,18 @@ def recurrent(
         packed_n = packed_weight(program, weight_hh, hidden, hidden, 1, hidden, first * hidden)
     packed = packed_weight(program, weight_hh, hidden, first, 1, hidden)
     args = Steps(
-        out, h_n, c_n, gates, cells, h0, c0, bias_hh, packed, packed_n, lengths, steps, batch, hidden, cut.rows,
-        cut.large, cut.small, state_row, gate_row, int(reverse), int(mode == "rnn_relu"),
+        out, h_n, c_n, gates, cells, h0, c0, bias_hh, packed, packed_n, lengths, table, tokens, x.shape[0], steps,
+        batch, hidden, cut.rows, cut.large, cut.small, state_row, gate_row, int(reverse), int(mode == "rnn_relu"),
     )  # fmt: skip
     states = 1 if packed_n is None else 2
-    program.append(FORWARD[kind], cut.tasks, args, scratch=cut.tile_rows * (states * state_row + gate_row))
+    scratch = cut.tile_rows * (states * state_row + gate_row)
+    program.append(FORWARD[kind], cut.tasks, args, scratch=scratch, on_error=on_error)
     return None
 
 
 def recurrent_backward(
     program, x_out, h0_out, c0_out, weight_ih_out, weight_hh_out, bias_ih_out, bias_hh_out, grad, grad_h, grad_c, out,
-    gates, cells, x, h0, c0, weight_ih, weight_hh, lengths, mode, reverse,
+    gates, cells, x, h0, c0, weight_ih, weight_hh, lengths, tokens, mode, reverse,
 ):  # fmt: skip
     arrays = (
         x_out, h0_out, c0_out, weight_ih_out, weight_hh_out, bias_ih_out, bias_hh_out, grad, grad_h, grad_c, out, gates,
@@ -84,7 +105,13 @@ def recurrent_backward(
     parts = _parts(steps, batch * (width + PAD))
     lines = batch * max(end - begin for begin, end in parts)
     dgates, previous = program.workspace((lines, width + PAD)), program.workspace((lines, hidden))
-    sums = program.workspace((len(parts), width)) if bias_ih_out is not None or bias_hh_out is not None else None
+    sums = for_rows = None
+    if bias_ih_out is not None or bias_hh_out is not None:
+        sums = program.workspace((len(parts), width))
+    if tokens is not None:
+        sums = columns_of(program.workspace((x.shape[0], width + PAD)), 0, width)  # of each row of the table
+        for_rows = StepGradients(sums, None, 0, False, mode, hidden)
+        program.fill(sums, 0)
     for number, (begin, end) in enumerate(reversed(parts)):
         first = batch * (steps - end if reverse else begin)  # line of the part that comes first in time
         args = BackSteps(
@@ -95,19 +122,19 @@ def recurrent_backward(
         program.append(BACKWARD[kind], cut.tasks, args, scratch=cut.tile_rows * (gate_row + 2 * state_row))
         grad_h, grad_c = last_h, last_c
         lines = batch * (end - begin)
-        part = StepGradients(
-            columns_of(rows_of(dgates, 0, lines), 0, width),
-            rows_of(previous, 0, lines),
-            first,
-            number > 0,
-            mode,
-            hidden,
-        )
-        part.to_inputs(program, x_out, weight_ih)
-        part.to_input_weights(program, weight_ih_out, x)
+        part_dgates = columns_of(rows_of(dgates, 0, lines), 0, width)
+        part = StepGradients(part_dgates, rows_of(previous, 0, lines), first, number > 0, mode, hidden)
         part.to_state_weights(program, weight_hh_out, gates)
-        if sums is not None:
-            program.reduce(rows_of(sums, number, number + 1), part.dgates, (0,), "sum")
+        if for_rows is not None:
+            add_rows(program, sums, part_dgates, rows_of(tokens.view((tokens.size,)), first, first + lines))
+        else:
+            part.to_inputs(program, x_out, weight_ih)
+            part.to_input_weights(program, weight_ih_out, x)
+            if sums is not None:
+                program.reduce(rows_of(sums, number, number + 1), part_dgates, (0,), "sum")
+    if for_rows is not None:
+        for_rows.to_inputs(program, x_out, weight_ih)
+        for_rows.to_input_weights(program, weight_ih_out, x)
     bias_gradients(program, bias_ih_out, bias_hh_out, sums, input_blocks(width, mode, hidden))
     return None
 

@@ -8,12 +8,14 @@ the first form are r, z, that for U h + b, and n.
 from __future__ import annotations
 
 from numbanet.kernels.cpu.arguments import is_null, unpack, workspace
+from numbanet.kernels.cpu.embedding import OUT_OF_RANGE
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.recurrent_product import multiply_rows
 from numbanet.kernels.cpu.recurrent_steps import (
     ONE,
     BackSteps,
     Steps,
+    all_in_table,
     any_counts,
     before,
     biased,
@@ -22,6 +24,7 @@ from numbanet.kernels.cpu.recurrent_steps import (
     fetch,
     hand_back,
     incoming,
+    look_up,
     row_or_null,
     slope_of_sigmoid,
     slope_of_tanh,
@@ -104,11 +107,16 @@ def gru_steps(start, stop, row, scratch):
     for task in range(start, stop):
         first = task * p.rows
         count = min(p.rows, p.batch - first)
+        if not all_in_table(p, first, count):
+            return OUT_OF_RANGE
         clear(states, (tile_rows(p) if is_null(p.packed_n) else 2 * tile_rows(p)) * p.state_row)
         for r in range(count):
             fetch(states + r * p.state_row, p.h0 + (first + r) * p.hidden, p.hidden)
         for step in range(p.steps):
-            gru_step(p, states, resets, products, time_of(p, step), first, count)
+            t = time_of(p, step)
+            for line in range(t * p.batch + first, t * p.batch + first + count):
+                look_up(p, p.gates + line * 4 * p.hidden, line, 3 * p.hidden)
+            gru_step(p, states, resets, products, t, first, count)
         for r in range(count):
             hand_back(p.h_n + (first + r) * p.hidden, states + r * p.state_row, p.hidden)
     return 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import unpack, workspace
+from numbanet.kernels.cpu.embedding import OUT_OF_RANGE
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.recurrent_product import multiply_rows
 from numbanet.kernels.cpu.recurrent_steps import (
     BackSteps,
     Steps,
+    all_in_table,
     any_counts,
     before,
     biased,
@@ -18,6 +20,7 @@ from numbanet.kernels.cpu.recurrent_steps import (
     fetch,
     hand_back,
     incoming,
+    look_up,
     row_or_null,
     slope_of_sigmoid,
     slope_of_tanh,
@@ -61,6 +64,8 @@ def lstm_steps(start, stop, row, scratch):
     for task in range(start, stop):
         first = task * p.rows
         count = min(p.rows, p.batch - first)
+        if not all_in_table(p, first, count):
+            return OUT_OF_RANGE
         clear(states, tile_rows(p) * p.state_row)
         for r in range(count):
             at = (first + r) * p.hidden
@@ -78,6 +83,7 @@ def lstm_steps(start, stop, row, scratch):
                 b = first + r
                 line = t * p.batch + b
                 if counts(p, t, b):
+                    look_up(p, p.gates + line * 4 * p.hidden, line, 4 * p.hidden)
                     lstm_cell(p, states + r * p.state_row, p.c_n + b * p.hidden, products + r * p.gate_row, line)
                 else:
                     clear(p.out + line * p.hidden, p.hidden)

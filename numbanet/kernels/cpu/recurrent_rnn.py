@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from numbanet.kernels.cpu.arguments import unpack, workspace
+from numbanet.kernels.cpu.embedding import OUT_OF_RANGE
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.recurrent_product import multiply_rows
 from numbanet.kernels.cpu.recurrent_steps import (
     BackSteps,
     Steps,
+    all_in_table,
     any_counts,
     before,
     biased,
@@ -18,6 +20,7 @@ from numbanet.kernels.cpu.recurrent_steps import (
     fetch,
     hand_back,
     incoming,
+    look_up,
     row_or_null,
     slope_of_tanh,
     tile_rows,
@@ -49,6 +52,8 @@ def rnn_steps(start, stop, row, scratch):
     for task in range(start, stop):
         first = task * p.rows
         count = min(p.rows, p.batch - first)
+        if not all_in_table(p, first, count):
+            return OUT_OF_RANGE
         clear(states, tile_rows(p) * p.state_row)
         for r in range(count):
             fetch(states + r * p.state_row, p.h0 + (first + r) * p.hidden, p.hidden)
@@ -62,6 +67,7 @@ def rnn_steps(start, stop, row, scratch):
             for r in range(count):
                 line = t * p.batch + first + r
                 if counts(p, t, first + r):
+                    look_up(p, p.out + line * p.hidden, line, p.hidden)
                     rnn_cell(p, states + r * p.state_row, products + r * p.gate_row, line)
                 else:
                     clear(p.out + line * p.hidden, p.hidden)

@@ -25,7 +25,10 @@ class Steps(NamedTuple):
     """A walk forward; sizes: ``steps`` (t), ``batch`` (b), ``hidden`` (h), ``rows`` of a task, covered by tiles.
 
     Where the cell has no such thing, a pointer is null. ``gates`` (t, b, gates · h) comes with the products of the
-    inputs and leaves with what the backward pass needs. ``packed`` and ``packed_n`` are panels of the weights."""
+    inputs and leaves with what the backward pass needs. ``packed`` and ``packed_n`` are panels of the weights.
+
+    With ``tokens`` (t, b) the products of an input are fetched from the row that its token names of ``table``
+    (``rows_of_table``, gates · h)."""
 
     out: F32
     h_n: F32
@@ -38,6 +41,9 @@ class Steps(NamedTuple):
     packed: F32
     packed_n: F32
     lengths: INT64
+    table: F32
+    tokens: INT64
+    rows_of_table: I64_FIELD
     steps: I64_FIELD
     batch: I64_FIELD
     hidden: I64_FIELD
@@ -106,6 +112,26 @@ def any_counts(p, t, first, count):
         for b in range(first, first + count):
             found = found or t < p.lengths[b]
     return found
+
+
+@device_function
+def all_in_table(p, first, count):
+    """Whether all tokens of the rows first … first + count − 1 name rows of the table."""
+    found = True
+    if not is_null(p.tokens):
+        for t in range(p.steps):
+            for b in range(first, first + count):
+                found = found and 0 <= p.tokens[t * p.batch + b] < p.rows_of_table
+    return found
+
+
+@device_function
+def look_up(p, out, line, size):
+    """out = the products of the input at a place, if they are in the table; ``size`` of them."""
+    if not is_null(p.tokens):
+        products = p.table + p.tokens[line] * size
+        for j in range(0, size, 16):
+            store_upto(out, j, load_upto(products, j, size - j), size - j)
 
 
 @device_function

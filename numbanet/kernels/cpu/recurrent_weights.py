@@ -9,10 +9,11 @@ from numbanet.kernels.cpu.views import columns_of, flat, rows_of, transposed
 
 
 class StepGradients(NamedTuple):
-    """The gradients before the gates and the states before the steps of some steps, from the line ``first`` on."""
+    """The gradients before the gates and the states before the steps of some steps, from the line ``first`` on; or the
+    former alone, for the rows of a table of inputs."""
 
     dgates: Array
-    previous: Array
+    previous: Array | None
     first: int
     adds: bool
     mode: str

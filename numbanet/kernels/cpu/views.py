@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from numbanet.kernels.array import Array
 
 
 def flat(array: Array) -> Array:
-    """(t, b, n) as (t · b, n)."""
-    return array.view((array.shape[0] * array.shape[1], array.shape[2]))
+    """(t, b, n) as (t · b, n); a matrix as it is."""
+    return array.view((math.prod(array.shape[:-1]), array.shape[-1]))
 
 
 def columns_of(array: Array, begin: int, end: int) -> Array:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 
-def _check(indices, rows):
+def check_numbers(indices, rows):
+    """IndexError for a number that names no row."""
     wrong = (indices < 0) | (indices >= rows)
     if wrong.any():
         at = int(np.argmax(wrong.reshape(-1)))
@@ -17,12 +18,12 @@ def _check(indices, rows):
 
 
 def embedding(out, weight, indices):
-    _check(indices, weight.shape[0])
+    check_numbers(indices, weight.shape[0])
     out[...] = weight[indices]
 
 
 def embedding_backward(out, grad, indices, padding_idx):
-    _check(indices, out.shape[0])
+    check_numbers(indices, out.shape[0])
     out[...] = 0
     np.add.at(out, indices, grad)
     if padding_idx is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numbanet.kernels.numpy.embedding import check_numbers
 from numbanet.kernels.numpy.pointwise import quiet
 
 
@@ -57,11 +58,16 @@ def cell(mode, product, hidden, h, c, weight, bias):
 
 
 @quiet
-def recurrent(out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, mode, reverse):
+def recurrent(
+    out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, tokens, mode, reverse
+):
     steps, batch, hidden = out.shape
     products = x @ weight_ih.T
     if bias_ih is not None:
         products = products + bias_ih
+    if tokens is not None:
+        check_numbers(tokens, len(x))
+        products = products[tokens]
     h, c = h0, c0
     for t in _times(steps, reverse):
         active = _active(lengths, t, batch)
@@ -108,7 +114,7 @@ def cell_gradient(mode, dh, dc, y, gates, cell, h, c, weight):
 @quiet
 def recurrent_backward(
     x_out, h0_out, c0_out, weight_ih_out, weight_hh_out, bias_ih_out, bias_hh_out, grad, grad_h, grad_c, out, gates,
-    cells, x, h0, c0, weight_ih, weight_hh, lengths, mode, reverse,
+    cells, x, h0, c0, weight_ih, weight_hh, lengths, tokens, mode, reverse,
 ):  # fmt: skip
     steps, batch, hidden = out.shape
     outer, inner = (np.zeros((steps, batch, weight_hh.shape[0]), x.dtype) for _ in range(2))
@@ -126,7 +132,10 @@ def recurrent_backward(
         previous[t] = np.where(active, h, 0)
         dh = np.where(active, d_h, dh)
         dc = dc if d_c is None else np.where(active, d_c, dc)
-    flat = outer.reshape(steps * batch, -1)
+    flat = given = outer.reshape(steps * batch, -1)
+    if tokens is not None:  # rows of the table meet the sums of what was for each of them
+        given = np.zeros((len(x), flat.shape[1]), x.dtype)
+        np.add.at(given, tokens.reshape(-1), flat)
     inner = inner.reshape(steps * batch, -1)
     previous = previous.reshape(steps * batch, hidden)
     state = flat.T @ previous if mode != "gru" else inner.T @ previous
@@ -134,8 +143,8 @@ def recurrent_backward(
         resets = gates.reshape(steps * batch, -1)[:, 3 * hidden :]
         state = np.concatenate([state[: 2 * hidden], flat[:, 2 * hidden :].T @ resets])
     results = (
-        (x_out, lambda: (flat @ weight_ih).reshape(x.shape)), (h0_out, lambda: dh), (c0_out, lambda: dc),
-        (weight_ih_out, lambda: flat.T @ x.reshape(steps * batch, -1)), (weight_hh_out, lambda: state),
+        (x_out, lambda: (given @ weight_ih).reshape(x.shape)), (h0_out, lambda: dh), (c0_out, lambda: dc),
+        (weight_ih_out, lambda: given.T @ x.reshape(len(given), -1)), (weight_hh_out, lambda: state),
         (bias_ih_out, lambda: flat.sum(axis=0)), (bias_hh_out, lambda: inner.sum(axis=0)),
     )  # fmt: skip
     for target, value in results:

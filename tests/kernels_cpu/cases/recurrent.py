@@ -22,6 +22,8 @@ SHAPES = {
     "falling lengths": ((6, 14, 5, 20), (6, 6, 5, 5, 4, 3, 3, 3, 2, 2, 1, 1, 1, 1)),
     "two blocks of a sum": ((2, 9, 3, 259), None),
 }
+TABLES = {"one of all": 1, "rows of tiles": 6, "falling lengths": 3, "two blocks of a sum": 2}
+"""Rows of the table in which the inputs of a shape are looked up."""
 SMALL_TASKS = (("recurrent_cut", "SCRATCH", 1),)
 PARTS = (("recurrent", "PART", 1), ("recurrent", "MOST_PARTS", 3))
 BOTH = ("bias_ih", "bias_hh")
@@ -35,17 +37,19 @@ def _bound(scale: float):
     return tolerance
 
 
-def _inputs(name: str, mode: str, shape: tuple, lengths: tuple | None, biases: tuple) -> dict:
+def _inputs(name: str, mode: str, shape: tuple, lengths: tuple | None, biases: tuple, table: int = 0) -> dict:
+    """``table``: x is a table of that many rows, of which tokens name all but the last."""
     t, b, i, h = shape
     rows, scale = GATES[mode] * h, np.float32(1 / np.sqrt(h))
     return {
-        "x": random(f"x {name}", t, b, i),
+        "x": random(f"x {name}", table, i) if table else random(f"x {name}", t, b, i),
         "h0": random(f"h0 {name}", b, h),
         "c0": random(f"c0 {name}", b, h) if mode == "lstm" else None,
         "weight_ih": random(f"weight_ih {name}", rows, i) * np.float32(1 / np.sqrt(i)),
         "weight_hh": random(f"weight_hh {name}", rows, h) * scale,
         **{one: random(f"{one} {name}", rows) if one in biases else None for one in BOTH},
         "lengths": None if lengths is None else np.array(lengths),
+        "tokens": np.arange(t * b).reshape(t, b) * 7 % max(table - 1, 1) if table else None,
     }
 
 
@@ -59,18 +63,19 @@ def _outputs(mode: str, shape: tuple) -> list:
 
 
 def _forward(
-    name: str, mode: str, shape: tuple, lengths: tuple | None, reverse: bool, biases: tuple, patches=()
+    name: str, mode: str, shape: tuple, lengths: tuple | None, reverse: bool, biases: tuple, patches=(), table=0
 ) -> Case:
-    args = (*_outputs(mode, shape), *_inputs(name, mode, shape, lengths, biases).values())
+    args = (*_outputs(mode, shape), *_inputs(name, mode, shape, lengths, biases, table).values())
     title = f"recurrent {mode} {name}{' reverse' if reverse else ''}, {len(biases)} biases"
-    title += ", cut" if patches else ""
+    title += f"{f', {table} rows' if table else ''}{', cut' if patches else ''}"
     return Case(title, "recurrent", (*args, mode, reverse), tuple(range(5)), _bound(64), patches=patches)
 
 
 def _backward(
-    name: str, mode: str, shape: tuple, lengths: tuple | None, reverse: bool, wanted: tuple, given: tuple, patches=()
-) -> Case:
-    inputs = _inputs(name, mode, shape, lengths, BOTH)
+    name: str, mode: str, shape: tuple, lengths: tuple | None, reverse: bool, wanted: tuple, given: tuple, patches=(),
+    table=0,
+) -> Case:  # fmt: skip
+    inputs = _inputs(name, mode, shape, lengths, BOTH, table)
     results = _outputs(mode, shape)
     in_numpy(*results, *inputs.values(), mode, reverse)
     out, h_n, c_n, gates, cells = results
@@ -80,11 +85,11 @@ def _backward(
         None if like is None or kind not in given else random(f"{kind} {name}", *like.shape)
         for kind, like in (("grad", out), ("grad_h", h_n), ("grad_c", c_n))
     ]
-    rest = [inputs[one] for one in ("x", "h0", "c0", "weight_ih", "weight_hh", "lengths")]
+    rest = [inputs[one] for one in ("x", "h0", "c0", "weight_ih", "weight_hh", "lengths", "tokens")]
     kind = "all" if wanted is ALL else " ".join(wanted)
     title = f"recurrent_backward {mode} {name}{' reverse' if reverse else ''}, {kind} from {len(given)}"
     return Case(
-        f"{title}{', cut' if patches else ''}", "recurrent_backward",
+        f"{title}{f', {table} rows' if table else ''}{', cut' if patches else ''}", "recurrent_backward",
         (*outs, *grads, out, gates, cells, *rest, mode, reverse), tuple(range(7)), _bound(256), patches=patches,
     )  # fmt: skip
 
@@ -108,6 +113,15 @@ def _cases():
         yield _forward("falling lengths", mode, shape, lengths, False, BOTH, SMALL_TASKS)
         yield _backward("falling lengths", mode, shape, lengths, True, ALL, GRADS, (*SMALL_TASKS, *PARTS))
         yield _backward("rows of tiles", mode, *SHAPES["rows of tiles"], False, ALL, GRADS[:1], PARTS)
+        for name, rows in TABLES.items():
+            reverse = rows % 2 == 0
+            yield _forward(name, mode, *SHAPES[name], reverse, BOTH, table=rows)
+            yield _backward(name, mode, *SHAPES[name], reverse, ALL, GRADS, table=rows)
+        name = "rows of tiles"
+        yield _forward(name, mode, *SHAPES[name], False, (), SMALL_TASKS, TABLES[name])
+        yield _backward(name, mode, *SHAPES[name], False, ALL, GRADS, (*SMALL_TASKS, *PARTS), TABLES[name])
+        yield _backward(name, mode, *SHAPES[name], True, ("weight_hh", "bias_hh"), GRADS, PARTS, TABLES[name])
+        yield _backward(name, mode, *SHAPES[name], False, ("x",), GRADS, PARTS, TABLES[name])
 
 
 RECURRENT = list(_cases())

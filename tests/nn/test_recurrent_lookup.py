@@ -1,0 +1,230 @@
+"""A recurrent layer behind an embedding of few rows computes with the rows, and nobody can tell but by the time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import numbanet
+from numbanet import nn
+from numbanet.autograd import grad
+from numbanet.ops.recurrent import Recurrent
+
+KINDS = [nn.RNN, nn.LSTM, nn.GRU]
+ROWS, FEATURES, HIDDEN, STEPS, BATCH = 5, 3, 4, 6, 7
+
+
+@pytest.fixture
+def ops(monkeypatch):
+    """The recurrent ops that run, in order."""
+    found = []
+    forward = Recurrent.forward
+
+    def noted(self, *arguments):
+        found.append(self)
+        return forward(self, *arguments)
+
+    monkeypatch.setattr(Recurrent, "forward", noted)
+    monkeypatch.setattr(Recurrent, "repeats", False)
+    return found
+
+
+def used(ops) -> list[bool]:
+    """Whether the layers looked up products."""
+    return ["tokens" in op.given for op in ops]
+
+
+def parts(kind=nn.LSTM, rows=ROWS, **options):
+    numbanet.manual_seed(1)
+    features = options.pop("features", FEATURES)
+    return nn.Embedding(rows, features), kind(features, HIDDEN, **options)
+
+
+def tokens(rows=ROWS, *shape):
+    return numbanet.tensor(np.random.default_rng(2).integers(0, rows, shape or (STEPS, BATCH)))
+
+
+def gradients(embedding, layer, x, **options):
+    """The output and all gradients of a sum in which each number counts for something else."""
+    embedding.zero_grad()
+    layer.zero_grad()
+    out, states = layer(x, **options)
+    states = states if isinstance(states, tuple) else (states,)
+    total = sum(((one * one).sin() * 0.5 + one).sum() for one in (out, *states))
+    total.backward()
+    parameters = [*embedding.parameters(), *layer.parameters()]
+    return [out.detach().numpy(), *[one.grad.numpy().copy() for one in parameters]]
+
+
+def assert_same(found, wanted):
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * abs(other).max())
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=["one", "two, both ways"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_rows_are_multiplied_and_the_results_are_those_of_a_copy(backend, ops, kind, options, batch_first):
+    embedding, layer = parts(kind, batch_first=batch_first, **options)
+    numbers = tokens().T if batch_first else tokens()
+    lengths = [6, 1, 3, 6, 2, 5, 4]
+    for given in ({}, {"lengths": lengths}, {"reverse": True}):
+        ops.clear()
+        found = gradients(embedding, layer, embedding(numbers), **given)
+        assert used(ops) == ([True, True, False, False] if options else [True])
+        ops.clear()
+        wanted = gradients(embedding, layer, embedding(numbers) * 1, **given)
+        assert not any(used(ops))
+        assert_same(found, wanted)
+
+
+def test_rows_of_a_table_are_multiplied_only_where_there_are_fewer_of_them_than_half_the_places(ops):
+    for rows in (STEPS * BATCH // 2, STEPS * BATCH // 2 + 1):
+        embedding, layer = parts(rows=rows)
+        layer(embedding(tokens()))
+    assert used(ops) == [True, False]
+
+
+def test_what_is_not_a_plain_lookup_any_more_is_multiplied_as_it_is(ops):
+    embedding, layer = parts()
+    with numbanet.no_grad():
+        layer(embedding(tokens()))
+    layer(embedding(tokens()).relu())
+    changed = embedding(tokens())
+    changed.add_(1)
+    layer(changed)
+    changed = embedding(tokens())
+    changed.data.mul_(2)
+    assert_same([layer(changed)[0].detach().numpy()], [layer(embedding(tokens()) * 2)[0].detach().numpy()])
+    before = embedding(tokens())
+    with numbanet.no_grad():
+        embedding.weight.mul_(3)
+    layer(before)
+    before = embedding(tokens())
+    before.sum().backward()
+    layer(before)
+    frozen = nn.Embedding.from_pretrained(embedding.weight.detach())
+    layer(frozen(tokens()))
+    padded = nn.Embedding(ROWS, FEATURES, padding_idx=0)
+    layer(padded(tokens()))
+    computed = nn.functional.embedding(tokens(), embedding.weight * 2)
+    layer(computed)
+    layer(embedding(tokens(ROWS, STEPS)))  # one sequence
+    assert len(ops) == 11
+    assert not any(used(ops))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("look", ["hook", "retain_grad", "grad", "create_graph"])
+def test_who_looks_at_what_is_between_sees_its_gradient(backend, ops, look, batch_first):
+    embedding, layer = parts(nn.GRU, batch_first=batch_first)
+
+    def seen(x, between):
+        out = (layer(x)[0] ** 2).sum()
+        found = []
+        if look == "hook":
+            between.register_hook(lambda value: found.append(value.numpy().copy()))
+            out.backward()
+        elif look == "retain_grad":
+            between.retain_grad()
+            out.backward()
+            found.append(between.grad.numpy())
+        else:
+            both = grad(out, [between, embedding.weight], create_graph=look == "create_graph")
+            found += [one.detach().numpy() for one in both]
+        if look != "grad" and look != "create_graph":
+            found.append(embedding.weight.grad.numpy().copy())
+            embedding.zero_grad()
+        return found
+
+    x = embedding(tokens())
+    found = seen(x, x)
+    assert used(ops) == [True]
+    x = embedding(tokens())
+    wanted = seen(x * 1, x)
+    assert not any(used(ops[1:]))
+    assert len(found) == len(wanted) == 2
+    assert_same(found, wanted)
+
+
+def test_a_table_that_is_used_elsewhere_too_gets_the_sum(backend, ops):
+    embedding, layer = parts(features=HIDDEN)
+
+    def loss(x):
+        out = layer(x)[0]
+        return ((out @ embedding.weight.T).sin() + (x * out).sum()).sum()  # tied weights, and around the layer
+
+    x = embedding(tokens())
+    loss(x).backward()
+    found = [one.grad.numpy().copy() for one in (embedding.weight, *layer.parameters())]
+    embedding.zero_grad()
+    layer.zero_grad()
+    numbers = tokens()
+    plain = embedding(numbers) * 1
+    loss(plain).backward()
+    assert used(ops) == [True, False]
+    assert_same(found, [one.grad.numpy() for one in (embedding.weight, *layer.parameters())])
+
+
+def test_a_frozen_layer_leaves_the_table_its_gradient_and_the_other_way_round(backend, ops):
+    for frozen in (0, 1):
+        pair = parts()
+        for parameter in pair[frozen].parameters():
+            parameter.requires_grad_(False)
+        learning = list(pair[1 - frozen].parameters())
+        results = []
+        for factor in (None, 1):
+            for one in learning:
+                one.grad = None
+            x = pair[0](tokens())
+            pair[1](x if factor is None else x * factor)[0].sin().sum().backward()
+            results.append([one.grad.numpy().copy() for one in learning])
+        assert_same(*results)
+    assert used(ops) == [False, False, True, False]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_that_is_replayed_looks_nothing_up_twice_and_has_the_bits_of_an_eager_one(kind):
+    def trained(compiled):
+        embedding, layer = parts(kind)
+        parameters = [*embedding.parameters(), *layer.parameters()]
+        optimizer = numbanet.optim.SGD(parameters, lr=0.1)
+
+        def step(numbers):
+            optimizer.zero_grad()
+            loss = layer(embedding(numbers))[0].square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = numbanet.compile(step) if compiled else step
+        losses = [run(numbers).item() for numbers in (tokens(), tokens() * 0, tokens(), tokens(ROWS, 9, 3))]
+        names = [call.name for plan in run.plans for call in plan.calls] if compiled else []
+        return losses, [one.detach().numpy().tobytes() for one in parameters], names
+
+    eager, compiled = trained(False), trained(True)
+    assert eager[:2] == compiled[:2]
+    assert "recurrent" in compiled[2]
+    assert not {"embedding", "embedding_backward"} & {*compiled[2]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wrong", [ROWS, -1, ROWS + 3])
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_number_out_of_range_is_an_error_in_a_replay_as_well(backend, kind, wrong, learns):
+    embedding, layer = parts(kind)
+
+    def step(numbers):
+        loss = layer(embedding(numbers))[0].sum()
+        if learns:
+            loss.backward()
+        return loss
+
+    run = numbanet.compile(step)
+    for _ in range(3):
+        run(tokens())
+    values = tokens().numpy().copy()
+    values[4, 2] = wrong
+    with pytest.raises(IndexError, match=rf"index {wrong} at position \(4, 2\) is out of range: the embedding has 5"):
+        run(numbanet.tensor(values))
+    assert np.isfinite(run(tokens()).item())
