@@ -21,14 +21,14 @@ def train_reporter() -> Reporter:
 class PlainReporter(Reporter):
     """Lines of plain ASCII text, each complete when it is printed."""
 
-    def begin(self, config: Config, folder: Path, parameters: int, samples: int, steps_per_epoch: int) -> None:
+    def begin(self, config: Config, folder: Path, parameters: int, size: str, steps_per_epoch: int) -> None:
         import numbanet
 
         self.epochs, self.steps = config.epochs, steps_per_epoch
         threads = numbanet.get_num_threads()
         self.say(
             f"{short_name(config.model)} ({parameters:,} parameters) on {short_name(config.dataset)} "
-            f"({samples:,} samples), {config.epochs} epochs of {steps_per_epoch} steps, {config.backend}, "
+            f"({size}), {config.epochs} epochs of {steps_per_epoch} steps, {config.backend}, "
             f"{plural(threads, 'thread')}; writing to {folder}"
         )
 

@@ -32,7 +32,7 @@ def command(
     """Loss and accuracy of the model in the folder RUN on test data, for each class too, and what it takes for what.
 
     Of language models the perplexity and the bits that a character takes, of classifiers of texts what naive Bayes
-    reaches, of translators BLEU.
+    reaches, of translators BLEU. The test data of a text of yours are its last tenth, of pairs a tenth of them.
 
     What is not given is taken from the run. "best" are the weights with the lowest loss of the validation part, or of
     training where there is none; the test data never choose.

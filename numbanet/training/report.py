@@ -15,8 +15,8 @@ class Reporter:
     #: seconds between two calls of :meth:`progress`; 0 for none
     progress_seconds = 0.0
 
-    def begin(self, config: Config, folder: Path, parameters: int, samples: int, steps_per_epoch: int) -> None:
-        """Training starts or goes on in ``folder``."""
+    def begin(self, config: Config, folder: Path, parameters: int, size: str, steps_per_epoch: int) -> None:
+        """Training starts or goes on in ``folder``, with training data of this size, such as "1,000 samples"."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""

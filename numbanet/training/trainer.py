@@ -159,7 +159,8 @@ class Trainer:
             count = len(self.data.skipped)
             what = "picture that cannot be read is" if count == 1 else "pictures that cannot be read are"
             self.reporter.note(f"{count} {what} left out, such as {self.data.skipped[0]}")
-        self.reporter.begin(config, run.folder, parameters, len(self.data.train), len(self.loader))
+        size = self.task.training_size()
+        self.reporter.begin(config, run.folder, parameters, size, len(self.loader))
         for note in self.task.notes:
             self.reporter.note(note)
         if self._goes_on():

@@ -29,7 +29,7 @@ SUMMARY_LINE = (
 def test_plain_lines(capsys) -> None:
     reporter = train_reporter()
     assert type(reporter) is PlainReporter
-    reporter.begin(Config(epochs=12, backend="numpy"), Path("runs/x"), 1000, 64, 4)
+    reporter.begin(Config(epochs=12, backend="numpy"), Path("runs/x"), 1000, "64 samples", 4)
     for done in range(3):
         reporter.compiling(done, 2)
     reporter.note("a word")
@@ -51,7 +51,7 @@ def test_terminal_shows_bars_and_keeps_the_lines() -> None:
     console = pytest.importorskip("rich.console")
     stream = io.StringIO()
     reporter = TerminalReporter(console.Console(file=stream, force_terminal=True, width=110, highlight=False))
-    reporter.begin(Config(epochs=12, backend="numpy"), Path("runs/[x]"), 1000, 64, 4)
+    reporter.begin(Config(epochs=12, backend="numpy"), Path("runs/[x]"), 1000, "64 samples", 4)
     reporter.compiling(0, 11)
     reporter.compiling(5, 11)
     reporter.bar.refresh()

@@ -79,6 +79,15 @@ def test_training_says_what_it_came_to(command):
     assert command("train", "tiny_recurrent", "--text", "a.txt", "--epochs", "2", "--resume").code == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [("language", "864 tokens"), ("windows", "864 tokens"), ("translation", "40 pairs"), ("classes", "40 texts")],
+)
+def test_training_says_how_much_it_learns_from(command, kind, size):
+    write_data()
+    assert f" ({size}), 1 epochs of " in command("train", *KINDS[kind], *COMMON).out.splitlines()[0]
+
+
 def test_evaluate(command, runs):
     for kind, words in {
         "language": r"\d+ tokens: loss [\d.]+  perplexity [\d.]+  [\d.]+ bits per character",

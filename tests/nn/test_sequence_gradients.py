@@ -12,6 +12,12 @@ from numbanet.nn import functional as F
 
 STEP = 1e-6
 MASK = np.array([[False, False, True, True], [False] * 4])  # True is padding
+MASKS = {
+    "padding at the end": MASK,
+    "a text of padding alone": np.array([[True] * 4, [False, False, False, True]]),
+    "texts of 1": np.array([[False], [False]]),
+    "one of them padding": np.array([[True], [False]]),
+}
 
 
 def sample(seed, *shape):
@@ -42,14 +48,15 @@ def check(module, run, *arrays):
         assert (gradient.numpy() * direction).sum() == pytest.approx(expected, rel=1e-6, abs=1e-6), number
 
 
-@pytest.mark.parametrize("how", ["self", "causal", "cross", "length 1"])
-def test_multihead_attention(how):
+@pytest.mark.parametrize("hidden", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("how", ["self", "causal", "cross", "one query"])
+def test_multihead_attention(how, hidden):
     layer = nn.MultiheadAttention(4, 2, batch_first=True, dtype=np.float64)
-    mask, length = numbanet.tensor(MASK), 1 if how == "length 1" else 4
-    x, memory = sample(1, 2, length, 4), sample(2, 2, 4, 4)
+    mask, size = numbanet.tensor(hidden), hidden.shape[1]
+    x, memory = sample(1, 2, 1 if how == "one query" else size, 4), sample(2, 2, size, 4)
     options = {"need_weights": False}
     if how == "causal":
-        causal = numbanet.tensor(np.triu(np.ones((4, 4), bool), 1))
+        causal = numbanet.tensor(np.triu(np.ones((size, size), bool), 1))
         check(layer, lambda x: layer(x, x, x, mask, attn_mask=causal, is_causal=True, **options)[0], x)
     elif how == "self":
         check(layer, lambda x: layer(x, x, x, mask), x)
@@ -57,22 +64,47 @@ def test_multihead_attention(how):
         check(layer, lambda x, y: layer(x, y, y, mask, **options)[0], x, memory)
 
 
+@pytest.mark.parametrize("hidden", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_transformer_layers(norm_first, activation):
+def test_transformer_layers(norm_first, activation, hidden):
     options = {"batch_first": True, "norm_first": norm_first, "activation": activation, "dtype": np.float64}
-    mask, x, memory = numbanet.tensor(MASK), sample(1, 2, 4, 4), sample(2, 2, 4, 4)
+    mask, shape = numbanet.tensor(hidden), (*hidden.shape, 4)
+    x, memory = sample(1, *shape), sample(2, *shape)
     encoder = nn.TransformerEncoderLayer(4, 2, 6, 0.0, **options)
     check(encoder, lambda x: encoder(x, src_key_padding_mask=mask), x)
     decoder = nn.TransformerDecoderLayer(4, 2, 6, 0.0, **options)
     check(decoder, lambda x, y: decoder(x, y, memory_key_padding_mask=mask, tgt_is_causal=True), x, memory)
 
 
-def test_positions():
+@pytest.mark.parametrize("length", [1, 5])
+def test_positions(length):
     fixed, learned = nn.SinusoidalPositionalEncoding(4, 6), nn.LearnedPositionalEncoding(4, 6)
     learned.to(np.float64)
-    check(learned, lambda x: learned(x), sample(1, 2, 5, 4))
-    check(fixed.to(np.float64), lambda x: fixed(x), sample(1, 2, 5, 4))
+    check(learned, lambda x: learned(x), sample(1, 2, length, 4))
+    check(fixed.to(np.float64), lambda x: fixed(x), sample(1, 2, length, 4))
+
+
+@pytest.mark.parametrize("length", [1, 6])
+@pytest.mark.parametrize("width", [1, 3])
+def test_convolutions_of_sequences(width, length):
+    layer = nn.Conv1d(3, 4, width, padding=width // 2, dtype=np.float64)
+    check(layer, layer, sample(1, 2, 3, length))
+
+
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell", "GRUCell, reset before"])
+def test_cells(kind):
+    options = {"reset_after": False} if kind == "GRUCell, reset before" else {}
+    cell = getattr(nn, kind.split(",")[0])(3, 2, dtype=np.float64, **options)
+    states = [sample(number, 4, 2) for number in range(2 if kind == "LSTMCell" else 1)]
+    check(cell, lambda x, *states: cell(x, states if len(states) > 1 else states[0]), sample(5, 4, 3), *states)
+
+
+@pytest.mark.parametrize("lengths", [[3, 1, 0], [1, 1, 1]])
+def test_additive_attention(lengths):
+    layer = nn.BahdanauAttention(3, 4, 5, dtype=np.float64)
+    arrays, lengths = (sample(1, 3, 3), sample(2, 3, max(lengths), 4)), numbanet.tensor(lengths)
+    check(layer, lambda query, memory: layer(query, memory, lengths=lengths), *arrays)
 
 
 def test_embedding_with_padding():

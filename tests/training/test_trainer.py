@@ -40,7 +40,7 @@ class Listener(Reporter):
         self.batches: list[int] = []
         self.act = act
 
-    def begin(self, config, folder, parameters, samples, steps_per_epoch) -> None:
+    def begin(self, config, folder, parameters, size, steps_per_epoch) -> None:
         self.heard.append("begin")
 
     def note(self, text: str) -> None:

@@ -95,6 +95,9 @@ class LanguageTask(TextTask):
     def forward(self, model: Module) -> Forward:
         return CarriedState(model) if carries_state(model) else Forward(model)
 
+    def training_size(self) -> str:
+        return f"{len(self.data.train.tokens):,} tokens"
+
     def training_arrays(self) -> list[np.ndarray]:
         return [self.data.train.tokens]
 

@@ -64,6 +64,10 @@ class SampleTask:
         is_own = is_function(self.config.dataset) or datasets.is_own(self.config.dataset)
         return {data_record.FILE: data_record.to_text(self.info)} if is_own else {}
 
+    def training_size(self) -> str:
+        """How much there is to learn from, in words."""
+        return f"{len(self.data.train):,} {self.unit}"
+
     def fingerprint(self) -> str:
         """A hash of the training data: none is taken of pictures, of which there may be gigabytes."""
         return ""

@@ -42,6 +42,7 @@ class TextTask:
     kind: str
     #: what is said when a run of another kind is used in its place
     wanted = "it is no run on texts"
+    #: what the speed of training counts
     unit = "tokens"
     #: names of the tokenizers, which are those of their files in the run folder
     names: tuple[str, ...] = ("tokenizer",)
@@ -81,6 +82,10 @@ class TextTask:
     def report(self, model: Module, part: str, **decoding: Any) -> list[str]:
         """What ``numbanet evaluate`` says of a model on a part of the data, line by line."""
         raise NotImplementedError
+
+    def training_size(self) -> str:
+        """How much there is to learn from, in words."""
+        return f"{len(self.data.train):,} {self.unit}"
 
     def training_arrays(self) -> Iterable[np.ndarray]:
         """All that the training data are made of."""

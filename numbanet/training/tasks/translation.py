@@ -94,6 +94,9 @@ class TranslationTask(TextTask):
             )
         return super().build_model()
 
+    def training_size(self) -> str:
+        return f"{len(self.data.train):,} pairs"
+
     def training_arrays(self) -> list[np.ndarray]:
         return [*self.data.train.sources, *self.data.train.targets]
 
