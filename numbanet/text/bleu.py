@@ -31,6 +31,6 @@ def corpus_bleu(
         raise TextError("BLEU needs the sacrebleu library: pip install 'numbanet[text]'") from None
     if len(translations) != len(references):
         raise TextError(f"BLEU compares {len(translations)} translations with {len(references)} references")
-    metric = BLEU(tokenize=tokenize, lowercase=lowercase)
+    metric = BLEU(tokenize=tokenize, lowercase=lowercase, force=tokenize == "none")  # no warning of tokens in tokens
     score = metric.corpus_score(list(translations), [list(references)]).score
     return Bleu(score, str(metric.get_signature()))

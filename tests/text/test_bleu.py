@@ -20,6 +20,15 @@ def test_bleu():
     assert "tok:none" in other.signature
 
 
+def test_tokens_are_warned_of_only_where_text_is_wanted(caplog):
+    pytest.importorskip("sacrebleu", reason="the extra `text` is not installed")
+    lines = ["a man is riding a horse ."] * 101
+    corpus_bleu(lines, lines, tokenize="none")
+    assert not caplog.records
+    corpus_bleu(lines, lines)
+    assert "tokenized" in caplog.text
+
+
 def test_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
     with pytest.raises(TextError, match=r"pip install 'numbanet\[text\]'"):
