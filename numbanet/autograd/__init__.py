@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from numbanet.autograd import dispatch, node
 from numbanet.autograd.dispatch import apply, apply_inplace, apply_mutating, apply_view, link_outputs
 from numbanet.autograd.modes import (
+    current_capture,
     enable_grad,
     is_captured,
     is_grad_enabled,
@@ -49,6 +50,7 @@ __all__ = [
     "apply_view",
     "backward",
     "bind_tensor",
+    "current_capture",
     "enable_grad",
     "grad",
     "is_captured",

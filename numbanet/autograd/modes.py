@@ -138,6 +138,11 @@ def tell_of_hook() -> None:
         state.capture.hook()
 
 
+def current_capture() -> Capture | None:
+    """The recording of a graph of what this thread does."""
+    return state.capture
+
+
 def is_captured() -> bool:
     """Whether a graph of what this thread does is being recorded."""
     return state.capture is not None

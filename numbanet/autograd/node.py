@@ -82,6 +82,11 @@ class Node:
             )
         return array
 
+    def is_changed(self, index: int) -> bool:
+        """Whether an input that was saved has been changed since."""
+        array, version = self.saved[index]
+        return array.storage.version != version
+
     def input(self, index: int) -> Tensor:
         """The input as it was in the forward pass, linked to its own history."""
         array = self._saved_array(index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbanet.autograd import apply
+from numbanet.nn._lookup import note_lookup
 from numbanet.ops.base import INT64
 from numbanet.ops.embedding import Embedding
 from numbanet.tensor import Tensor
@@ -38,4 +39,7 @@ def embedding(
     IndexError for a number out of range; NotImplementedError for max_norm, scale_grad_by_freq and sparse."""
     check_embedding(max_norm, scale_grad_by_freq, sparse)
     numbers = input if input.dtype == INT64 or input.dtype.kind not in "iu" else input.long()
-    return apply(Embedding(padding_row(padding_idx, weight.shape[0])), weight, numbers)
+    found = apply(Embedding(padding_row(padding_idx, weight.shape[0])), weight, numbers)
+    if padding_idx is None:
+        note_lookup(found, weight, numbers)
+    return found

@@ -12,10 +12,10 @@ from numbanet.autograd import apply
 from numbanet.creation import cat, empty
 from numbanet.nn import functional as F
 from numbanet.nn import init
+from numbanet.nn._lookup import lookup_of
 from numbanet.nn.module import Module
 from numbanet.nn.parameter import Parameter
 from numbanet.nn.utils.rnn import PackedSequence, as_lengths, pack_padded_sequence, pad_packed_sequence
-from numbanet.ops.embedding import lookup_of
 from numbanet.ops.recurrent import GATES, Recurrent
 from numbanet.tensor import Tensor
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from numbanet.autograd import apply
 from numbanet.ops.base import INT64, Op, Spec, require_float
-
-if TYPE_CHECKING:
-    from numbanet.tensor import Tensor
 
 
 @dataclass(slots=True, eq=False)
@@ -18,7 +15,7 @@ class Embedding(Op):
 
     ∂weight = zeros with ∂y added at the indices, in their order, but for the row padding_idx, which stays 0."""
 
-    saves_inputs: ClassVar = (0, 1)  # the weight not for the gradient, but for ``lookup_of``
+    saves_inputs: ClassVar = (1,)
     padding_idx: int | None
 
     def infer(self, weight, indices):
@@ -34,18 +31,6 @@ class Embedding(Op):
 
     def backward(self, node, grad):
         return apply(EmbeddingBackward(self.padding_idx, node.shapes[0][0]), grad, node.input(1)), None
-
-
-def lookup_of(x: Tensor) -> tuple[Tensor, Tensor] | None:
-    """(weight, indices) if x is what an embedding gave, without a row for padding, of a leaf that learns, and none of
-    them has been changed since; else None."""
-    node = x._node
-    if node is None or node.released or type(node.op) is not Embedding or node.op.padding_idx is not None:
-        return None
-    edge = node.edges[0]
-    if edge[1] >= 0 or x._version or any(array.storage.version != version for array, version in node.saved.values()):
-        return None
-    return edge[0], node.input(1)
 
 
 @dataclass(slots=True, eq=False)

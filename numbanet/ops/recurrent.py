@@ -21,15 +21,12 @@ class RecurrentBackward(WalkBackward):
 
     def forward(self, program, out, *arrays):
         grads, kept, by = self.split(arrays)
-        to = named(self.wanted, out)
-        x, tokens = by["x"], None
-        if "x" not in to and "tokens" in by:
-            x, tokens = by["table"], by["tokens"]
+        to, inputs = named(self.wanted, out), "table" if "table" in by else "x"
         program.recurrent_backward(
-            to.get("x" if tokens is None else "table"), to.get("h0"), to.get("c0"), to.get("weight_ih"),
-            to.get("weight_hh"), to.get("bias_ih"), to.get("bias_hh"), grads.get("out"), grads.get("h_n"),
-            grads.get("c_n"), kept["out"], kept.get("gates"), kept.get("cells"), x, by["h0"], by.get("c0"),
-            by["weight_ih"], by["weight_hh"], by.get("lengths"), tokens, self.walk.mode, self.walk.reverse,
+            to.get(inputs), to.get("h0"), to.get("c0"), to.get("weight_ih"), to.get("weight_hh"), to.get("bias_ih"),
+            to.get("bias_hh"), grads.get("out"), grads.get("h_n"), grads.get("c_n"), kept["out"], kept.get("gates"),
+            kept.get("cells"), by[inputs], by["h0"], by.get("c0"), by["weight_ih"], by["weight_hh"], by.get("lengths"),
+            by.get("tokens"), self.walk.mode, self.walk.reverse,
         )  # fmt: skip
 
 
@@ -51,9 +48,10 @@ class Recurrent(Walk):
     The backward pass (``RecurrentBackward``) goes through the steps in the other order. For gradients that will be
     differentiated, the steps are done again as ops, one by one.
 
-    With a table x is what was looked up there: x_t = table[tokens_t]. Then W x_t = (table Wᵀ)[tokens_t] is a product of
-    v rows, not of t·b, and so are the gradients of W and, in one go with the lookup's, of the table: it has a gradient,
-    and x has none, unless somebody looks at it (a hook, ``retain_grad``, ``grad``).
+    With a table, which is named last, x is what was looked up there: x_t = table[tokens_t]. Then W x_t =
+    (table Wᵀ)[tokens_t] is a product of v rows, not of t·b, and so are the gradients of W and, in one go with the
+    lookup's, of the table: it has a gradient, and x has none, unless somebody looks at that (a hook, ``retain_grad``,
+    ``grad``) or the table has been changed since.
 
     Raises RuntimeError for shapes that do not fit."""
 
@@ -119,10 +117,18 @@ class Recurrent(Walk):
 
     def wanted(self, node):
         names = Walk.wanted(self, node)
-        if "tokens" not in self.given:
-            return names
-        left_out = "table" if is_grad_enabled() or is_watched(node.edges[0][0], Embedding) else "x"
-        return tuple([name for name in names if name != left_out])
+        return names[1:] if "table" in self.given and names[:1] == ("x",) else names
+
+    def backward(self, node, *grads):
+        if "table" not in self.given or not self._goes_by_x(node):
+            return Walk.backward(self, node, *grads)
+        plain = Recurrent(self.mode, self.reverse, self.given[:-2])
+        return *Walk.backward(plain, node, *grads), None, None
+
+    def _goes_by_x(self, node):
+        """Whether the gradient is to be x's, and not the table's."""
+        is_changed = not node.released and node.is_changed(self.names.index("table"))
+        return is_changed or is_grad_enabled() or is_watched(node.edges[0][0], Embedding)
 
     def steps(self, saved):
         return unrolled(self, saved)

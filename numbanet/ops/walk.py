@@ -34,7 +34,7 @@ class Walk(Op):
 
     def wanted(self, node: Node) -> tuple[str, ...]:
         """The names of the inputs whose gradients are asked for."""
-        return tuple([name for name, need in named(self.names, node.needs).items() if need])
+        return tuple([name for name, need in zip(self.names, node.needs, strict=False) if need])
 
     def backward(self, node: Node, *grads: Tensor | None):
         incoming = {name: value for name, value in named(self.outputs, grads).items() if value is not None}

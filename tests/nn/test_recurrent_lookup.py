@@ -93,9 +93,10 @@ def test_what_is_not_a_plain_lookup_any_more_is_multiplied_as_it_is(ops):
     changed = embedding(tokens())
     changed.add_(1)
     layer(changed)
-    changed = embedding(tokens())
-    changed.data.mul_(2)
-    assert_same([layer(changed)[0].detach().numpy()], [layer(embedding(tokens()) * 2)[0].detach().numpy()])
+    for change in (lambda x: x.data.mul_(2), lambda x: setattr(x, "data", x.data * 2)):
+        changed = embedding(tokens())
+        change(changed)
+        assert_same([layer(changed)[0].detach().numpy()], [layer(embedding(tokens()) * 2)[0].detach().numpy()])
     before = embedding(tokens())
     with numbanet.no_grad():
         embedding.weight.mul_(3)
@@ -110,8 +111,45 @@ def test_what_is_not_a_plain_lookup_any_more_is_multiplied_as_it_is(ops):
     computed = nn.functional.embedding(tokens(), embedding.weight * 2)
     layer(computed)
     layer(embedding(tokens(ROWS, STEPS)))  # one sequence
-    assert len(ops) == 11
+    assert len(ops) == 13
     assert not any(used(ops))
+
+
+CHANGES = {
+    "in place": lambda weight: weight.data.mul_(3),
+    "other memory": lambda weight: setattr(weight, "data", weight.data * 3),
+    "fewer rows": lambda weight: setattr(weight, "data", weight.data[:1].clone()),
+    "frozen": lambda weight: weight.requires_grad_(False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_table_that_changes_between_the_embedding_and_the_layer(backend, ops, change):
+    results = []
+    for factor in (None, 1):
+        embedding, layer = parts()
+        x = embedding(tokens())
+        change(embedding.weight)
+        out = layer(x if factor is None else x * factor)[0]
+        out.sin().sum().backward()
+        results.append([out.detach().numpy(), *[one.grad.numpy() for one in layer.parameters()]])
+    assert not any(used(ops))
+    assert_same(*results)
+
+
+@pytest.mark.parametrize("change", [CHANGES["in place"], lambda weight: weight.data.zero_()], ids=["scaled", "zero"])
+def test_a_table_that_changes_between_the_layer_and_its_gradient(backend, ops, change):
+    """As with an optimiser that has the embedding alone: the gradients are those of the values from before."""
+    results = []
+    for factor in (None, 1):
+        embedding, layer = parts()
+        x = embedding(tokens())
+        out = layer(x if factor is None else x * factor)[0]
+        change(embedding.weight)
+        out.sin().sum().backward()
+        results.append([one.grad.numpy() for one in (embedding.weight, *layer.parameters())])
+    assert used(ops) == [True, False]
+    assert_same(*results)
 
 
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -228,3 +266,52 @@ def test_a_number_out_of_range_is_an_error_in_a_replay_as_well(backend, kind, wr
     with pytest.raises(IndexError, match=rf"index {wrong} at position \(4, 2\) is out of range: the embedding has 5"):
         run(numbanet.tensor(values))
     assert np.isfinite(run(tokens()).item())
+
+
+@pytest.mark.parametrize("what", ["tokens", "values", "table"])
+def test_what_was_looked_up_outside_a_compiled_call_is_its_input(what):
+    embedding, layer = parts()
+    run = numbanet.compile(layer)
+    for number in range(6):
+        values = (tokens().numpy() + (number if what == "tokens" else 0)) % ROWS
+        if what == "table":
+            with numbanet.no_grad():
+                embedding.weight.mul_(1.5)
+        x = embedding(numbanet.tensor(values))
+        if what == "values" and number > 3:
+            x = x * 2
+        assert_same([run(x)[0].detach().numpy()], [layer(x * 1)[0].detach().numpy()])
+
+
+def test_rows_that_no_token_names_count_for_nothing(backend):
+    """Not even if they are no numbers."""
+    embedding, layer = parts()
+    with numbanet.no_grad():
+        embedding.weight[4] = float("nan")
+    numbers = numbanet.tensor(tokens().numpy() % 4)
+    found = gradients(embedding, layer, embedding(numbers))
+    assert_same(found, gradients(embedding, layer, embedding(numbers) * 1))
+    assert all(np.isfinite(one).all() for one in found)
+
+
+def test_rows_that_come_often_lose_no_digits(backend):
+    """Gradients of 40,000 places in float32 against float64."""
+    found = []
+    for dtype in (np.float32, np.float64):
+        embedding, layer = parts(nn.RNN)
+        embedding.to(dtype)
+        layer.to(dtype)
+        x = embedding(numbanet.zeros(40, 1000, dtype=np.int64))
+        (layer(x)[0].square() * 0.5).sum().backward()
+        found.append([one.grad.numpy() for one in (embedding.weight, layer.weight_ih_l0)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5 * abs(other).max())
+
+
+def test_a_batch_of_nothing(backend):
+    embedding, layer = parts()
+    for x in (embedding(tokens()[:, :0]), embedding(tokens()[:, :0]) * 1):
+        out = layer(x)[0]
+        out.sum().backward()
+        assert out.shape == (STEPS, 0, HIDDEN)
+        assert not layer.weight_ih_l0.grad.numpy().any()

@@ -9,7 +9,7 @@ all steps of a part.
 from __future__ import annotations
 
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu.embedding import add_rows, embedding_error
+from numbanet.kernels.cpu.embedding import embedding_error
 from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.recurrent_cut import Cut
 from numbanet.kernels.cpu.recurrent_gru import gru_steps, gru_steps_backward
@@ -17,6 +17,7 @@ from numbanet.kernels.cpu.recurrent_lstm import lstm_steps, lstm_steps_backward
 from numbanet.kernels.cpu.recurrent_product import PAD, packed_weight, row_of
 from numbanet.kernels.cpu.recurrent_rnn import rnn_steps, rnn_steps_backward
 from numbanet.kernels.cpu.recurrent_steps import BackSteps, Steps
+from numbanet.kernels.cpu.recurrent_table import TableGradients
 from numbanet.kernels.cpu.recurrent_weights import StepGradients, bias_gradients, input_blocks
 from numbanet.kernels.cpu.views import columns_of, flat, rows_of, transposed
 
@@ -105,13 +106,9 @@ def recurrent_backward(
     parts = _parts(steps, batch * (width + PAD))
     lines = batch * max(end - begin for begin, end in parts)
     dgates, previous = program.workspace((lines, width + PAD)), program.workspace((lines, hidden))
-    sums = for_rows = None
-    if bias_ih_out is not None or bias_hh_out is not None:
-        sums = program.workspace((len(parts), width))
-    if tokens is not None:
-        sums = columns_of(program.workspace((x.shape[0], width + PAD)), 0, width)  # of each row of the table
-        for_rows = StepGradients(sums, None, 0, False, mode, hidden)
-        program.fill(sums, 0)
+    table = None if tokens is None else TableGradients(program, x, tokens, width)
+    has_biases = bias_ih_out is not None or bias_hh_out is not None
+    sums = program.workspace((len(parts), width)) if has_biases and table is None else None
     for number, (begin, end) in enumerate(reversed(parts)):
         first = batch * (steps - end if reverse else begin)  # line of the part that comes first in time
         args = BackSteps(
@@ -125,16 +122,15 @@ def recurrent_backward(
         part_dgates = columns_of(rows_of(dgates, 0, lines), 0, width)
         part = StepGradients(part_dgates, rows_of(previous, 0, lines), first, number > 0, mode, hidden)
         part.to_state_weights(program, weight_hh_out, gates)
-        if for_rows is not None:
-            add_rows(program, sums, part_dgates, rows_of(tokens.view((tokens.size,)), first, first + lines))
+        if table is not None:
+            table.add(part_dgates, first)
         else:
             part.to_inputs(program, x_out, weight_ih)
             part.to_input_weights(program, weight_ih_out, x)
             if sums is not None:
                 program.reduce(rows_of(sums, number, number + 1), part_dgates, (0,), "sum")
-    if for_rows is not None:
-        for_rows.to_inputs(program, x_out, weight_ih)
-        for_rows.to_input_weights(program, weight_ih_out, x)
+    if table is not None:
+        sums = table.finish(x_out, weight_ih, weight_ih_out, mode, hidden)
     bias_gradients(program, bias_ih_out, bias_hh_out, sums, input_blocks(width, mode, hidden))
     return None
 

@@ -111,6 +111,18 @@ def cell_gradient(mode, dh, dc, y, gates, cell, h, c, weight):
     return d, d, dh * z + dreset * r + d[:, : 2 * hidden] @ weight[: 2 * hidden], None
 
 
+def _sums_by_row(x, tokens, rows):
+    """(rows, n): the sums of the x (places, n) whose token names the row."""
+    sums = np.zeros((rows, x.shape[1]))
+    np.add.at(sums, tokens.reshape(-1), x)
+    return sums.astype(x.dtype)
+
+
+def _named_rows(x, tokens):
+    """x, but 0 in the rows that no token names."""
+    return np.where(np.isin(np.arange(len(x)), tokens)[:, None], x, x.dtype.type(0))
+
+
 @quiet
 def recurrent_backward(
     x_out, h0_out, c0_out, weight_ih_out, weight_hh_out, bias_ih_out, bias_hh_out, grad, grad_h, grad_c, out, gates,
@@ -132,19 +144,18 @@ def recurrent_backward(
         previous[t] = np.where(active, h, 0)
         dh = np.where(active, d_h, dh)
         dc = dc if d_c is None else np.where(active, d_c, dc)
-    flat = given = outer.reshape(steps * batch, -1)
-    if tokens is not None:  # rows of the table meet the sums of what was for each of them
-        given = np.zeros((len(x), flat.shape[1]), x.dtype)
-        np.add.at(given, tokens.reshape(-1), flat)
-    inner = inner.reshape(steps * batch, -1)
-    previous = previous.reshape(steps * batch, hidden)
+    flat, inner, previous = (array.reshape(steps * batch, array.shape[2]) for array in (outer, inner, previous))
+    if tokens is None:
+        given, inputs = flat, x.reshape(steps * batch, x.shape[2])
+    else:  # rows of the table meet the sums of what was for each of them; those that no token names do not count
+        given, inputs = _sums_by_row(flat, tokens, len(x)), _named_rows(x, tokens)
     state = flat.T @ previous if mode != "gru" else inner.T @ previous
     if mode == "gru_reset_before":
-        resets = gates.reshape(steps * batch, -1)[:, 3 * hidden :]
+        resets = gates.reshape(steps * batch, 4 * hidden)[:, 3 * hidden :]
         state = np.concatenate([state[: 2 * hidden], flat[:, 2 * hidden :].T @ resets])
     results = (
         (x_out, lambda: (given @ weight_ih).reshape(x.shape)), (h0_out, lambda: dh), (c0_out, lambda: dc),
-        (weight_ih_out, lambda: given.T @ x.reshape(len(given), -1)), (weight_hh_out, lambda: state),
+        (weight_ih_out, lambda: given.T @ inputs), (weight_hh_out, lambda: state),
         (bias_ih_out, lambda: flat.sum(axis=0)), (bias_hh_out, lambda: inner.sum(axis=0)),
     )  # fmt: skip
     for target, value in results:

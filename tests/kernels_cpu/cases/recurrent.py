@@ -26,6 +26,7 @@ TABLES = {"one of all": 1, "rows of tiles": 6, "falling lengths": 3, "two blocks
 """Rows of the table in which the inputs of a shape are looked up."""
 SMALL_TASKS = (("recurrent_cut", "SCRATCH", 1),)
 PARTS = (("recurrent", "PART", 1), ("recurrent", "MOST_PARTS", 3))
+BLOCKS = [(), (("recurrent_table", "BLOCK", 1), ("recurrent_table", "PLACES_A_ROW", 2))]
 BOTH = ("bias_ih", "bias_hh")
 
 
@@ -38,11 +39,14 @@ def _bound(scale: float):
 
 
 def _inputs(name: str, mode: str, shape: tuple, lengths: tuple | None, biases: tuple, table: int = 0) -> dict:
-    """``table``: x is a table of that many rows, of which tokens name all but the last."""
+    """``table``: x is a table of that many rows, of which tokens name all but the last, which holds no numbers."""
     t, b, i, h = shape
+    x = random(f"x {name}", table, i) if table else random(f"x {name}", t, b, i)
+    if table > 1:
+        x[-1] = np.nan
     rows, scale = GATES[mode] * h, np.float32(1 / np.sqrt(h))
     return {
-        "x": random(f"x {name}", table, i) if table else random(f"x {name}", t, b, i),
+        "x": x,
         "h0": random(f"h0 {name}", b, h),
         "c0": random(f"c0 {name}", b, h) if mode == "lstm" else None,
         "weight_ih": random(f"weight_ih {name}", rows, i) * np.float32(1 / np.sqrt(i)),
@@ -89,7 +93,8 @@ def _backward(
     kind = "all" if wanted is ALL else " ".join(wanted)
     title = f"recurrent_backward {mode} {name}{' reverse' if reverse else ''}, {kind} from {len(given)}"
     return Case(
-        f"{title}{f', {table} rows' if table else ''}{', cut' if patches else ''}", "recurrent_backward",
+        f"{title}{f', {table} rows' if table else ''}{f', {len(patches)} cuts' if patches else ''}",
+        "recurrent_backward",
         (*outs, *grads, out, gates, cells, *rest, mode, reverse), tuple(range(7)), _bound(256), patches=patches,
     )  # fmt: skip
 
@@ -119,7 +124,9 @@ def _cases():
             yield _backward(name, mode, *SHAPES[name], reverse, ALL, GRADS, table=rows)
         name = "rows of tiles"
         yield _forward(name, mode, *SHAPES[name], False, (), SMALL_TASKS, TABLES[name])
-        yield _backward(name, mode, *SHAPES[name], False, ALL, GRADS, (*SMALL_TASKS, *PARTS), TABLES[name])
+        for blocks in BLOCKS:
+            cuts = (*SMALL_TASKS, *PARTS, *blocks)
+            yield _backward(name, mode, *SHAPES[name], False, ALL, GRADS, cuts, TABLES[name])
         yield _backward(name, mode, *SHAPES[name], True, ("weight_hh", "bias_hh"), GRADS, PARTS, TABLES[name])
         yield _backward(name, mode, *SHAPES[name], False, ("x",), GRADS, PARTS, TABLES[name])
 
