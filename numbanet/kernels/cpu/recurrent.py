@@ -33,24 +33,9 @@ cuts the walk at most."""
 
 
 def recurrent(
-    program,
-    out,
-    h_n,
-    c_n,
-    gates,
-    cells,
-    x,
-    h0,
-    c0,
-    weight_ih,
-    weight_hh,
-    bias_ih,
-    bias_hh,
-    lengths,
-    tokens,
-    mode,
+    program, out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, tokens, mode,
     reverse,
-):
+):  # fmt: skip
     reason = float32_contiguous(out, h_n, c_n, gates, cells, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
     if reason is not None or 0 in (out.size, x.size):
         return reason or "empty"
