@@ -33,18 +33,9 @@ class Node:
     """One op that was run: where its inputs came from, and what its gradient needs to know."""
 
     __slots__ = (
-        "edges",
-        "hooks",
-        "needs",
-        "op",
-        "outputs",
-        "released",
-        "retained",
-        "saved",
-        "sequence",
-        "shapes",
+        "edges", "hooks", "lookup", "needs", "op", "outputs", "released", "retained", "saved", "sequence", "shapes",
         "wanted",
-    )
+    )  # fmt: skip
 
     def __init__(self, op: Op, edges: list, needs: tuple[bool, ...], arrays: Sequence[Array]) -> None:
         self.op = op
@@ -58,6 +49,7 @@ class Node:
         self.hooks: dict[int, dict[int, Callable]] | None = None  # by output number
         self.retained: dict[int, object] | None = None  # weak references to tensors that keep their gradient
         self.wanted = False  # whether grad() was asked for the gradient of an output
+        self.lookup: object = None  # of an embedding: what it knows of its output
 
     def __lt__(self, other: Node) -> bool:
         return self.sequence > other.sequence  # heapq gives the smallest: the youngest

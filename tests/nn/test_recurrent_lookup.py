@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -315,3 +318,31 @@ def test_a_batch_of_nothing(backend):
         out.sum().backward()
         assert out.shape == (STEPS, 0, HIDDEN)
         assert not layer.weight_ih_l0.grad.numpy().any()
+
+
+def looked_up(compiled):
+    """What remembers the outputs of an embedding after a few steps."""
+    embedding, layer = parts()
+    known = []
+
+    def step(numbers):
+        x = embedding(numbers)
+        known.append(weakref.ref(x._array.storage))
+        if not compiled:
+            x.register_hook(lambda gradient: gradient * x.ndim)
+            embedding.weight.register_hook(lambda gradient: gradient * x.ndim)
+        layer(x)[0].sum().backward()
+
+    run = numbanet.compile(step) if compiled else step
+    for _ in range(4):
+        run(tokens())
+    return known
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_nothing_is_kept_alive(compiled):
+    """Not even by hooks that know what they hang on."""
+    known = looked_up(compiled)
+    gc.collect()
+    assert known
+    assert not any(one() for one in known)

@@ -147,19 +147,9 @@ def _append_put(
     blocks = -(-columns // BLOCK)
     ranges = 1 if blocks >= RANGES or indices.size * columns < ELEMENTS_A_CHUNK else min(rows, RANGES)
     args = Scatter(
-        out,
-        x,
-        indices,
-        indices.size,
-        rows,
-        columns,
-        x_row or columns,
-        out_row or columns,
-        ranges,
-        wraps,
-        skipped,
+        out, x, indices, indices.size, rows, columns, x_row or columns, out_row or columns, ranges, wraps, skipped,
         int(accumulate),
-    )
+    )  # fmt: skip
     tasks = blocks * ranges
     chunk = tasks if indices.size * columns < ELEMENTS_A_CHUNK else 1
     program.append(put_rows, tasks, args, chunk=chunk, on_error=on_error)
