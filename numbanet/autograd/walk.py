@@ -31,8 +31,14 @@ class Walk:
         self.running: set[int] | None = None  # for grad(): nodes whose inputs' gradients are of use
         self.taken: set[int] = set()  # storages that already became somebody's .grad
 
-    def push(self, edge: tuple, gradient: Tensor) -> None:
+    def push(self, edge: tuple, gradient: Tensor | None) -> None:
+        """Let a gradient wait; None: there is none, but what is behind is done with as well."""
         source, number = edge
+        if gradient is None:
+            if number >= 0 and source not in self.waiting and (self.needed is None or id(source) in self.needed):
+                self.waiting[source] = [None] * source.outputs
+                heapq.heappush(self.heap, source)
+            return
         if number < 0:
             entry = self.leaves.get(id(source))
             if entry is None:
@@ -58,12 +64,15 @@ class Walk:
                 continue
             if node.released:
                 raise RuntimeError(SECOND_BACKWARD)
-            results = node.op.backward(node, *gradients)
+            if any(gradient is not None for gradient in gradients):
+                results = node.op.backward(node, *gradients)
+            else:
+                results = (None,) * len(node.edges)
             if type(results) is not tuple:
                 results = (results,)
             for edge, gradient, shape in zip(node.edges, results, node.shapes, strict=True):
-                if edge is not None and gradient is not None:
-                    if gradient._array.shape != shape:
+                if edge is not None:
+                    if gradient is not None and gradient._array.shape != shape:
                         raise RuntimeError(
                             f"{node.name} returned a gradient of shape {gradient.shape} for an input of shape {shape}"
                         )

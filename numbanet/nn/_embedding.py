@@ -41,5 +41,5 @@ def embedding(
     numbers = input if input.dtype == INT64 or input.dtype.kind not in "iu" else input.long()
     found = apply(Embedding(padding_row(padding_idx, weight.shape[0])), weight, numbers)
     if padding_idx is None:
-        note_lookup(found, weight, numbers)
+        note_lookup(found, weight)
     return found

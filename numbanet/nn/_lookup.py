@@ -1,4 +1,7 @@
-"""Where an embedding found what it gave, for layers that can do more with the table than with its copies."""
+"""Where an embedding found what it gave, for layers that can do more with the table than with its copies.
+
+Changes by tensors are noticed; those through ``tensor.numpy()``, which shares memory, are not.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,42 @@ import weakref
 from typing import NamedTuple
 
 from numbanet.autograd import current_capture
-from numbanet.kernels.array import Array, Storage
+from numbanet.kernels.array import Array, Layout, Storage
 from numbanet.tensor import Tensor
 
 
 class Lookup(NamedTuple):
-    """x = weight[tokens], as it was then; what x belongs to and what it was made in are not kept alive."""
+    """x = weight[tokens], as it was then: what the node that made x does not know of it."""
 
     weight: Tensor
-    tokens: Tensor
-    arrays: tuple[Array, Array]
-    versions: tuple[int, int]
+    array: Array
+    version: int
     x: weakref.ref[Storage]
+    layout: Layout
     capture: weakref.ref | None  # the recording of a graph that it is part of
 
 
-def note_lookup(x: Tensor, weight: Tensor, tokens: Tensor) -> None:
-    """Keep in mind, with the node that made x, that it is weight[tokens]."""
+def note_lookup(x: Tensor, weight: Tensor) -> None:
+    """Keep in mind, with the node that made x, that it was looked up in weight."""
     if x._node is not None and weight._node is None:
-        arrays = (weight._array, tokens._array)
-        versions = tuple([array.storage.version for array in arrays])
-        capture = current_capture()
+        array, capture = weight._array, current_capture()
         part_of = None if capture is None else weakref.ref(capture)
-        x._node.lookup = Lookup(weight, tokens, arrays, versions, weakref.ref(x._array.storage), part_of)
+        storage = weakref.ref(x._array.storage)
+        x._node.lookup = Lookup(weight, array, array.storage.version, storage, x._array.layout, part_of)
 
 
 def lookup_of(x: Tensor) -> tuple[Tensor, Tensor] | None:
     """(weight, tokens) if x was looked up in a leaf that learns, in the same recording of a graph if there is one, none
     of the three has been changed since, and no gradient has gone back; else None."""
-    found = None if x._node is None or x._node.released else x._node.lookup
-    if found is None or found.x() is not x._array.storage or x._version:
+    node = x._node
+    found = None if node is None or node.released else node.lookup
+    if found is None or x._version or node.is_changed(1):
+        return None
+    if found.x() is not x._array.storage or found.layout is not x._array.layout or x._array.offset:
         return None
     if (None if found.capture is None else found.capture()) is not current_capture():
         return None
-    now = (found.weight, found.tokens)
-    for tensor, array, version in zip(now, found.arrays, found.versions, strict=True):
-        if tensor._array is not array or array.storage.version != version:
-            return None
-    return now if found.weight._requires_grad else None
+    weight = found.weight
+    if weight._array is not found.array or found.array.storage.version != found.version or not weight._requires_grad:
+        return None
+    return weight, node.input(1)

@@ -257,8 +257,9 @@ def _as_given(states: tuple[Tensor, ...]) -> States:
     return states if len(states) == 2 else states[0]
 
 
-PLACES_A_ROW = 2
-"""For how many places a table has at most one row where its products take the place of those of the input."""
+PLACES_A_ROW = 4
+"""For how many places a table has at most one row where its products take the place of those of the input. There is
+nothing to gain below 2, and at 2 layers of a few units lose."""
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 RESET_BEFORE_PARAMETERS = ("weight_x", "weight_h", "bias_x")
 """Of a GRU whose reset gate acts before the product: other names, so that no weights are taken for the other form's."""

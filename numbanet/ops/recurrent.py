@@ -51,7 +51,7 @@ class Recurrent(Walk):
     With a table, which is named last, x is what was looked up there: x_t = table[tokens_t]. Then W x_t =
     (table Wᵀ)[tokens_t] is a product of v rows, not of t·b, and so are the gradients of W and, in one go with the
     lookup's, of the table: it has a gradient, and x has none, unless somebody looks at that (a hook, ``retain_grad``,
-    ``grad``) or the table has been changed since.
+    ``grad``; from before the walk back comes here) or the table has been changed since.
 
     Raises RuntimeError for shapes that do not fit."""
 
@@ -127,7 +127,8 @@ class Recurrent(Walk):
 
     def _goes_by_x(self, node):
         """Whether the gradient is to be x's, and not the table's."""
-        is_changed = not node.released and node.is_changed(self.names.index("table"))
+        numbers = [self.names.index(name) for name in ("table", "tokens")]
+        is_changed = not node.released and any(node.is_changed(number) for number in numbers)
         return is_changed or is_grad_enabled() or is_watched(node.edges[0][0], Embedding)
 
     def steps(self, saved):

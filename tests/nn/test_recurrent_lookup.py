@@ -81,8 +81,8 @@ def test_the_rows_are_multiplied_and_the_results_are_those_of_a_copy(backend, op
         assert_same(found, wanted)
 
 
-def test_rows_of_a_table_are_multiplied_only_where_there_are_fewer_of_them_than_half_the_places(ops):
-    for rows in (STEPS * BATCH // 2, STEPS * BATCH // 2 + 1):
+def test_rows_of_a_table_are_multiplied_only_where_they_are_a_quarter_of_the_places_at_most(ops):
+    for rows in (STEPS * BATCH // 4, STEPS * BATCH // 4 + 1):
         embedding, layer = parts(rows=rows)
         layer(embedding(tokens()))
     assert used(ops) == [True, False]
@@ -100,6 +100,9 @@ def test_what_is_not_a_plain_lookup_any_more_is_multiplied_as_it_is(ops):
         changed = embedding(tokens())
         change(changed)
         assert_same([layer(changed)[0].detach().numpy()], [layer(embedding(tokens()) * 2)[0].detach().numpy()])
+    square = embedding(tokens(ROWS, BATCH, BATCH))
+    square.data = square.data.transpose(0, 1)
+    layer(square)
     before = embedding(tokens())
     with numbanet.no_grad():
         embedding.weight.mul_(3)
@@ -114,7 +117,7 @@ def test_what_is_not_a_plain_lookup_any_more_is_multiplied_as_it_is(ops):
     computed = nn.functional.embedding(tokens(), embedding.weight * 2)
     layer(computed)
     layer(embedding(tokens(ROWS, STEPS)))  # one sequence
-    assert len(ops) == 13
+    assert len(ops) == 14
     assert not any(used(ops))
 
 
@@ -138,6 +141,34 @@ def test_a_table_that_changes_between_the_embedding_and_the_layer(backend, ops, 
         results.append([out.detach().numpy(), *[one.grad.numpy() for one in layer.parameters()]])
     assert not any(used(ops))
     assert_same(*results)
+
+
+def test_tokens_that_change_between_the_layer_and_its_gradient(backend, ops):
+    """The layer's gradients do without them; the embedding's says that it cannot."""
+    results = []
+    for factor in (None, 1):
+        embedding, layer = parts()
+        numbers = tokens()
+        x = embedding(numbers)
+        out = layer(x if factor is None else x * factor)[0].sin().sum()
+        numbers.copy_(tokens() * 0)
+        results.append([one.numpy() for one in grad(out, list(layer.parameters()), retain_graph=True)])
+        with pytest.raises(RuntimeError, match="Embedding saved is at version 1"):
+            out.backward()
+    assert used(ops) == [True, False]
+    assert_same(*results)
+
+
+@pytest.mark.parametrize("factor", [None, 1])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_second_backward_pass_through_the_embedding_is_an_error(factor, batch_first):
+    embedding, layer = parts(batch_first=batch_first)
+    x = embedding(tokens())
+    losses = [layer(x if factor is None else x * factor)[0].sum() for _ in range(2)]
+    losses[0].backward(retain_graph=True)
+    losses[0].backward()
+    with pytest.raises(RuntimeError, match="a second time"):
+        losses[1].backward()
 
 
 @pytest.mark.parametrize("change", [CHANGES["in place"], lambda weight: weight.data.zero_()], ids=["scaled", "zero"])
@@ -346,3 +377,16 @@ def test_nothing_is_kept_alive(compiled):
     gc.collect()
     assert known
     assert not any(one() for one in known)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_loss_that_is_kept_keeps_no_tokens(batch_first):
+    embedding, layer = parts(batch_first=batch_first)
+    numbers = tokens()
+    loss = layer(embedding(numbers))[0].sum()
+    loss.backward()
+    known = weakref.ref(numbers._array.storage)
+    del numbers
+    gc.collect()
+    assert loss.item()
+    assert known() is None
