@@ -33,7 +33,7 @@ class Walk(Op):
         return range(len(self.names))
 
     def wanted(self, node: Node) -> tuple[str, ...]:
-        """The names of the inputs whose gradients are asked for."""
+        """The names of the inputs whose gradients are asked for; the node may have more inputs behind them."""
         return tuple([name for name, need in zip(self.names, node.needs, strict=False) if need])
 
     def backward(self, node: Node, *grads: Tensor | None):

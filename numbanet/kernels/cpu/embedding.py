@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numbanet.kernels.cpu.arguments import I64_FIELD, unpack
+from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
 from numbanet.kernels.cpu.kernel import device_function, kernel
 from numbanet.kernels.cpu.pointwise import float32_contiguous
 from numbanet.kernels.cpu.simd.pointers import F32, INT64
@@ -108,6 +108,23 @@ def put_rows(start, stop, row, scratch):
     return 0
 
 
+@kernel(Scatter)
+def put_named_rows(start, stop, row, scratch):
+    """out[n] = x[n] for each n among the indices, when it comes for the first time; one task."""
+    p = unpack(row, Scatter)
+    seen = workspace(row, scratch)
+    for number in range(p.rows):
+        seen[number] = np.float32(0)
+    for i in range(p.count):
+        number = row_number(p.indices, i, p.rows, p.wraps)
+        if number >= 0 and seen[number] == 0:
+            seen[number] = np.float32(1)
+            x, out = p.x + number * p.x_row, p.out + number * p.out_row
+            for j in range(0, p.columns, 16):
+                store_first(out, j, load_first(x, j, p.columns - j), p.columns - j)
+    return 0
+
+
 def _first_wrong(indices, rows: int, lowest: int) -> tuple[int, tuple[int, ...]]:
     """The first number outside lowest … rows − 1, whichever thread met one, and its position."""
     values = indices.numpy()
@@ -141,14 +158,12 @@ def _append_take(program, out, x, indices, rows, columns, wraps, on_error) -> No
     program.append(take_rows, indices.size, args, chunk=chunk, on_error=on_error)
 
 
-def _append_put(
-    program, out, x, indices, rows, columns, wraps, skipped, accumulate, on_error, x_row=None, out_row=None
-) -> None:
+def _append_put(program, out, x, indices, rows, columns, wraps, skipped, accumulate, on_error, places) -> None:
+    """``places``: from one row of x to the next, and of out."""
     blocks = -(-columns // BLOCK)
     ranges = 1 if blocks >= RANGES or indices.size * columns < ELEMENTS_A_CHUNK else min(rows, RANGES)
     args = Scatter(
-        out, x, indices, indices.size, rows, columns, x_row or columns, out_row or columns, ranges, wraps, skipped,
-        int(accumulate),
+        out, x, indices, indices.size, rows, columns, *places, ranges, wraps, skipped, int(accumulate)
     )  # fmt: skip
     tasks = blocks * ranges
     chunk = tasks if indices.size * columns < ELEMENTS_A_CHUNK else 1
@@ -168,18 +183,24 @@ def embedding_backward(program, out, grad, indices, padding_idx):
     reason = float32_contiguous(out, grad)
     if reason is not None or not indices.is_contiguous:
         return reason or "strided"
-    rows, columns = out.shape
-    skipped = NOTHING if padding_idx is None else padding_idx
     program.fill(out, 0)
-    _append_put(program, out, grad, indices, rows, columns, 0, skipped, True, embedding_error(indices, rows))
+    grads = grad.view((indices.size, out.shape[1]))
+    add_rows(program, out, grads, indices, NOTHING if padding_idx is None else padding_idx)
     return None
 
 
-def add_rows(program, out, x, indices) -> None:
-    """out[indices] += x, matrices whose rows may lie apart, in the order of the indices."""
-    (rows, columns), on_error = out.shape, embedding_error(indices, out.shape[0])
-    places = (x.strides[0], out.strides[0])
-    _append_put(program, out, x, indices, rows, columns, 0, NOTHING, True, on_error, *places)
+def add_rows(program, out, x, indices, skipped: int = NOTHING) -> None:
+    """out[indices] += x but for one row, matrices whose rows may lie apart, in the order of the indices."""
+    on_error, places = embedding_error(indices, out.shape[0]), (x.strides[0], out.strides[0])
+    _append_put(program, out, x, indices, *out.shape, 0, skipped, True, on_error, places)
+
+
+def take_named_rows(program, out, x, indices) -> None:
+    """out = x, matrices, in the rows that one of the indices names, and 0 in the others."""
+    rows, columns = x.shape
+    program.fill(out, 0)
+    args = Scatter(out, x, indices, indices.size, rows, columns, columns, columns, 1, 0, NOTHING, 0)
+    program.append(put_named_rows, 1, args, scratch=rows)
 
 
 def _along_first_axis(x, indices) -> bool:
@@ -208,7 +229,7 @@ def put(program, out, values, indices, accumulate):
         return reason or "more than one tensor of numbers along the first axis"
     rows, columns = out.shape[0], math.prod(out.shape[1:])
     on_error = _indexing_error(indices[0], rows)
-    _append_put(program, out, values, indices[0], rows, columns, 1, NOTHING, accumulate, on_error)
+    _append_put(program, out, values, indices[0], rows, columns, 1, NOTHING, accumulate, on_error, (columns, columns))
     return None
 
 

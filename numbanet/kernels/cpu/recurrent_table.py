@@ -7,51 +7,15 @@ places, so that rows that come often lose no digits.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-
 from numbanet.kernels.array import Array
-from numbanet.kernels.cpu.arguments import I64_FIELD, unpack, workspace
-from numbanet.kernels.cpu.embedding import add_rows
-from numbanet.kernels.cpu.kernel import kernel
+from numbanet.kernels.cpu.embedding import add_rows, take_named_rows
 from numbanet.kernels.cpu.recurrent_product import PAD
 from numbanet.kernels.cpu.recurrent_weights import StepGradients
-from numbanet.kernels.cpu.simd.pointers import F32, INT64
-from numbanet.kernels.cpu.simd.tails import load_upto, store_upto
 from numbanet.kernels.cpu.views import columns_of, rows_of
 
 BLOCK, PLACES_A_ROW = 1024, 4
 """Places of a block of the sums, at least, and for each row of the table: adding a block up costs as much as a place a
 row."""
-
-
-class Named(NamedTuple):
-    """out (rows, columns) = x where one of the indices names the row, of which there are ``count``."""
-
-    out: F32
-    x: F32
-    indices: INT64
-    count: I64_FIELD
-    rows: I64_FIELD
-    columns: I64_FIELD
-
-
-@kernel(Named)
-def keep_named_rows(start, stop, row, scratch):
-    """A row of out, which is 0 before, is copied when its number comes for the first time; one task."""
-    p = unpack(row, Named)
-    seen = workspace(row, scratch)
-    for number in range(p.rows):
-        seen[number] = np.float32(0)
-    for i in range(p.count):
-        number = p.indices[i]
-        if 0 <= number < p.rows and seen[number] == 0:
-            seen[number] = np.float32(1)
-            x, out = p.x + number * p.columns, p.out + number * p.columns
-            for j in range(0, p.columns, 16):
-                store_upto(out, j, load_upto(x, j, p.columns - j), p.columns - j)
-    return 0
 
 
 class TableGradients:
@@ -102,8 +66,6 @@ class TableGradients:
         gradients.to_inputs(program, table_out, weight_ih)
         if weight_ih_out is not None:
             named = program.workspace(table.shape)
-            program.fill(named, 0)
-            args = Named(named, table, self.tokens, self.tokens.size, *table.shape)
-            program.append(keep_named_rows, 1, args, scratch=table.shape[0])
+            take_named_rows(program, named, table, self.tokens)
             gradients.to_input_weights(program, weight_ih_out, named)
         return self.sums
